@@ -1,0 +1,34 @@
+// A data set as nnU-Net v2's `dataset.json` says it, plus where its files are (nnU-Net v2 raw layout).
+
+/** nnU-Net v2's `dataset.json`, key for key. */
+export interface DatasetJson {
+  channel_names: Record<string, string>;
+  /** Name → label, or the list of labels a region is made of. `background` is 0; `ignore` is the highest. */
+  labels: Record<string, number | number[]>;
+  regions_class_order?: number[];
+  numTraining: number;
+  file_ending: string;
+  overwrite_image_reader_writer?: string;
+  name?: string;
+  description?: string;
+  licence?: string;
+  reference?: string;
+  release?: string;
+  [key: string]: unknown;
+}
+
+/** Files of one case. `images` in channel order; `label` is absent for test cases. */
+export interface CaseFiles {
+  id: string;
+  images: string[];
+  label?: string;
+}
+
+export interface Dataset {
+  /** Folder name, `Dataset903_SimGlioma`. */
+  name: string;
+  folder: string;
+  json: DatasetJson;
+  /** Training cases, sorted by id. */
+  cases: CaseFiles[];
+}

@@ -1,0 +1,89 @@
+// An experiment is a plain object that says how a case walks through the rooms. JSON in, JSON out.
+import type { ModelSpec } from '../model/spec.js';
+
+/** Optimiser, schedule, loss, augmentation and budget: data, one entry per line of a paper's recipe. */
+export interface Recipe {
+  optimiser:
+    | { kind: 'sgd'; learningRate: number; momentum: number; nesterov: boolean; weightDecay: number }
+    | { kind: 'adamw'; learningRate: number; beta1: number; beta2: number; epsilon: number; weightDecay: number };
+  /** `cosine` is laid out over `total` epochs although training may stop before. */
+  schedule: { kind: 'poly'; exponent: number } | { kind: 'cosine'; total: number; minimum: number };
+  epochs: number;
+  iterationsPerEpoch: number;
+  validationIterationsPerEpoch: number;
+  /** Override the plan's. */
+  batchSize?: number;
+  patchSize?: number[];
+  loss: {
+    kind: 'dice+ce' | 'dice+bce';
+    /** `v1`: 1e-8 added to the denominator; `v2`: the denominator clamped at 1e-8. */
+    dice: 'nnunetv1' | 'nnunetv2';
+    batchDice: boolean;
+    smooth: number;
+  };
+  /** Weight of each output, full resolution first, before normalising to sum 1; `nnunet` = 1/2^i with the last 0, `all` = 1/2^i. */
+  deepSupervision: 'nnunet' | 'all' | 'none' | number[];
+  gradientClip: number;
+  oversampleForeground: number;
+  augmentation: 'nnunetv2' | 'moreDA' | 'DA4' | 'none';
+  mirrorAxes: number[];
+  /** Parameters whose name starts with one of `prefixes` and with none of `except` stay fixed for the first `epochs`. */
+  freeze?: { prefixes: string[]; except?: string[]; epochs: number };
+}
+
+/** Sliding-window prediction, as each paper does it. */
+export interface PredictionSettings {
+  stepSize: number;
+  gaussian: boolean;
+  mirrorAxes: number[];
+  average: 'logits' | 'probabilities';
+}
+
+export type Scale = 'demo' | 'paper';
+
+/** How an experiment starts from another one or from a file. */
+export type Start = { upkernFrom: Experiment } | { from: Experiment } | { weights: string };
+
+export interface Experiment {
+  /** What a table row says: `MedNeXt-S k5, UpKern`. Not part of the identity of a run. */
+  name: string;
+  /** A data set's folder, or the name of an embedded one (`SimGlioma`). */
+  dataset: string;
+  configuration: string;
+  planner?: string;
+  model: ModelSpec;
+  recipe: Recipe;
+  prediction: PredictionSettings;
+  folds: number[];
+  seeds: number[];
+  init?: Start;
+  scale: Scale;
+}
+
+/** One value of one class of one case; `state` says why a value is not a number. */
+export interface ClassScore {
+  dsc: number;
+  nsd: number;
+  hd95: number;
+  state: 'ok' | 'both-empty' | 'missed' | 'false-alarm';
+  [metric: string]: number | string;
+}
+
+/** What `scores.json` of a run holds. */
+export interface RunScores {
+  experiment: string;
+  fold: number;
+  seed: number;
+  /** Tolerance of NSD in mm, and the definition used. */
+  nsd: { toleranceMm: number; definition: string };
+  cases: { id: string; classes: Record<string, ClassScore> }[];
+  cost: {
+    parameters: number;
+    /** Multiply-adds of one forward pass on one patch. */
+    flops: number;
+    trainSeconds: number;
+    predictSeconds: number;
+    peakBytes: number;
+    forecastBytes: number;
+  };
+}

@@ -1,0 +1,34 @@
+// A volume: voxels with their geometry. Axis order is the array's: slowest first, `[depth, height, width, channel]`.
+
+export type VoxelArray =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array;
+
+/**
+ * Voxels and where they lie. NIfTI's (x, y, z) is read as (z, y, x) as nnU-Net does, so `data[((z*h)+y)*w+x]` for one channel.
+ * A 2-D image has depth 1. Channel-last; a label map has no channel axis (`channels` 1).
+ */
+export interface Volume<A extends VoxelArray = VoxelArray> {
+  data: A;
+  /** `[depth, height, width]` in voxels. */
+  shape: [number, number, number];
+  channels: number;
+  /** Voxel size in mm along `[depth, height, width]`. */
+  spacingMm: [number, number, number];
+  /** World position (mm, RAS+) of voxel (0,0,0), as (x, y, z). */
+  originMm: [number, number, number];
+  /** Columns are the unit directions (RAS+) of the file's x, y and z axes; row-major 3×3. */
+  direction: [number, number, number, number, number, number, number, number, number];
+}
+
+/** A volume of integer labels, 0 = background. */
+export type LabelMap = Volume<Uint8Array | Uint16Array | Int16Array>;
+
+export const voxelCount = (v: Pick<Volume, 'shape'>) => v.shape[0] * v.shape[1] * v.shape[2];
+export const identityDirection: Volume['direction'] = [1, 0, 0, 0, 1, 0, 0, 0, 1];
