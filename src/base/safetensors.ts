@@ -1,0 +1,299 @@
+// Safetensors in and out: a JSON header and raw little-endian arrays, nothing that can run.
+//
+// Format: 8 bytes header length, header (UTF-8 JSON), data. The rules of the official reader are enforced: header at most
+// 100 MB, offsets contiguous in some order without holes or overlap, dtype × shape equal to the byte range, no duplicate names.
+import fs from 'node:fs';
+import { atomicWrite } from './atomicWrite.js';
+import { FaultList, VoxelbookError } from './errors.js';
+
+export type TensorData =
+  | Float64Array
+  | Float32Array
+  | BigInt64Array
+  | BigUint64Array
+  | Int32Array
+  | Uint32Array
+  | Int16Array
+  | Uint16Array
+  | Int8Array
+  | Uint8Array;
+
+/** One stored array. F16 and BF16 are widened to Float32Array on reading; `dtype` keeps the stored name. */
+export interface StoredTensor {
+  dtype: string;
+  shape: number[];
+  data: TensorData;
+}
+
+const sizes: Record<string, number> = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  U64: 8,
+  I32: 4,
+  U32: 4,
+  I16: 2,
+  U16: 2,
+  I8: 1,
+  U8: 1,
+  BOOL: 1,
+};
+const views: Record<string, new (b: ArrayBuffer) => TensorData> = {
+  F64: Float64Array,
+  F32: Float32Array,
+  I64: BigInt64Array,
+  U64: BigUint64Array,
+  I32: Int32Array,
+  U32: Uint32Array,
+  I16: Int16Array,
+  U16: Uint16Array,
+  I8: Int8Array,
+  U8: Uint8Array,
+  BOOL: Uint8Array,
+};
+const maxHeader = 100_000_000;
+
+/**
+ * Reads a safetensors file (or its bytes).
+ * @returns arrays by name, in the file's data order, and the header's text metadata; the arrays are copies and own their memory
+ * @throws VoxelbookError naming every fault: truncated, header, dtype, shape, offsets, overlap, hole, duplicate
+ */
+export function readSafetensors(source: string | Uint8Array): {
+  tensors: Record<string, StoredTensor>;
+  metadata: Record<string, string>;
+} {
+  const file = typeof source === 'string' ? source : 'safetensors bytes';
+  const bytes = typeof source === 'string' ? fs.readFileSync(source) : source;
+  const refuse = (code: string, given: string, expected: string): never => {
+    throw new VoxelbookError(`${file} is not a readable safetensors file`, {
+      code,
+      path: 'header',
+      given,
+      expected,
+      fix: 'Fetch or write the file again.',
+    });
+  };
+  if (bytes.byteLength < 8) refuse('truncated', `${bytes.byteLength} bytes`, 'at least 8 bytes');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const headerLength = view.getBigUint64(0, true);
+  if (headerLength > BigInt(maxHeader)) refuse('header-too-large', `header of ${headerLength} bytes`, `at most ${maxHeader}`);
+  const start = 8 + Number(headerLength);
+  if (start > bytes.byteLength)
+    refuse('truncated', `header of ${headerLength} bytes in a file of ${bytes.byteLength}`, 'a complete header');
+  const entries = parseHeader(bytes.subarray(8, start), refuse);
+  const body = bytes.byteLength - start;
+  const metadata = takeMetadata(entries, refuse);
+  const list = checkEntries(entries, body, file);
+  const tensors: Record<string, StoredTensor> = Object.create(null);
+  for (const { name, dtype, shape, begin, end } of list) {
+    const copy = bytes.slice(start + begin, start + end);
+    const buffer = copy.buffer.slice(copy.byteOffset, copy.byteOffset + copy.byteLength) as ArrayBuffer;
+    tensors[name] = { dtype, shape, data: decode(dtype, buffer) };
+  }
+  return { tensors, metadata };
+}
+
+type Refuse = (code: string, given: string, expected: string) => never;
+
+/** Header text → entries in order. Duplicate keys, which JSON.parse would silently merge, are found by a scan of the text. */
+function parseHeader(bytes: Uint8Array, refuse: Refuse): [string, unknown][] {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return refuse('header-not-utf8', 'bytes that are not UTF-8', 'UTF-8 JSON');
+  }
+  if (!text.startsWith('{')) refuse('header-not-json', JSON.stringify(text.slice(0, 20)), 'a JSON object');
+  if (nesting(text) > 3) refuse('header-too-deep', `JSON nested ${nesting(text)} levels deep`, 'at most 3 levels');
+  let header: unknown;
+  try {
+    header = JSON.parse(text);
+  } catch (error) {
+    return refuse('header-not-json', (error as Error).message, 'a JSON object');
+  }
+  if (typeof header !== 'object' || header === null || Array.isArray(header))
+    refuse('header-not-json', 'no object', 'a JSON object');
+  const entries = Object.entries(header as object);
+  const keys = topLevelKeys(text);
+  if (keys.length !== new Set(keys).size) {
+    const seen = new Set<string>();
+    const twice = keys.find((k) => seen.size === seen.add(k).size);
+    refuse('duplicate-name', `${JSON.stringify(twice)} stands twice`, 'every name once');
+  }
+  // JSON.parse makes `__proto__` an own property, and Object.entries lists it: it is an ordinary name here.
+  return entries;
+}
+
+function nesting(text: string): number {
+  let depth = 0;
+  let most = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i];
+    if (c === '"') i = stringEnd(text, i);
+    else if (c === '{' || c === '[') most = Math.max(most, ++depth);
+    else if (c === '}' || c === ']') depth--;
+  }
+  return most;
+}
+
+/** Index of the closing quote of the string that opens at `i`. */
+function stringEnd(text: string, i: number): number {
+  for (i++; i < text.length && text[i] !== '"'; i++) if (text[i] === '\\') i++;
+  return i;
+}
+
+function topLevelKeys(text: string): string[] {
+  const keys: string[] = [];
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i];
+    if (c === '"') {
+      const end = stringEnd(text, i);
+      if (depth === 1 && /^\s*:/.test(text.slice(end + 1, end + 20))) keys.push(JSON.parse(text.slice(i, end + 1)));
+      i = end;
+    } else if (c === '{' || c === '[') depth++;
+    else if (c === '}' || c === ']') depth--;
+  }
+  return keys;
+}
+
+function takeMetadata(entries: [string, unknown][], refuse: Refuse): Record<string, string> {
+  const metadata: Record<string, string> = Object.create(null);
+  const at = entries.findIndex(([name]) => name === '__metadata__');
+  if (at < 0) return metadata;
+  const [[, value]] = entries.splice(at, 1);
+  if (typeof value !== 'object' || value === null) return refuse('metadata', 'no object', 'text by name');
+  for (const [key, text] of Object.entries(value)) {
+    if (typeof text !== 'string') refuse('metadata', `${key}: ${typeof text}`, 'text by name');
+    metadata[key] = text;
+  }
+  return metadata;
+}
+
+interface Entry {
+  name: string;
+  dtype: string;
+  shape: number[];
+  begin: number;
+  end: number;
+}
+
+const isSize = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
+
+function checkEntries(entries: [string, unknown][], body: number, file: string): Entry[] {
+  const faults = new FaultList();
+  const fix = 'Fetch or write the file again.';
+  const list: Entry[] = [];
+  for (const [name, value] of entries) {
+    const { dtype, shape, data_offsets } = (value ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
+    if (typeof dtype !== 'string' || !Object.hasOwn(sizes, dtype)) {
+      faults.add('dtype', name, `dtype ${JSON.stringify(dtype)}`, Object.keys(sizes).join(', '), fix);
+      continue;
+    }
+    if (!Array.isArray(shape) || !shape.every(isSize)) {
+      faults.add('shape', name, `shape ${JSON.stringify(shape)}`, 'whole numbers from 0 to 2^53', fix);
+      continue;
+    }
+    if (
+      !Array.isArray(data_offsets) ||
+      data_offsets.length !== 2 ||
+      !data_offsets.every(isSize) ||
+      data_offsets[0] > data_offsets[1]
+    ) {
+      faults.add('offsets', name, `data_offsets ${JSON.stringify(data_offsets)}`, 'two whole numbers [begin, end]', fix);
+      continue;
+    }
+    const [begin, end] = data_offsets;
+    const bytes = shape.reduce((a, b) => a * b, 1) * sizes[dtype];
+    if (bytes !== end - begin) faults.add('size', name, `${end - begin} bytes`, `${bytes} bytes for ${dtype} [${shape}]`, fix);
+    else if (end > body) faults.add('truncated', name, `bytes ${begin} to ${end} of ${body}`, 'a range inside the file', fix);
+    else list.push({ name, dtype, shape, begin, end });
+  }
+  list.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let position = 0;
+  if (faults.faults.length === 0) {
+    for (const e of list) {
+      if (e.begin < position)
+        faults.add('overlap', e.name, `begins at ${e.begin}`, `${position}, where the tensor before it ends`, fix);
+      else if (e.begin > position)
+        faults.add('hole', e.name, `begins at ${e.begin}`, `${position}: no bytes between tensors`, fix);
+      position = Math.max(position, e.end);
+    }
+    if (position !== body) faults.add('hole', 'end of file', `${body - position} bytes belong to no tensor`, 'none', fix);
+  }
+  faults.throwIfAny(`${file} is not a readable safetensors file`);
+  return list;
+}
+
+function decode(dtype: string, buffer: ArrayBuffer): TensorData {
+  if (dtype === 'BF16') return Float32Array.from(new Uint16Array(buffer), bfloat16);
+  if (dtype === 'F16') return Float32Array.from(new Uint16Array(buffer), float16);
+  return new views[dtype](buffer);
+}
+
+const scratch = new DataView(new ArrayBuffer(4));
+
+/** The float a bfloat16 bit pattern stands for. */
+export function bfloat16(bits: number): number {
+  scratch.setUint32(0, bits * 65536);
+  return scratch.getFloat32(0);
+}
+
+/** The float a float16 bit pattern stands for. */
+export function float16(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+const nameOf = (data: TensorData): string => {
+  const name = Object.keys(views).find((k) => views[k] === data.constructor);
+  if (!name) throw new TypeError(`cannot store a ${data.constructor.name}`);
+  return name;
+};
+
+/**
+ * Writes arrays to a safetensors file, atomically, each tensor aligned to 8 bytes by ordering wide types first.
+ * @throws VoxelbookError when an array's length is not the product of its shape, and as `atomicWrite`
+ */
+export function writeSafetensors(
+  file: string,
+  tensors: Record<string, { shape: readonly number[]; data: TensorData }>,
+  metadata: Record<string, string> = {},
+): void {
+  atomicWrite(file, safetensorsChunks(tensors, metadata));
+}
+
+/** The bytes of a safetensors file, in pieces (nothing is copied). */
+export function safetensorsChunks(
+  tensors: Record<string, { shape: readonly number[]; data: TensorData }>,
+  metadata: Record<string, string> = {},
+): Uint8Array[] {
+  const faults = new FaultList();
+  const entries = Object.entries(tensors).map(([name, { shape, data }]) => {
+    const count = shape.reduce((a, b) => a * b, 1);
+    if (count !== data.length)
+      faults.add('size', name, `${data.length} values`, `${count} for shape [${shape}]`, 'Pass data and shape that agree.');
+    return { name, shape: [...shape], data, dtype: nameOf(data) };
+  });
+  faults.throwIfAny('these arrays cannot be written as safetensors');
+  entries.sort((a, b) => sizes[b.dtype] - sizes[a.dtype]);
+  const header: Record<string, unknown> = Object.create(null);
+  if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
+  let offset = 0;
+  for (const { name, shape, data, dtype } of entries) {
+    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
+    offset += data.byteLength;
+  }
+  const text = JSON.stringify(header);
+  const length = Buffer.byteLength(text);
+  const head = Buffer.alloc(8 + Math.ceil(length / 8) * 8, ' ');
+  head.writeBigUInt64LE(BigInt(head.length - 8), 0);
+  head.write(text, 8);
+  return [head, ...entries.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))];
+}
