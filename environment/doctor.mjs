@@ -1,0 +1,73 @@
+// npm run doctor: what is installed where, and for each failing piece what to do.
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { hasNvidia, isDone, python, root, steps } from './steps.mjs';
+
+const say = (name, text) => console.log(`${name.padEnd(22)} ${text}`);
+const first = (command, args) => {
+  const done = spawnSync(command, args, { encoding: 'utf8', cwd: root });
+  return done.status === 0 ? (done.stdout || done.stderr).trim().split('\n')[0] : undefined;
+};
+let failing = 0;
+const check = (name, value, todo) => {
+  if (value) say(name, value);
+  else {
+    failing++;
+    say(name, `MISSING. ${todo}`);
+  }
+};
+
+say('Node', process.version);
+check(
+  'Python',
+  first('python3', ['--version']),
+  'Install python3 3.10 or newer (Debian, Ubuntu: apt-get install python3 python3-venv).',
+);
+check('C++ compiler', first('g++', ['--version']), 'Install g++ (Debian, Ubuntu: apt-get install g++).');
+const version = (name) => {
+  const file = path.join(root, 'node_modules', name, 'package.json');
+  return fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')).version : undefined;
+};
+check('TypeScript', version('typescript'), 'Run npm run setup.');
+check('tfjs-node-gpu', version('@tensorflow/tfjs-node-gpu'), 'Run npm run setup.');
+check('JupyterLab', first(python, ['-m', 'jupyterlab', '--version']), 'Run npm run setup.');
+for (const kernel of ['voxelbook', 'tslab']) {
+  const spec = path.join(root, 'environment/.venv/share/jupyter/kernels', kernel, 'kernel.json');
+  check(`kernel ${kernel}`, fs.existsSync(spec) && path.relative(root, spec), 'Run npm run setup.');
+}
+say(
+  'GPU',
+  hasNvidia()
+    ? first('nvidia-smi', ['--query-gpu=name,driver_version', '--format=csv,noheader'])
+    : 'none found; computing on the CPU',
+);
+const probe = `
+const { tf } = await import('voxelbook/tensor').then((t) => t);
+const binding = tf.backend().binding;
+console.log(JSON.stringify({ tensorflow: binding.TensorFlowVersion ?? tf.version['tfjs-core'], backend: tf.getBackend(), gpu: tf.backend().isUsingGpuDevice, two: tf.add(1, 1).dataSync()[0] }));`;
+const tensorflow = spawnSync(process.execPath, ['--input-type=module', '-e', probe], { encoding: 'utf8', cwd: root });
+const answer = tensorflow.status === 0 ? JSON.parse(tensorflow.stdout.trim().split('\n').at(-1)) : undefined;
+const wheel = JSON.parse(fs.readFileSync(path.join(root, 'environment/tensorflow.json'), 'utf8')).version;
+check(
+  'TensorFlow',
+  answer && `${wheel} (${answer.gpu ? 'CUDA' : 'CPU, oneDNN on unless TF_ENABLE_ONEDNN_OPTS=0'}), 1 + 1 = ${answer.two}`,
+  `It did not start:\n${tensorflow.stderr.trim().split('\n').slice(-4).join('\n')}\nRun npm run setup.`,
+);
+const native = path.join(root, 'environment/native/voxelbook.node');
+say(
+  'native kernels',
+  process.env.VOXELBOOK_NATIVE === '0'
+    ? 'switched off by VOXELBOOK_NATIVE=0'
+    : fs.existsSync(native)
+      ? 'compiled for this machine'
+      : 'not compiled: the plain, slower operators are used. Run npm run setup.',
+);
+for (const step of steps) if (!isDone(step)) say(`step "${step.name}"`, 'not up to date: run npm run setup');
+for (const [name, use] of [
+  ['chromium', 'the browser test'],
+  ['sbatch', 'the Slurm test'],
+])
+  say(name, first('which', [name]) ?? `not installed; only ${use} needs it`);
+console.log(failing === 0 ? 'Everything needed is here.' : `${failing} missing.`);
+process.exit(failing === 0 ? 0 : 1);

@@ -1,0 +1,12 @@
+// Where things lie: the project, the runs, the data sets made or prepared here. Environment variables move them.
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The project's root folder (this file is one folder deep in `src/` or `dist/`). */
+export const projectRoot = fileURLToPath(new URL('../../', import.meta.url)).replace(/\/$/, '');
+
+/** Run folders; `VOXELBOOK_RUNS` moves them. */
+export const runsFolder = () => path.resolve(process.env.VOXELBOOK_RUNS ?? path.join(projectRoot, 'runs'));
+
+/** Generated and preprocessed data sets; `VOXELBOOK_DATA` moves them. */
+export const dataFolder = () => path.resolve(process.env.VOXELBOOK_DATA ?? path.join(runsFolder(), 'data'));

@@ -1,0 +1,136 @@
+// The embedded data sets, written on first use as ordinary nnU-Net v2 raw folders, so that nothing downstream knows they are embedded.
+import fs from 'node:fs';
+import path from 'node:path';
+import { atomicWriteJson } from '../../base/atomicWrite.js';
+import { dataFolder } from '../../base/paths.js';
+import { progressOf, type WorkOptions } from '../../base/progress.js';
+import { writePng, writeVolume } from '../../volume/index.js';
+import { identityDirection, type Volume } from '../../volume/volume.js';
+import type { DatasetJson } from '../dataset.js';
+import { anatomyFor, gliomaCase, gliomaDefaults } from './simGlioma.js';
+import { cellPicture, instrumentPicture, type Picture } from './simPictures.js';
+import { type Block, icbmBlocks, macaqueBlocks } from './tissueBlocks.js';
+
+interface Embedded {
+  folder: string;
+  /** What stands in `dataset.json`; `description` says what is real and what is simulated. */
+  json: Omit<DatasetJson, 'numTraining'>;
+  cases: number | (() => number);
+  /** Writes case `i` under `images(channel)` and `label`. */
+  write: (i: number, images: (channel: number) => string, label: string) => void;
+}
+
+/** Changing how a set is made changes this, and the set is written anew. */
+const generator = 'voxelbook-embedded-1';
+
+const tissueLabels = { background: 0, CSF: 1, GM: 2, WM: 3 };
+const lazy = <T>(make: () => T) => {
+  let value: T | undefined;
+  return () => (value ??= make());
+};
+
+const anatomy = lazy(() => anatomyFor(gliomaDefaults.mm));
+const human = lazy(icbmBlocks);
+const macaque = lazy(macaqueBlocks);
+
+const sets: Record<string, Embedded> = {
+  SimGlioma: {
+    folder: 'Dataset903_SimGlioma',
+    json: {
+      channel_names: { '0': 'T1', '1': 'T1ce', '2': 'T2', '3': 'FLAIR' },
+      labels: { background: 0, NCR: 1, ED: 2, ET: 3 },
+      file_ending: '.nii.gz',
+      name: 'SimGlioma',
+      description: 'Real average anatomy (ICBM 152, 3 mm), SIMULATED gliomas, contrasts and noise. No patients.',
+      licence: 'anatomy: MNI notice in datasets/embedded/NOTICE.md; simulation: Apache-2.0',
+    },
+    cases: gliomaDefaults.cases,
+    write(i, images, label) {
+      const { channels, label: truth } = gliomaCase(anatomy(), i);
+      for (const [c, data] of channels.entries()) writeVolume(images(c), volume(data, gliomaDefaults.shape, gliomaDefaults.mm));
+      writeVolume(label, volume(truth, gliomaDefaults.shape, gliomaDefaults.mm));
+    },
+  },
+  IcbmTissue: blockSet('Dataset901_IcbmTissue', 1, human, {
+    description: 'Real voxels and published tissue maps of ONE average human brain (ICBM 152, 1 mm), disjoint blocks.',
+    licence: 'MNI notice in datasets/embedded/NOTICE.md',
+  }),
+  MacaqueTissue: blockSet('Dataset902_MacaqueTissue', 0.5, macaque, {
+    description:
+      'Real voxels and published parcels (grouped into tissues) of ONE average macaque brain (INIA19, 0.5 mm), disjoint blocks.',
+    licence: 'CC-BY, datasets/embedded/NOTICE.md',
+  }),
+  SimCells: pictureSet('Dataset906_SimCells', cellPicture, { background: 0, cell: 1, border: 2 }),
+  SimInstruments: pictureSet('Dataset907_SimInstruments', instrumentPicture, { background: 0, shaft: 1, wrist: 2, jaws: 3 }),
+};
+
+function blockSet(folder: string, mm: number, blocks: () => Block[], say: { description: string; licence: string }): Embedded {
+  return {
+    folder,
+    json: { channel_names: { '0': 'T1' }, labels: tissueLabels, file_ending: '.nii.gz', name: folder.slice(11), ...say },
+    cases: () => blocks().length,
+    write(i, images, label) {
+      const { image, label: truth, shape } = blocks()[i];
+      writeVolume(images(0), volume(image, shape, mm));
+      writeVolume(label, volume(truth, shape, mm));
+    },
+  };
+}
+
+function pictureSet(folder: string, make: (i: number) => Picture, labels: Record<string, number>): Embedded {
+  return {
+    folder,
+    json: {
+      channel_names: { '0': 'R', '1': 'G', '2': 'B' },
+      labels,
+      file_ending: '.png',
+      name: folder.slice(11),
+      description: 'SIMULATED pictures and labels.',
+      licence: 'Apache-2.0',
+    },
+    cases: 40,
+    write(i, images, label) {
+      const { rgb, label: truth, size } = make(i);
+      writePng(images(0), { data: rgb, width: size, height: size, channels: 3 });
+      writePng(label, { data: truth, width: size, height: size, channels: 1 });
+    },
+  };
+}
+
+const volume = (data: Uint8Array, shape: [number, number, number], mm: number): Volume<Uint8Array> => ({
+  data,
+  shape,
+  channels: 1,
+  spacingMm: [mm, mm, mm],
+  originMm: [0, 0, 0],
+  direction: identityDirection,
+});
+
+/** Names of the embedded data sets. */
+export const embeddedNames = Object.keys(sets);
+
+/**
+ * The raw folder of an embedded data set, written if it is not there yet (kill-safe: `dataset.json` comes last).
+ * @param root the folder that holds `DatasetXXX_…`; default `dataFolder()/raw`
+ */
+export function writeEmbedded(
+  name: string,
+  { root = path.join(dataFolder(), 'raw'), ...options }: { root?: string } & WorkOptions = {},
+): string {
+  const set = sets[name];
+  const folder = path.join(root, set.folder);
+  const jsonFile = path.join(folder, 'dataset.json');
+  if (fs.existsSync(jsonFile) && JSON.parse(fs.readFileSync(jsonFile, 'utf8')).generator === generator) return folder;
+  for (const part of ['imagesTr', 'labelsTr']) fs.mkdirSync(path.join(folder, part), { recursive: true });
+  const count = typeof set.cases === 'number' ? set.cases : set.cases();
+  const report = progressOf(count, options);
+  for (let i = 0; i < count; i++) {
+    const id = `${set.json.name}_${String(i).padStart(3, '0')}`;
+    report(i, `make ${id}`);
+    const image = (c: number) => path.join(folder, 'imagesTr', `${id}_${String(c).padStart(4, '0')}${set.json.file_ending}`);
+    set.write(i, image, path.join(folder, 'labelsTr', `${id}${set.json.file_ending}`));
+  }
+  report(count, `made ${set.folder}`);
+  atomicWriteJson(jsonFile, { ...set.json, numTraining: count, generator });
+  return folder;
+}
