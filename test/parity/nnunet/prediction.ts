@@ -1,0 +1,96 @@
+// nnU-Net's prediction: tiles, importance map, sliding window, labels, export, end to end.
+import fs from 'node:fs';
+import path from 'node:path';
+import { readSafetensors, type StoredTensor } from '../../../src/base/safetensors.js';
+import { gaussianMap } from '../../../src/predict/gaussian.js';
+import { type Forward, predictLogits } from '../../../src/predict/slidingWindow.js';
+import { padToPatch, tileStarts } from '../../../src/predict/tiles.js';
+import { tf } from '../../../src/tensor/tf.js';
+import { close, equal, type GoldenCase, type Row, readJson } from '../case.js';
+import { channelsFirst, channelsLast } from './layout.js';
+
+export const owns: string[] = [
+  'ops/sliding_window_steps',
+  'ops/pad_to_patch',
+  'ops/gaussian',
+  'prediction/sliding_window',
+];
+
+export function cases(root: string): GoldenCase[] {
+  const file = (name: string) => path.join(root, 'nnunet', name);
+  const tensors = (name: string) => readSafetensors(file(`${name}.safetensors`)).tensors;
+  const one = (name: string, run: () => Row[] | Promise<Row[]>): GoldenCase[] =>
+    fs.existsSync(file(`${name}.json`)) || fs.existsSync(file(`${name}.safetensors`)) ? [{ name: `nnunet/${name}`, run }] : [];
+  return [
+    ...one('ops/sliding_window_steps', () =>
+      readJson<any[]>(file('ops/sliding_window_steps.json')).map((c, i) =>
+        equal(`${i}`, tileStarts(c.image_size, c.tile_size, c.tile_step_size), c.steps),
+      ),
+    ),
+    ...one('ops/pad_to_patch', () =>
+      readJson<any[]>(file('ops/pad_to_patch.json')).flatMap((c, i) => {
+        const { padded, inside } = padToPatch(c.image_size, c.patch_size);
+        return [equal(`${i} padded`, padded, c.padded), equal(`${i} inside`, inside, c.slicer_revert)];
+      }),
+    ),
+    ...one('ops/gaussian', () => Object.entries(tensors('ops/gaussian')).map(([key, stored]) => gaussianRow(key, stored))),
+    ...one('prediction/sliding_window', async () => {
+      const stored = tensors('prediction/sliding_window');
+      const rows: Row[] = [];
+      for (const c of readJson<any[]>(file('prediction/sliding_window.json'))) rows.push(...(await slidingWindow(c, stored)));
+      return rows;
+    }),
+  ];
+}
+
+function gaussianRow(key: string, stored: StoredTensor): Row {
+  const [size, precision, scale] = /^([\dx]+)\.(f16|f32|f64)\.scale([\d.]+)$/.exec(key)!.slice(1);
+  const map = gaussianMap(size.split('x').map(Number), {
+    scale: Number(scale),
+    precision: ({ f16: 'float16', f32: 'float32', f64: 'float64' } as const)[precision],
+  });
+  const reference = stored.data as Float64Array;
+  if (precision === 'f16') return close(key, map, reference, { abs: 0 });
+  const relative = map.reduce((worst, v, i) => Math.max(worst, Math.abs(v - reference[i]) / Math.abs(reference[i])), 0);
+  return { what: key, maxAbs: 0, relative, tolerance: 'rel 1e-12 each', pass: relative <= 1e-12 };
+}
+
+/** The golden network: one convolution with padding 1, from PyTorch's kernel `[out, in, …k]`. */
+export function convolution(kernel: StoredTensor, bias: StoredTensor): Forward {
+  const axes = [...kernel.shape.keys()].slice(2);
+  return (x) =>
+    tf.tidy(() => {
+      const k = tf.transpose(tf.tensor(kernel.data as Float32Array, kernel.shape), [...axes, 1, 0]);
+      const y = axes.length === 3 ? tf.conv3d(x as never, k as never, 1, 'same') : tf.conv2d(x as never, k as never, 1, 'same');
+      return tf.add(y as tf.Tensor, tf.tensor1d(bias.data as Float32Array));
+    });
+}
+
+async function slidingWindow(c: any, stored: Record<string, StoredTensor>): Promise<Row[]> {
+  const [channels, ...shape] = c.image_shape as number[];
+  const networks = Array.from({ length: c.folds }, (_, f) =>
+    convolution(stored[`${c.id}.kernel.${f}`], stored[`${c.id}.bias.${f}`]),
+  );
+  const image = { data: channelsLast(stored[`${c.id}.input`].data as Float32Array, channels), shape, channels };
+  const predict = async (precision: 'float16' | 'float32') =>
+    channelsFirst(
+      await predictLogits(networks, image, {
+        patchSize: c.patch_size,
+        heads: c.heads,
+        stepSize: c.tile_step_size,
+        gaussian: c.use_gaussian,
+        mirrorAxes: c.use_mirroring ? c.mirror_axes : [],
+        precision,
+        batchTiles: 1 + (c.id % 3),
+      }),
+      c.heads,
+    );
+  const half = await predict('float16');
+  const reference = stored[`${c.id}.logits_f16`].data as Float32Array;
+  const same = half.reduce((n, v, i) => n + (v === reference[i] ? 1 : 0), 0) / half.length;
+  const row = close(`${c.id} float16`, half, reference, { abs: 1e-3 });
+  return [
+    { ...row, tolerance: '99.8 % bit-equal, abs 1e-3', pass: row.pass && same >= 0.998, note: `${(same * 100).toFixed(3)} % bit-equal` },
+    close(`${c.id} float32`, await predict('float32'), stored[`${c.id}.logits_f32_accumulators`].data as Float32Array, { abs: 1e-5 }),
+  ];
+}
