@@ -1,4 +1,5 @@
 // Every family of golden cases. A folder of the reference that no family claims is reported by main.ts as unknown.
 import type { Family } from './case.js';
+import { family as nnunet } from './nnunet.js';
 
-export const families: Family[] = [];
+export const families: Family[] = [nnunet];
