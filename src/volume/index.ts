@@ -1,0 +1,6 @@
+// Voxels and where they lie: volumes, files, resampling.
+export { endingOf, fileEndings, type ReadOptions, readVolume, writeVolume } from './io.js';
+export { decodeNifti, encodeNifti, readNifti, readNiftiGeometry, writeNifti } from './nifti.js';
+export { type NiftiHeader, readNiftiHeader } from './niftiHeader.js';
+export { decodePng, type Picture, pictureOf, readPng, writePng } from './png.js';
+export { identityDirection, type LabelMap, type Volume, type VoxelArray, voxelCount } from './volume.js';
