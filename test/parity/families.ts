@@ -1,5 +1,6 @@
 // Every family of golden cases. A folder of the reference that no family claims is reported by main.ts as unknown.
 import type { Family } from './case.js';
+import { losses } from './losses.js';
 import { family as nnunet } from './nnunet.js';
 
-export const families: Family[] = [nnunet];
+export const families: Family[] = [losses, nnunet];

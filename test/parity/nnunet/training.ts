@@ -1,5 +1,6 @@
 // nnunet/: what belongs to training — losses, online evaluation, schedules, oversampling, places of patches.
 import path from 'node:path';
+import { NumpyRandom } from '../../../src/base/mt19937.js';
 import { readSafetensors } from '../../../src/base/safetensors.js';
 import { tf } from '../../../src/tensor/tf.js';
 import {
@@ -18,7 +19,6 @@ import {
 } from '../../../src/train/index.js';
 import { close, equal, type GoldenCase, namesIn, type Row, readJson, unknownCase } from '../case.js';
 import { channelsLast, valueAndGradients } from '../losses.js';
-import { NumpyRandom } from '../../../src/dataset/numpyRandom.js';
 
 const checks: Record<string, (file: string) => Row[]> = {
   'ops/poly_lr': polyRows,
