@@ -1,0 +1,47 @@
+// Tables that show themselves in a notebook cell and on a terminal. Every outside string is escaped.
+import { inspect } from 'node:util';
+
+/** A value the kernel displays: mime bundle by `Symbol.for('Jupyter.display')`, one screen of text by `util.inspect`. */
+export interface Shown {
+  text: string;
+  html: string;
+}
+
+/** `&`, `<`, `>`, quotes as entities, so that a label or path from outside is only ever text. */
+export const escapeHtml = (text: unknown) => String(text).replace(/[&<>"'`]/g, (c) => `&#${c.charCodeAt(0)};`);
+
+/** A table with a caption, as html and as text. Cells are plain text (escaped here). */
+export function shownTable(caption: string, columns: readonly string[], rows: readonly (readonly unknown[])[]): Shown {
+  const cell = (tag: string) => (value: unknown) =>
+    `<${tag} style="text-align:left;padding:2px 10px">${escapeHtml(value ?? '')}</${tag}>`;
+  const head = `<tr>${columns.map(cell('th')).join('')}</tr>`;
+  const body = rows.map((row) => `<tr>${row.map(cell('td')).join('')}</tr>`).join('');
+  const html = `<table><caption style="text-align:left;font-weight:bold">${escapeHtml(caption)}</caption><thead>${head}</thead><tbody>${body}</tbody></table>`;
+  const table = [columns, ...rows].map((row) => row.map((value) => String(value ?? '')));
+  const widths = columns.map((_, i) => Math.max(...table.map((row) => (row[i] ?? '').length)));
+  const lines = table.map((row) =>
+    row
+      .map((value, i) => value.padEnd(widths[i]))
+      .join('  ')
+      .trimEnd(),
+  );
+  return { html, text: [caption, ...lines].join('\n') };
+}
+
+/** An object that only shows: what `plan.show(p)` and its like return. */
+export function shown(...parts: Shown[]): Shown {
+  const text = parts.map((p) => p.text).join('\n\n');
+  const html = parts.map((p) => p.html).join('');
+  return displayed({ text, html }, { text, html });
+}
+
+/** Gives `value` its display without adding a visible property: it stays plain JSON. */
+export function displayed<T extends object>(value: T, { text, html }: Shown): T {
+  Object.defineProperty(value, Symbol.for('Jupyter.display'), {
+    value: () => ({ 'text/html': html, 'text/plain': text }),
+    enumerable: false,
+    configurable: true,
+  });
+  Object.defineProperty(value, inspect.custom, { value: () => text, enumerable: false, configurable: true });
+  return value;
+}

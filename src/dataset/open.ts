@@ -1,0 +1,94 @@
+// Opening a data set: nnU-Net v2's raw layout, by folder, by name, or one of the embedded sets.
+import fs from 'node:fs';
+import path from 'node:path';
+import { VoxelbookError } from '../base/errors.js';
+import { dataFolder } from '../base/paths.js';
+import type { WorkOptions } from '../base/progress.js';
+import type { CaseFiles, Dataset } from './dataset.js';
+import { datasetJsonFaults, toDatasetJson } from './datasetJson.js';
+import { embeddedNames, writeEmbedded } from './embedded/index.js';
+
+/**
+ * Opens a data set.
+ * Source: nnU-Net v2 raw layout (`dataset.json`, `imagesTr/<case>_<cccc><ending>`, `labelsTr/<case><ending>`).
+ * @param folderOrName a folder; a name or number below `nnUNet_raw` (environment) or the own data folder; an embedded set
+ * (`SimGlioma`, `demo` for the same, …), which is written on first use
+ * @throws VoxelbookError when there is no such set, or with every fault of its `dataset.json`
+ */
+export function open(folderOrName: string, options: WorkOptions = {}): Dataset {
+  const folder = path.resolve(locate(folderOrName, options));
+  const file = path.join(folder, 'dataset.json');
+  const value = readJson(file);
+  const faults = datasetJsonFaults(value);
+  if (faults.length > 0) throw new VoxelbookError(`${folder} is no usable data set`, faults);
+  const json = toDatasetJson(value);
+  return { name: path.basename(folder), folder, json, cases: trainingCases(folder, json) };
+}
+
+/** Cases of a folder of images (`imagesTs`, or any other): id and files in channel order, without labels. */
+export function casesIn(folder: string, ending: string): CaseFiles[] {
+  const byId = new Map<string, string[]>();
+  for (const name of fs.existsSync(folder) ? fs.readdirSync(folder).sort() : []) {
+    if (!name.endsWith(ending)) continue;
+    const match = /^(.+)_\d{4}$/.exec(name.slice(0, -ending.length));
+    if (!match) continue;
+    byId.set(match[1], [...(byId.get(match[1]) ?? []), path.join(folder, name)]);
+  }
+  return [...byId].map(([id, images]) => ({ id, images })).sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function trainingCases(folder: string, json: Dataset['json']): CaseFiles[] {
+  const listed = json.dataset as Record<string, { images: string[]; label: string }> | undefined;
+  if (listed && typeof listed === 'object') {
+    const place = (file: string) =>
+      path.resolve(
+        folder,
+        file.replace(/\$(\w+|\{\w+\})/g, (all, name) => process.env[name.replace(/[{}]/g, '')] ?? all),
+      );
+    return Object.keys(listed)
+      .sort()
+      .map((id) => ({ id, images: listed[id].images.map(place), label: place(listed[id].label) }));
+  }
+  return casesIn(path.join(folder, 'imagesTr'), json.file_ending).map((c) => {
+    const label = path.join(folder, 'labelsTr', c.id + json.file_ending);
+    return fs.existsSync(label) ? { ...c, label } : c;
+  });
+}
+
+function locate(given: string, options: WorkOptions): string {
+  if (given === 'demo') return writeEmbedded('SimGlioma', options);
+  if (fs.existsSync(path.join(given, 'dataset.json'))) return given;
+  const number = /^\d{1,3}$/.test(given) ? given.padStart(3, '0') : undefined;
+  for (const root of [process.env.nnUNet_raw, path.join(dataFolder(), 'raw')]) {
+    if (!root || !fs.existsSync(root)) continue;
+    const found = fs.readdirSync(root).find((n) => n === given || (number && n.startsWith(`Dataset${number}_`)));
+    if (found && fs.existsSync(path.join(root, found, 'dataset.json')) && !embeddedOf(found)) return path.join(root, found);
+  }
+  const embedded = embeddedOf(given);
+  if (embedded) return writeEmbedded(embedded, options);
+  throw new VoxelbookError(`there is no data set ${given}`, {
+    code: 'no-dataset',
+    path: given,
+    given: fs.existsSync(given) ? 'a folder without dataset.json' : 'neither a folder nor a known name',
+    expected: `a folder with dataset.json, a name or number below $nnUNet_raw, or one of ${embeddedNames.join(', ')}`,
+    fix: 'Check the path; set nnUNet_raw to the folder that holds your data sets.',
+  });
+}
+
+/** The embedded set that `SimGlioma` or `Dataset903_SimGlioma` means. */
+const embeddedOf = (given: string) =>
+  embeddedNames.find((name) => given === name || /^Dataset9\d\d_(.+)$/.exec(given)?.[1] === name);
+
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(fs.readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new VoxelbookError(`${file} cannot be read`, {
+      code: 'dataset-json',
+      path: file,
+      given: (error as Error).message,
+      expected: 'a JSON file',
+      fix: 'Mend the file at the place named.',
+    });
+  }
+}
