@@ -1,0 +1,92 @@
+// Group normalisation, and the shared arithmetic of norms that take their mean over space.
+//
+// Memory: x and two small tables per (batch, channel) are kept; the output is one scale and one shift per channel.
+
+import { VoxelbookError } from '../../base/errors.js';
+import { countNorm, isSymbolic, symbolicOp } from '../symbolic.js';
+import { tf } from '../tf.js';
+import { customOp } from './customOp.js';
+import { product } from './shapes.js';
+
+/**
+ * Group norm as PyTorch's `GroupNorm`: mean and (biased) variance over space and the channels of a group, per batch entry.
+ *
+ * @param x `[batch, …spatial, channel]`
+ * @param groups divides the channels; equal to them = one group per channel (instance norm)
+ * @param gamma `[channel]`, scale
+ * @param beta `[channel]`, shift
+ * @returns the shape of `x`; the caller owns it
+ */
+export function groupNorm(x: tf.Tensor, groups: number, gamma?: tf.Tensor, beta?: tf.Tensor, epsilon = 1e-5): tf.Tensor {
+  const channels = x.shape.at(-1)!;
+  if (channels % groups !== 0)
+    throw new VoxelbookError('groupNorm cannot run', {
+      code: 'groups',
+      path: 'groups',
+      given: `${groups} groups for ${channels} channels`,
+      expected: 'a divisor of the channels',
+      fix: 'Change the groups or the width.',
+    });
+  return spatialNorm('groupNorm', x, x.shape[0], groups, gamma, beta, epsilon);
+}
+
+/** The same over `batch` rows: `x.shape[0]` normalises each entry, 1 the whole batch together (batch norm). */
+export function spatialNorm(
+  name: string,
+  x: tf.Tensor,
+  batch: number,
+  groups: number,
+  gamma: tf.Tensor | undefined,
+  beta: tf.Tensor | undefined,
+  epsilon: number,
+): tf.Tensor {
+  const inputs = [x, gamma, beta].filter((t) => t !== undefined);
+  if (isSymbolic()) {
+    countNorm(x.size, gamma ? 'affine' : 'plain');
+    return symbolicOp(name, inputs, x.shape);
+  }
+  const channels = x.shape.at(-1)!;
+  const voxels = product(x.shape.slice(0, -1)) / batch;
+  const rows = [batch, voxels, channels];
+  /** Mean over the channels of each group, given back per channel. `[batch, 1, channel]` both. */
+  const overGroup = (table: tf.Tensor) =>
+    groups === channels
+      ? table
+      : tf.reshape(
+          tf.add(
+            tf.mean(tf.reshape(table, [batch, groups, channels / groups]), 2, true),
+            tf.zeros([batch, groups, channels / groups]),
+          ),
+          [batch, 1, channels],
+        );
+  return customOp(
+    inputs,
+    () => {
+      const values = tf.reshape(x, rows);
+      const mean = overGroup(tf.mean(values, 1, true));
+      const variance = overGroup(tf.mean(tf.squaredDifference(values, mean), 1, true));
+      const inverse = tf.rsqrt(tf.add(variance, epsilon));
+      const scale = gamma ? tf.mul(inverse, gamma) : inverse;
+      const centre = tf.mul(mean, scale);
+      const shift = beta ? tf.sub(beta, centre) : tf.neg(centre);
+      const value = tf.reshape(tf.add(tf.mul(values, scale), shift), x.shape);
+      return { value, keep: [x, mean, inverse, ...(gamma ? [gamma] : [])] };
+    },
+    (dy, [x, mean, inverse, gamma]) => {
+      const values = tf.reshape(x, rows);
+      const slope = tf.reshape(dy, rows);
+      const sum = tf.sum(slope, 1, true);
+      // Σ dy·(x − mean)/sd, with the mean taken off first: the difference of two large sums would lose digits.
+      const correlation = tf.mul(tf.sum(tf.mul(slope, tf.sub(values, mean)), 1, true), inverse);
+      const weighted = (table: tf.Tensor) => overGroup(tf.div(gamma ? tf.mul(table, gamma) : table, voxels));
+      const scale = gamma ? tf.mul(inverse, gamma) : inverse;
+      const alongX = tf.neg(tf.mul(tf.square(inverse), weighted(correlation)));
+      const constant = tf.neg(tf.add(tf.mul(inverse, weighted(sum)), tf.mul(mean, alongX)));
+      const dx = tf.add(tf.add(tf.mul(slope, scale), tf.mul(values, alongX)), constant);
+      const gradients = [tf.reshape(dx, x.shape)];
+      if (gamma) gradients.push(tf.reshape(tf.sum(correlation, 0), [channels]));
+      if (beta) gradients.push(tf.reshape(tf.sum(sum, 0), [channels]));
+      return gradients;
+    },
+  );
+}
