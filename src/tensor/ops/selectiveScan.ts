@@ -66,7 +66,15 @@ export function selectiveScanWithState(
   const { deltaSoftplus = true, workValues = 2 ** 20, wantState = true } = options;
   const results = tf.tidy(() => {
     const grouped = [B, C].map((x) => (x.rank === 4 ? x : x.rank === 3 ? tf.expandDims(x, 2) : constant(x, batch, length)));
-    const inputs = [u, delta, A, grouped[0], grouped[1], options.D ?? tf.zeros([channels]), options.deltaBias ?? tf.zeros([channels])];
+    const inputs = [
+      u,
+      delta,
+      A,
+      grouped[0],
+      grouped[1],
+      options.D ?? tf.zeros([channels]),
+      options.deltaBias ?? tf.zeros([channels]),
+    ];
     const joined = scanOp(inputs, { deltaSoftplus, workValues, wantState });
     if (!wantState) return [options.z ? gate(joined, options.z) : joined];
     const size = batch * length * channels;
@@ -321,9 +329,16 @@ function check(u: tf.Tensor, delta: tf.Tensor, A: tf.Tensor, B: tf.Tensor, C: tf
   const states = A.shape[1];
   const same = (name: string, x: tf.Tensor | undefined, ...shapes: (number | undefined)[][]) => {
     if (x && !shapes.some((shape) => shape.length === x.rank && shape.every((n, i) => n === x.shape[i])))
-      faults.add('shape', name, `[${x.shape}]`, shapes.map((s) => `[${s}]`).join(' or '), 'Channels come last, the position second.');
+      faults.add(
+        'shape',
+        name,
+        `[${x.shape}]`,
+        shapes.map((s) => `[${s}]`).join(' or '),
+        'Channels come last, the position second.',
+      );
   };
-  if (u.rank !== 3) faults.add('shape', 'u', `[${u.shape}]`, '[batch, length, channel]', 'Flatten the grid to one axis of positions.');
+  if (u.rank !== 3)
+    faults.add('shape', 'u', `[${u.shape}]`, '[batch, length, channel]', 'Flatten the grid to one axis of positions.');
   else {
     same('delta', delta, [batch, length, channels]);
     same('A', A, [channels, states]);
