@@ -20,4 +20,11 @@ if (files.length === 0) {
     process.exit(1);
   }
 }
-process.exit(node('node_modules/mocha/bin/mocha.js', '--reporter', 'test/reporter.cjs', ...files) ?? 1);
+process.exit(
+  node(
+    'node_modules/mocha/bin/mocha.js',
+    '--reporter',
+    'test/reporter.cjs',
+    ...(files.length > 0 ? files : ['test/**/*.test.ts']),
+  ) ?? 1,
+);

@@ -29,19 +29,20 @@ export function blur(source: Field, sigmaMm: number): Field {
   ]) {
     if (length === 1) continue;
     const out = new Float32Array(data.length);
+    const total = Float64Array.from({ length }, (_, i) => {
+      let weight = 0;
+      for (let j = Math.max(0, i - radius); j <= Math.min(length - 1, i + radius); j++) weight += kernel[j - i + radius];
+      return weight;
+    });
+    const values = new Float64Array(length);
     for (let line = 0; line < count; line++) {
       const start = stride === 1 ? line * w : stride === w ? Math.floor(line / w) * h * w + (line % w) : line;
+      for (let i = 0; i < length; i++) values[i] = data[start + i * stride];
       for (let i = 0; i < length; i++) {
-        const from = Math.max(0, i - radius);
         const to = Math.min(length - 1, i + radius);
         let sum = 0;
-        let weight = 0;
-        for (let j = from; j <= to; j++) {
-          const k = kernel[j - i + radius];
-          sum += k * data[start + j * stride];
-          weight += k;
-        }
-        out[start + i * stride] = sum / weight;
+        for (let j = Math.max(0, i - radius); j <= to; j++) sum += kernel[j - i + radius] * values[j];
+        out[start + i * stride] = sum / total[i];
       }
     }
     data = out;

@@ -196,7 +196,7 @@ const product = (a: Matrix, b: Matrix) =>
 
 function euler([a, b, c]: number[]): Matrix {
   const turn = (angle: number, i: number, j: number) => {
-    const m = [0, 1, 2].map((r) => [0, 1, 2].map((s) => (r === s ? 1 : 0)));
+    const m: Matrix = [0, 1, 2].map((r) => [0, 1, 2].map((s) => Number(r === s)));
     m[i][i] = m[j][j] = Math.cos(angle);
     m[i][j] = -Math.sin(angle);
     m[j][i] = Math.sin(angle);

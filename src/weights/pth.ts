@@ -1,0 +1,181 @@
+// Official PyTorch checkpoints (.pth, .pt, .model, .ckpt) → arrays by name. Zip format (torch ≥ 1.6) and the legacy one.
+import fs from 'node:fs';
+import { VoxelbookError } from '../base/errors.js';
+import { bfloat16, float16, type StoredTensor, type TensorData } from '../base/safetensors.js';
+import { readPickle, type TensorView } from './pickle.js';
+import { ZipFile } from './zip.js';
+
+const widths: Record<string, number> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 };
+const pickleLimit = 1 << 30;
+
+/** Reads the whole value of a checkpoint: Maps, arrays, numbers, text, and tensors as `StoredTensor`. */
+export function readTorch(file: string): unknown {
+  const head = Buffer.alloc(4);
+  const descriptor = fs.openSync(file, 'r');
+  try {
+    fs.readSync(descriptor, head, 0, 4, 0);
+  } finally {
+    fs.closeSync(descriptor);
+  }
+  return head.readUInt32LE(0) === 0x04034b50 || head.readUInt32LE(0) === 0x06054b50 ? readZip(file) : readLegacy(file);
+}
+
+function readZip(file: string): unknown {
+  const zip = new ZipFile(file);
+  try {
+    const pickle = [...zip.entries.keys()].find((name) => /(^|\/)data\.pkl$/.test(name));
+    if (!pickle)
+      throw fault(
+        file,
+        'zip',
+        `entries ${[...zip.entries.keys()].slice(0, 3).join(', ')}`,
+        'a data.pkl, as torch.save writes it',
+      );
+    const folder = pickle.slice(0, -'data.pkl'.length);
+    const order = zip.entries.has(`${folder}byteorder`) ? zip.read(`${folder}byteorder`, 100).toString() : 'little';
+    if (order !== 'little') throw fault(file, 'byte-order', `byte order ${JSON.stringify(order.slice(0, 20))}`, 'little');
+    const { value } = readPickle(zip.read(pickle, pickleLimit), file);
+    const storages = new Map<string, Buffer>();
+    return materialise(value, file, ({ key, count }, width) => {
+      let bytes = storages.get(key);
+      if (!bytes) storages.set(key, (bytes = zip.read(`${folder}data/${key}`, count * 8)));
+      return bytes.length >= count * width ? bytes : undefined;
+    });
+  } finally {
+    zip.close();
+  }
+}
+
+/** Legacy: magic number, protocol, system information, the value, the storage keys; then each storage as a count and its bytes. */
+function readLegacy(file: string): unknown {
+  const bytes = fs.readFileSync(file);
+  const magic = readPickle(bytes, file);
+  if (magic.value !== 0x1950a86a20f9469cfc6cn)
+    throw fault(file, 'format', 'a file of another kind', 'a PyTorch checkpoint (zip or legacy)');
+  const protocol = readPickle(bytes, file, magic.end);
+  const system = readPickle(bytes, file, protocol.end);
+  const main = readPickle(bytes, file, system.end);
+  const keys = readPickle(bytes, file, main.end);
+  if (!Array.isArray(keys.value)) throw fault(file, 'format', 'no list of storages', 'a legacy PyTorch checkpoint');
+  const dtypes = new Map<string, string>();
+  visit(main.value, (t) => dtypes.set(t.storage.key, t.storage.dtype ?? 'U8'));
+  const storages = new Map<string, Buffer>();
+  let at = keys.end;
+  for (const key of keys.value.map(String)) {
+    if (at + 8 > bytes.length) throw fault(file, 'truncated', `the file ends at byte ${bytes.length}`, `storage ${key}`);
+    const size = Number(bytes.readBigUInt64LE(at)) * widths[dtypes.get(key) ?? 'U8'];
+    if (at + 8 + size > bytes.length)
+      throw fault(file, 'truncated', `the file ends at byte ${bytes.length}`, `${size} bytes of storage ${key}`);
+    storages.set(key, bytes.subarray(at + 8, at + 8 + size));
+    at += 8 + size;
+  }
+  return materialise(main.value, file, ({ key }) => storages.get(key));
+}
+
+const isView = (v: unknown): v is TensorView => typeof v === 'object' && v !== null && (v as TensorView).kind === 'tensor';
+
+function visit(value: unknown, onTensor: (t: TensorView) => void, seen = new Set<unknown>()): void {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return;
+  seen.add(value);
+  if (isView(value)) onTensor(value);
+  else if (value instanceof Map) for (const v of value.values()) visit(v, onTensor, seen);
+  else if (Array.isArray(value)) for (const v of value) visit(v, onTensor, seen);
+}
+
+type FindStorage = (storage: TensorView['storage'], width: number) => Buffer | undefined;
+
+/** Every tensor view replaced by its contiguous values. Containers that contain themselves are kept as they are. */
+function materialise(root: unknown, file: string, find: FindStorage): unknown {
+  const done = new Map<unknown, unknown>();
+  const step = (value: unknown, where: string): unknown => {
+    if (typeof value !== 'object' || value === null) return value;
+    if (done.has(value)) return done.get(value);
+    if (isView(value)) {
+      const tensor = contiguous(value, where, file, find);
+      done.set(value, tensor);
+      return tensor;
+    }
+    if (value instanceof Map) {
+      const out = new Map();
+      done.set(value, out);
+      for (const [k, v] of value) out.set(k, step(v, `${where}.${String(k)}`));
+      return out;
+    }
+    if (Array.isArray(value)) {
+      const out: unknown[] = [];
+      done.set(value, out);
+      for (const [i, v] of value.entries()) out.push(step(v, `${where}[${i}]`));
+      return out;
+    }
+    return value;
+  };
+  return step(root, 'checkpoint');
+}
+
+function contiguous(view: TensorView, where: string, file: string, find: FindStorage): StoredTensor {
+  const dtype = view.storage.dtype ?? 'U8';
+  const width = widths[dtype];
+  const count = view.shape.reduce((a, b) => a * b, 1);
+  const last = view.offset + view.shape.reduce((sum, n, i) => sum + Math.max(0, n - 1) * view.stride[i], 0);
+  const bytes = find(view.storage, width);
+  if (!bytes)
+    throw fault(
+      file,
+      'storage',
+      `no storage ${view.storage.key} of ${view.storage.count} values for ${where}`,
+      'the bytes in the file',
+    );
+  if (count > 0 && (!Number.isSafeInteger(last) || (last + 1) * width > bytes.length))
+    throw fault(
+      file,
+      'storage',
+      `${where} reaches to value ${last}`,
+      `inside its storage of ${Math.floor(bytes.length / width)} values`,
+    );
+  // A stride of 0 shows one value many times: a small file may not ask for unbounded memory that way.
+  if (count * width > Math.max(bytes.length, 1 << 16) * 16)
+    throw fault(file, 'storage', `${where} with ${count} values`, `at most 16 times its storage of ${bytes.length} bytes`);
+  const aligned = bytes.byteOffset % width === 0 ? bytes : Buffer.from(bytes);
+  const source = typed(dtype, aligned);
+  const data = new (source.constructor as Float32ArrayConstructor)(count) as unknown as TensorData;
+  const index = new Array<number>(view.shape.length).fill(0);
+  let from = view.offset;
+  for (let i = 0; i < count; i++) {
+    (data as Float32Array)[i] = (source as Float32Array)[from];
+    for (let a = index.length - 1; a >= 0; a--) {
+      from += view.stride[a];
+      if (++index[a] < view.shape[a]) break;
+      from -= index[a] * view.stride[a];
+      index[a] = 0;
+    }
+  }
+  const widened = dtype === 'F16' ? float16 : dtype === 'BF16' ? bfloat16 : undefined;
+  return { dtype, shape: [...view.shape], data: widened ? Float32Array.from(data as Uint16Array, widened) : data };
+}
+
+function typed(dtype: string, b: Buffer): TensorData {
+  const length = Math.floor(b.length / widths[dtype]);
+  const views: Record<string, () => TensorData> = {
+    F64: () => new Float64Array(b.buffer, b.byteOffset, length),
+    F32: () => new Float32Array(b.buffer, b.byteOffset, length),
+    F16: () => new Uint16Array(b.buffer, b.byteOffset, length),
+    BF16: () => new Uint16Array(b.buffer, b.byteOffset, length),
+    I64: () => new BigInt64Array(b.buffer, b.byteOffset, length),
+    I32: () => new Int32Array(b.buffer, b.byteOffset, length),
+    I16: () => new Int16Array(b.buffer, b.byteOffset, length),
+    I8: () => new Int8Array(b.buffer, b.byteOffset, length),
+    U8: () => new Uint8Array(b.buffer, b.byteOffset, length),
+    BOOL: () => new Uint8Array(b.buffer, b.byteOffset, length),
+  };
+  return views[dtype]();
+}
+
+function fault(file: string, code: string, given: string, expected: string): VoxelbookError {
+  return new VoxelbookError(`${file} is not a readable checkpoint`, {
+    code,
+    path: 'checkpoint',
+    given,
+    expected,
+    fix: 'Fetch the file again, or save it again with torch.save.',
+  });
+}
