@@ -1,5 +1,5 @@
 // The importance map of a tile: a Gaussian, so that the middle of a tile counts more than its border (nnU-Net v2 `compute_gaussian`).
-import { toHalf } from './float16.js';
+import { toHalf } from '../base/float16.js';
 
 /**
  * Weight of every voxel of a tile, C order, largest `scale` at patch // 2; sigma is 1/8 of each side.

@@ -3,10 +3,10 @@
 // Tiles run with the first axis outermost, so slices before the current tile row are finished. Only the rows a tile can still
 // touch are kept as accumulators; finished slices are handed on. With a consumer that keeps labels only, memory does not grow with the volume's depth.
 import { VoxelbookError } from '../base/errors.js';
+import { toHalf } from '../base/float16.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
 import type { Network, Params } from '../model/network.js';
 import { tf } from '../tensor/tf.js';
-import { toHalf } from './float16.js';
 import { gaussianMap } from './gaussian.js';
 import { padToPatch, tileStarts } from './tiles.js';
 
@@ -59,7 +59,9 @@ export async function predictLogits(
   const [depth, height, width] = image.shape;
   const slice = height * width * options.heads;
   const out = new Float32Array(depth * slice);
-  await predictSlabs(forward, image, options, (values, from, to) => out.set(values.subarray(0, (to - from) * slice), from * slice));
+  await predictSlabs(forward, image, options, (values, from, to) =>
+    out.set(values.subarray(0, (to - from) * slice), from * slice),
+  );
   return out;
 }
 
@@ -109,7 +111,13 @@ export async function predictSlabs(
 /** Every check of the sizes before anything is computed. */
 function checkSizes(image: Image, { patchSize, heads }: SlidingWindowOptions, networks: number): void {
   const voxels = image.shape.reduce((a, b) => a * b, 1);
-  if (image.shape.length === 3 && image.data.length === voxels * image.channels && [2, 3].includes(patchSize.length) && heads > 0 && networks > 0)
+  if (
+    image.shape.length === 3 &&
+    image.data.length === voxels * image.channels &&
+    [2, 3].includes(patchSize.length) &&
+    heads > 0 &&
+    networks > 0
+  )
     return;
   throw new VoxelbookError('cannot predict', {
     code: 'bad-image',
@@ -121,7 +129,12 @@ function checkSizes(image: Image, { patchSize, heads }: SlidingWindowOptions, ne
 }
 
 /** Patches `[tile, …patch, channel]` from the image, zeros outside of it. */
-function cut(image: Image, inside: readonly [number, number][], tiles: readonly number[][], patch: readonly number[]): Float32Array {
+function cut(
+  image: Image,
+  inside: readonly [number, number][],
+  tiles: readonly number[][],
+  patch: readonly number[],
+): Float32Array {
   const [pd, ph, pw] = patch;
   const [depth, height, width] = image.shape;
   const c = image.channels;
@@ -224,7 +237,13 @@ class Window {
   }
 
   /** Adds `map` times tile number `index` of `tiles`, or `map` alone. */
-  add([, ty, tx]: readonly number[], [pd, ph, pw]: readonly number[], map: ArrayLike<number>, tiles?: Float32Array, index = 0): void {
+  add(
+    [, ty, tx]: readonly number[],
+    [pd, ph, pw]: readonly number[],
+    map: ArrayLike<number>,
+    tiles?: Float32Array,
+    index = 0,
+  ): void {
     const { values, heads, slice } = this;
     const half = this.precision === 'float16';
     let m = 0;

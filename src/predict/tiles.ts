@@ -1,13 +1,6 @@
 // Where the windows lie (nnU-Net v2 `compute_steps_for_sliding_window`, `pad_nd_image`).
 import { VoxelbookError } from '../base/errors.js';
-
-/** Nearest integer, ties to even, as Python's `round`. */
-export function roundHalfEven(x: number): number {
-  const floor = Math.floor(x);
-  const rest = x - floor;
-  if (rest !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
-}
+import { roundHalfEven } from '../base/round.js';
 
 /**
  * First voxel of every tile, per axis: as few tiles as the step allows, spread evenly, the last one flush with the border.

@@ -9,12 +9,7 @@ import { tf } from '../../../src/tensor/tf.js';
 import { close, equal, type GoldenCase, type Row, readJson } from '../case.js';
 import { channelsFirst, channelsLast } from './layout.js';
 
-export const owns: string[] = [
-  'ops/sliding_window_steps',
-  'ops/pad_to_patch',
-  'ops/gaussian',
-  'prediction/sliding_window',
-];
+export const owns: string[] = ['ops/sliding_window_steps', 'ops/pad_to_patch', 'ops/gaussian', 'prediction/sliding_window'];
 
 export function cases(root: string): GoldenCase[] {
   const file = (name: string) => path.join(root, 'nnunet', name);
@@ -51,7 +46,10 @@ function gaussianRow(key: string, stored: StoredTensor): Row {
   });
   const reference = stored.data as Float64Array;
   if (precision === 'f16') return close(key, map, reference, { abs: 0 });
-  const relative = map.reduce((worst, v, i) => Math.max(worst, Math.abs(v - reference[i]) / Math.abs(reference[i])), 0);
+  const relative = (map as Float64Array).reduce(
+    (worst, v, i) => Math.max(worst, Math.abs(v - reference[i]) / Math.abs(reference[i])),
+    0,
+  );
   return { what: key, maxAbs: 0, relative, tolerance: 'rel 1e-12 each', pass: relative <= 1e-12 };
 }
 
@@ -90,7 +88,14 @@ async function slidingWindow(c: any, stored: Record<string, StoredTensor>): Prom
   const same = half.reduce((n, v, i) => n + (v === reference[i] ? 1 : 0), 0) / half.length;
   const row = close(`${c.id} float16`, half, reference, { abs: 1e-3 });
   return [
-    { ...row, tolerance: '99.8 % bit-equal, abs 1e-3', pass: row.pass && same >= 0.998, note: `${(same * 100).toFixed(3)} % bit-equal` },
-    close(`${c.id} float32`, await predict('float32'), stored[`${c.id}.logits_f32_accumulators`].data as Float32Array, { abs: 1e-5 }),
+    {
+      ...row,
+      tolerance: '99.8 % bit-equal, abs 1e-3',
+      pass: row.pass && same >= 0.998,
+      note: `${(same * 100).toFixed(3)} % bit-equal`,
+    },
+    close(`${c.id} float32`, await predict('float32'), stored[`${c.id}.logits_f32_accumulators`].data as Float32Array, {
+      abs: 1e-5,
+    }),
   ];
 }

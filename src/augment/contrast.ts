@@ -1,0 +1,41 @@
+// Contrast: distance from the channel's mean times a factor, kept inside the channel's old range (batchgeneratorsv2 `ContrastTransform`).
+import type { Planes } from './sample.js';
+
+export interface ContrastDraw {
+  transform: 'contrast';
+  factors: (number | null)[];
+}
+
+export function applyContrast({ factors }: ContrastDraw, sample: Planes): Planes {
+  for (const [c, plane] of sample.channels.entries()) {
+    const factor = factors[c];
+    if (factor === null) continue;
+    const { mean, min, max } = statistics(plane);
+    for (let i = 0; i < plane.length; i++) {
+      const v = (plane[i] - mean) * factor + mean;
+      plane[i] = v < min ? min : v > max ? max : v;
+    }
+  }
+  return sample;
+}
+
+/** Mean, unbiased standard deviation, smallest and largest value. */
+export function statistics(values: Float32Array): { mean: number; sd: number; min: number; max: number } {
+  const n = values.length;
+  let sum = 0;
+  let min = values[0];
+  let max = values[0];
+  for (let i = 0; i < n; i++) {
+    const v = values[i];
+    sum += v;
+    if (v < min) min = v;
+    if (v > max) max = v;
+  }
+  const mean = sum / n;
+  let squares = 0;
+  for (let i = 0; i < n; i++) {
+    const d = values[i] - mean;
+    squares += d * d;
+  }
+  return { mean, sd: Math.sqrt(squares / (n - 1)), min, max };
+}

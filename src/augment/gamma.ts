@@ -1,0 +1,32 @@
+// Gamma: the channel's range to the power of gamma, optionally of the inverted image, mean and deviation restored
+// (batchgeneratorsv2 `GammaTransform`).
+import { statistics } from './contrast.js';
+import type { Planes } from './sample.js';
+
+export interface GammaDraw {
+  transform: 'gamma';
+  inverted: boolean;
+  retainStatistics: boolean;
+  gammas: (number | null)[];
+}
+
+export function applyGamma({ inverted, retainStatistics, gammas }: GammaDraw, sample: Planes): Planes {
+  const sign = inverted ? -1 : 1;
+  for (const [c, plane] of sample.channels.entries()) {
+    const gamma = gammas[c];
+    if (gamma === null) continue;
+    if (inverted) for (let i = 0; i < plane.length; i++) plane[i] = -plane[i];
+    const before = statistics(plane);
+    const range = before.max - before.min;
+    const divisor = Math.max(range, 1e-7);
+    for (let i = 0; i < plane.length; i++) plane[i] = ((plane[i] - before.min) / divisor) ** gamma * range + before.min;
+    if (!retainStatistics) {
+      if (inverted) for (let i = 0; i < plane.length; i++) plane[i] = -plane[i];
+      continue;
+    }
+    const after = statistics(plane);
+    const scale = before.sd / Math.max(after.sd, 1e-7);
+    for (let i = 0; i < plane.length; i++) plane[i] = sign * ((plane[i] - after.mean) * scale + before.mean);
+  }
+  return sample;
+}
