@@ -13,7 +13,7 @@ export function applyContrast({ factors }: ContrastDraw, sample: Planes): Planes
     const { mean, min, max } = statistics(plane);
     for (let i = 0; i < plane.length; i++) {
       const v = (plane[i] - mean) * factor + mean;
-      plane[i] = v < min ? min : v > max ? max : v;
+      plane[i] = Math.min(Math.max(v, min), max);
     }
   }
   return sample;

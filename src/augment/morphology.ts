@@ -76,8 +76,8 @@ function dilation(mask: Uint8Array, [depth, height, width]: readonly number[], b
         const row = (iz * height + iy) * stride;
         if (sums[row + width] === 0) continue;
         for (let x = 0; x < width; x++) {
-          const low = x + from < 0 ? 0 : x + from;
-          const high = x + to + 1 > width ? width : x + to + 1;
+          const low = Math.max(x + from, 0);
+          const high = Math.min(x + to + 1, width);
           if (high > low && sums[row + high] > sums[row + low]) out[target + x] = 1;
         }
       }

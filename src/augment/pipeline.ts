@@ -133,7 +133,7 @@ export function pipeline(name: PipelineName, settings: PipelineSettings): Pipeli
     },
     apply(draw, sample) {
       const onCascade = (step: Step) => step.transform === 'binaryOperator' || step.transform === 'removeComponent';
-      let planes = toPlanes(sample);
+      let planes = firstPlanes(draw, sample);
       for (const step of draw.filter((s) => !onCascade(s))) planes = applyStep(step, planes, cascade.length);
       planes = outsideToBackground(maskOutside(planes, settings.useMaskForNorm ?? []));
       if (cascade.length > 0) planes = appendOneHot(planes, cascade);
@@ -141,6 +141,31 @@ export function pipeline(name: PipelineName, settings: PipelineSettings): Pipeli
       return fromPlanes(planes);
     },
   };
+}
+
+/** Planes of a sample; only of its middle when that is all the spatial step will take. */
+function firstPlanes([first]: Draw, sample: Sample): Planes {
+  if (first?.transform !== 'spatial' || first.angles || first.scale || first.elastic) return toPlanes(sample);
+  const start = first.patchSize.map((side, axis) => Math.floor(sample.shape[axis] / 2) - Math.floor(side / 2));
+  if (start.some((s, axis) => s < 0 || s + first.patchSize[axis] > sample.shape[axis])) return toPlanes(sample);
+  const [depth, height, width] = first.patchSize;
+  const c = sample.channels;
+  const cut = <A extends Float32Array | Int16Array>(source: A, out: A, values: number): A => {
+    for (let z = 0; z < depth; z++)
+      for (let y = 0; y < height; y++) {
+        const row = ((z + start[0]) * sample.shape[1] + y + start[1]) * sample.shape[2] + start[2];
+        out.set(source.subarray(row * values, (row + width) * values) as never, (z * height + y) * width * values);
+      }
+    return out;
+  };
+  const n = depth * height * width;
+  return toPlanes({
+    image: cut(sample.image, new Float32Array(n * c), c),
+    seg: cut(sample.seg, new Int16Array(n), 1),
+    previous: sample.previous && cut(sample.previous, new Int16Array(n), 1),
+    shape: [depth, height, width],
+    channels: c,
+  });
 }
 
 /** Steps between the spatial transform and mirroring, in the trainers' order. */
