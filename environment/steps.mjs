@@ -120,7 +120,10 @@ export const steps = [
   {
     name: 'tensorflow library',
     key: () => tensorflowWheel(),
-    done: () => fs.existsSync(at('environment/tensorflow/tensorflow/libtensorflow_cc.so.2')),
+    done: () =>
+      ['libtensorflow_cc.so.2', 'include/tsl/platform/platform.h'].every((f) =>
+        fs.existsSync(at('environment/tensorflow/tensorflow', f)),
+      ),
     async work() {
       const target = at('environment/tensorflow');
       const download = at('environment/.state/wheel');
@@ -143,7 +146,7 @@ import glob, json, sys, zipfile
 spec = json.load(open(sys.argv[1]))
 with zipfile.ZipFile(glob.glob(sys.argv[2] + '/*.whl')[0]) as z:
     for n in z.namelist():
-        if n in spec['libraries'] or (n.startswith(spec['includeFolder']) and any(s in n for s in ('/tensorflow/c/', '/platform/ctstring', '/tsl/c/'))):
+        if n in spec['libraries'] or (n.startswith(spec['includeFolder']) and any(s in n for s in ('/tensorflow/c/', '/platform/ctstring', '/tsl/c/', '/tsl/platform/platform.h', '/next_pluggable_device/c/'))):
             z.extract(n, sys.argv[3])
 `;
       await run(python, ['-c', unzip, at('environment/tensorflow.json'), download, target]);

@@ -1,0 +1,67 @@
+// Our C++ kernels inside TensorFlow: whether they are there, and how they are called.
+//
+// `VOXELBOOK_NATIVE=0` switches them off; `VOXELBOOK_THREADS` says how many threads they use (default: all cores).
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { tf } from '../tf.js';
+
+const compiled = fileURLToPath(new URL('../../../environment/native/voxelbook.node', import.meta.url));
+
+let loaded: boolean | undefined;
+
+/** True when the native kernels may be used: compiled, not switched off, and TensorFlow computing on the CPU. */
+export function native(): boolean {
+  if (process.env.VOXELBOOK_NATIVE === '0') return false;
+  loaded ??= load();
+  return loaded && tf.getBackend() === 'tensorflow';
+}
+
+function load(): boolean {
+  const { binding } = tf.backend() as unknown as Backend;
+  if (binding.isUsingGpuDevice()) return false;
+  if (!fs.existsSync(compiled)) {
+    console.error('voxelbook: no compiled kernels found, plain TensorFlow is used (slower). "npm run setup" compiles them.');
+    return false;
+  }
+  // Idle threads sleep instead of spinning: TensorFlow's own threads want the cores between our kernels.
+  process.env.OMP_WAIT_POLICY ??= 'passive';
+  try {
+    createRequire(import.meta.url)(compiled);
+    return true;
+  } catch (error) {
+    console.error(`voxelbook: the compiled kernels do not load, plain TensorFlow is used (slower): ${(error as Error).message}`);
+    return false;
+  }
+}
+
+interface Attribute {
+  name: string;
+  type: number;
+  value: unknown;
+}
+interface Backend {
+  binding: { TF_ATTR_INT: number; TF_ATTR_FLOAT: number; isUsingGpuDevice(): boolean };
+  executeMultipleOutputs(name: string, attributes: Attribute[], inputs: tf.Tensor[], outputs: number): tf.Tensor[];
+}
+
+/** Runs a native operator, outside the gradient tape. The caller owns the outputs; a fault names the shapes. */
+export function execute(
+  name: string,
+  inputs: tf.Tensor[],
+  outputs: number,
+  ints: readonly number[] = [],
+  floats: readonly number[] = [],
+): tf.Tensor[] {
+  const backend = tf.backend() as unknown as Backend;
+  const { TF_ATTR_INT, TF_ATTR_FLOAT } = backend.binding;
+  return backend.executeMultipleOutputs(
+    name,
+    [
+      { name: 'ints', type: TF_ATTR_INT, value: [...ints] },
+      { name: 'floats', type: TF_ATTR_FLOAT, value: [...floats] },
+    ],
+    inputs,
+    outputs,
+  );
+}

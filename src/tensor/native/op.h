@@ -1,0 +1,184 @@
+// The way into TensorFlow: operators and their CPU kernels through TensorFlow's C API.
+//
+// Every operator takes float tensors, a list of integers and a list of floats, and gives float tensors. A kernel says
+// what is wrong by throwing `Fault`; it comes back in JavaScript as a TensorFlow error that names the shapes.
+#pragma once
+#include <omp.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "tensorflow/c/kernels.h"
+#include "tensorflow/c/ops.h"
+#include "tensorflow/c/tf_status.h"
+#include "tensorflow/c/tf_tensor.h"
+
+namespace voxelbook {
+
+using Shape = std::vector<int64_t>;
+
+inline int64_t sizeOf(const Shape& shape) {
+  int64_t size = 1;
+  for (int64_t n : shape) size *= n;
+  return size;
+}
+
+inline std::string text(const Shape& shape) {
+  std::string s = "[";
+  for (size_t i = 0; i < shape.size(); i++) s += (i ? "," : "") + std::to_string(shape[i]);
+  return s + "]";
+}
+
+struct Fault {
+  std::string message;
+};
+
+/// Throws with the message unless the condition holds. The message is only built when needed.
+#define EXPECT(condition, message) \
+  if (!(condition)) throw ::voxelbook::Fault { message }
+
+/// Threads a kernel may use: VOXELBOOK_THREADS, or every core.
+inline int threadCount() {
+  const char* setting = std::getenv("VOXELBOOK_THREADS");
+  const int wanted = setting ? std::atoi(setting) : 0;
+  return wanted > 0 ? wanted : omp_get_num_procs();
+}
+
+struct Settings {
+  std::vector<int64_t> ints;
+  std::vector<float> floats;
+};
+
+/// One call of a kernel: its inputs, its settings, and a way to make outputs.
+class Call {
+ public:
+  Call(TF_OpKernelContext* context, const Settings& settings)
+      : ints(settings.ints), floats(settings.floats), context_(context), status_(TF_NewStatus()) {}
+  ~Call() {
+    for (TF_Tensor* t : tensors_) TF_DeleteTensor(t);
+    TF_DeleteStatus(status_);
+  }
+
+  const std::vector<int64_t>& ints;
+  const std::vector<float>& floats;
+
+  int inputs() const { return TF_NumInputs(context_); }
+  const Shape& shape(int i) {
+    fetch(i);
+    return shapes_[i];
+  }
+  const float* input(int i) {
+    fetch(i);
+    return static_cast<const float*>(TF_TensorData(inputs_[i]));
+  }
+  float* output(int i, const Shape& shape) {
+    TF_Tensor* t = TF_AllocateOutput(context_, i, TF_FLOAT, shape.data(), static_cast<int>(shape.size()),
+                                     sizeOf(shape) * sizeof(float), status_);
+    check();
+    tensors_.push_back(t);
+    return static_cast<float*>(TF_TensorData(t));
+  }
+
+ private:
+  void check() {
+    if (TF_GetCode(status_) != TF_OK) throw Fault{TF_Message(status_)};
+  }
+  void fetch(int i) {
+    if (static_cast<size_t>(i) < inputs_.size() && inputs_[i]) return;
+    EXPECT(i < inputs(), "input " + std::to_string(i) + " of " + std::to_string(inputs()));
+    inputs_.resize(std::max<size_t>(inputs_.size(), i + 1), nullptr);
+    shapes_.resize(inputs_.size());
+    TF_GetInput(context_, i, &inputs_[i], status_);
+    check();
+    tensors_.push_back(inputs_[i]);
+    for (int k = 0; k < TF_NumDims(inputs_[i]); k++) shapes_[i].push_back(TF_Dim(inputs_[i], k));
+  }
+
+  TF_OpKernelContext* context_;
+  TF_Status* status_;
+  std::vector<TF_Tensor*> inputs_, tensors_;
+  std::vector<Shape> shapes_;
+};
+
+/// Floats that are not initialised, 64-byte aligned, released at the end of the scope.
+class Buffer {
+ public:
+  explicit Buffer(int64_t count = 0) : data_(nullptr, std::free) {
+    if (count <= 0) return;
+    const size_t bytes = (static_cast<size_t>(count) * sizeof(float) + 63) / 64 * 64;
+    data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
+    if (!data_) throw std::bad_alloc();
+  }
+  operator float*() { return data_.get(); }
+  operator const float*() const { return data_.get(); }
+
+ private:
+  std::unique_ptr<float, void (*)(void*)> data_;
+};
+
+using Kernel = void (*)(Call&);
+
+/// Registers an operator with `inputs` float inputs and `outputs` float outputs. `kernel` is a template argument so
+/// that each operator has its own plain C function.
+template <Kernel kernel>
+void registerOp(const char* name, int inputs, int outputs) {
+  TF_Status* status = TF_NewStatus();
+  TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
+  for (int i = 0; i < inputs; i++) TF_OpDefinitionBuilderAddInput(op, ("i" + std::to_string(i) + ": float").c_str());
+  for (int i = 0; i < outputs; i++) TF_OpDefinitionBuilderAddOutput(op, ("o" + std::to_string(i) + ": float").c_str());
+  TF_OpDefinitionBuilderAddAttr(op, "ints: list(int)");
+  TF_OpDefinitionBuilderAddAttr(op, "floats: list(float)");
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(
+      op, [](TF_ShapeInferenceContext* c, TF_Status* s) { TF_ShapeInferenceContextSetUnknownShape(c, s); });
+  TF_RegisterOpDefinition(op, status);
+  // A second load in one process finds the operators there already.
+  const bool fresh = TF_GetCode(status) == TF_OK;
+  TF_DeleteStatus(status);
+  if (!fresh) return;
+
+  auto create = [](TF_OpKernelConstruction* c) -> void* {
+    auto* settings = new Settings();
+    TF_Status* s = TF_NewStatus();
+    int32_t list = 0, total = 0;
+    TF_OpKernelConstruction_GetAttrSize(c, "ints", &list, &total, s);
+    settings->ints.resize(list);
+    if (list) TF_OpKernelConstruction_GetAttrInt64List(c, "ints", settings->ints.data(), list, s);
+    TF_OpKernelConstruction_GetAttrSize(c, "floats", &list, &total, s);
+    settings->floats.resize(list);
+    if (list) TF_OpKernelConstruction_GetAttrFloatList(c, "floats", settings->floats.data(), list, s);
+    TF_DeleteStatus(s);
+    return settings;
+  };
+  auto compute = [](void* settings, TF_OpKernelContext* context) {
+    std::string message;
+    TF_Code code = TF_INVALID_ARGUMENT;
+    try {
+      Call call(context, *static_cast<Settings*>(settings));
+      kernel(call);
+      return;
+    } catch (const Fault& fault) {
+      message = fault.message;
+    } catch (const std::bad_alloc&) {
+      code = TF_RESOURCE_EXHAUSTED;
+      message = "not enough memory";
+    }
+    TF_StringView opName = TF_GetOpKernelName(context);
+    message = std::string(opName.data, opName.len) + ": " + message;
+    TF_Status* s = TF_NewStatus();
+    TF_SetStatus(s, code, message.c_str());
+    TF_OpKernelContext_Failure(context, s);
+    TF_DeleteStatus(s);
+  };
+  auto destroy = [](void* settings) { delete static_cast<Settings*>(settings); };
+  TF_KernelBuilder* builder = TF_NewKernelBuilder(name, "CPU", create, compute, destroy);
+  TF_Status* s = TF_NewStatus();
+  TF_RegisterKernelBuilder(name, builder, s);
+  TF_DeleteStatus(s);
+}
+
+}  // namespace voxelbook
