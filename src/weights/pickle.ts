@@ -99,21 +99,21 @@ function numpyScalar([dtype, bytes]: unknown[]): number {
 
 /** Everything a checkpoint may name. Values are data constructors; nothing here reaches outside this file. */
 const known: Record<string, unknown> = Object.assign(Object.create(null), {
-  'collections OrderedDict': constructor('OrderedDict', () => new Map()),
-  'collections defaultdict': constructor('defaultdict', () => new Map()),
-  '__builtin__ set': constructor('set', ([list]) => list ?? []),
-  'builtins set': constructor('set', ([list]) => list ?? []),
-  'torch._utils _rebuild_tensor': constructor('_rebuild_tensor', rebuildTensor),
-  'torch._utils _rebuild_tensor_v2': constructor('_rebuild_tensor_v2', rebuildTensor),
-  'torch._utils _rebuild_parameter': constructor('_rebuild_parameter', ([tensor]) => tensor),
-  'torch._utils _rebuild_parameter_with_state': constructor('_rebuild_parameter_with_state', ([tensor]) => tensor),
-  'torch Size': constructor('Size', ([list]) => list),
-  'torch device': constructor('device', (args) => args.join(':')),
-  'torch.serialization _get_layout': constructor('_get_layout', ([name]) => name),
-  'numpy dtype': constructor('dtype', ([name]) => ({ numpy: String(name) })),
-  'numpy.core.multiarray scalar': constructor('scalar', numpyScalar),
-  'numpy._core.multiarray scalar': constructor('scalar', numpyScalar),
-  '_codecs encode': constructor('encode', ([text]) => Buffer.from(String(text), 'latin1')),
+  'collections OrderedDict': makes('OrderedDict', () => new Map()),
+  'collections defaultdict': makes('defaultdict', () => new Map()),
+  '__builtin__ set': makes('set', ([list]) => list ?? []),
+  'builtins set': makes('set', ([list]) => list ?? []),
+  'torch._utils _rebuild_tensor': makes('_rebuild_tensor', rebuildTensor),
+  'torch._utils _rebuild_tensor_v2': makes('_rebuild_tensor_v2', rebuildTensor),
+  'torch._utils _rebuild_parameter': makes('_rebuild_parameter', ([tensor]) => tensor),
+  'torch._utils _rebuild_parameter_with_state': makes('_rebuild_parameter_with_state', ([tensor]) => tensor),
+  'torch Size': makes('Size', ([list]) => list),
+  'torch device': makes('device', (args) => args.join(':')),
+  'torch.serialization _get_layout': makes('_get_layout', ([name]) => name),
+  'numpy dtype': makes('dtype', ([name]) => ({ numpy: String(name) })),
+  'numpy.core.multiarray scalar': makes('scalar', numpyScalar),
+  'numpy._core.multiarray scalar': makes('scalar', numpyScalar),
+  '_codecs encode': makes('encode', ([text]) => Buffer.from(String(text), 'latin1')),
 });
 for (const [type, dtype] of Object.entries(storageTypes)) {
   known[`torch ${type}`] = { storage: dtype };
@@ -123,7 +123,7 @@ known['torch.storage UntypedStorage'] = { storage: null };
 known['torch UntypedStorage'] = { storage: null };
 for (const [name, dtype] of Object.entries(torchDtypes)) known[`torch ${name}`] = { dtype };
 
-function constructor(name: string, call: Constructor['call']): Constructor {
+function makes(name: string, call: Constructor['call']): Constructor {
   return { name, call };
 }
 
@@ -139,7 +139,7 @@ class PickleFault extends Error {
 }
 
 const mark = Symbol('mark');
-const maxStack = 10_000_000;
+const maxStack = 1_000_000;
 
 /**
  * Reads one pickle.

@@ -17,7 +17,12 @@ export function readTorch(file: string): unknown {
   } finally {
     fs.closeSync(descriptor);
   }
-  return head.readUInt32LE(0) === 0x04034b50 || head.readUInt32LE(0) === 0x06054b50 ? readZip(file) : readLegacy(file);
+  try {
+    return head.readUInt32LE(0) === 0x04034b50 || head.readUInt32LE(0) === 0x06054b50 ? readZip(file) : readLegacy(file);
+  } catch (error) {
+    if (error instanceof RangeError) throw fault(file, 'pickle', `containers nested too deep (${error.message})`, 'a checkpoint');
+    throw error;
+  }
 }
 
 function readZip(file: string): unknown {
@@ -38,7 +43,10 @@ function readZip(file: string): unknown {
     const storages = new Map<string, Buffer>();
     return materialise(value, file, ({ key, count }, width) => {
       let bytes = storages.get(key);
-      if (!bytes) storages.set(key, (bytes = zip.read(`${folder}data/${key}`, count * 8)));
+      if (!bytes) {
+        bytes = zip.read(`${folder}data/${key}`, count * 8);
+        storages.set(key, bytes);
+      }
       return bytes.length >= count * width ? bytes : undefined;
     });
   } finally {

@@ -40,6 +40,12 @@ export class ZipFile {
   read(name: string, limit: number): Buffer {
     const entry =
       this.entries.get(name) ?? this.refuse('missing-entry', `no entry ${name}`, 'the entry the checkpoint refers to');
+    if (entry.size > 16 * entry.compressed + (16 << 20))
+      this.refuse(
+        'too-large',
+        `entry ${name} that grows from ${entry.compressed} to ${entry.size} bytes`,
+        'weights, which do not compress so well',
+      );
     if (entry.size > limit) this.refuse('too-large', `entry ${name} of ${entry.size} bytes`, `at most ${limit}`);
     const local = this.bytes(entry.offset, 30);
     if (local.readUInt32LE(0) !== 0x04034b50) this.refuse('zip', `no local header at ${entry.offset}`, 'a local header');

@@ -1,0 +1,76 @@
+// Between a checkpoint's arrays (PyTorch's layout) and Params in memory (TensorFlow's): the only place that knows both.
+import { FaultList } from '../base/errors.js';
+import type { StoredTensor, TensorData } from '../base/safetensors.js';
+import { writeSafetensors } from '../base/safetensors.js';
+import { memoryAxes, type Network, type ParamInfo, type Params } from '../model/network.js';
+import { tf } from '../tensor/tf.js';
+
+/** One array, in memory's layout. 64-bit integers become int32 (counters of batch norm). The caller owns the tensor. */
+export function toTensor(info: ParamInfo, { data }: StoredTensor): tf.Tensor {
+  return tf.tidy(() => tf.transpose(tf.tensor(values(data, info.dtype), [...info.shape], info.dtype), memoryAxes(info)));
+}
+
+function values(data: TensorData, dtype: 'float32' | 'int32'): Float32Array | Int32Array {
+  const into = dtype === 'float32' ? Float32Array : Int32Array;
+  if (data instanceof into) return data;
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array)
+    return into.from(data as unknown as ArrayLike<bigint>, Number);
+  return into.from(data as Float32Array);
+}
+
+/**
+ * All parameters and buffers of a network from a checkpoint that fits it exactly.
+ * @returns Params, owned by the caller
+ * @throws VoxelbookError listing every missing tensor, every tensor of another shape and every tensor the network does not have
+ */
+export function toParams(network: Pick<Network, 'parameters'>, tensors: Record<string, StoredTensor>): Params {
+  const faults = new FaultList();
+  const names = new Set(network.parameters.map((p) => p.name));
+  const fix = 'See weights.transfer for what can be carried over.';
+  for (const info of network.parameters) {
+    const stored = tensors[info.name];
+    if (info.aliasOf) continue;
+    if (!stored) faults.add('missing', info.name, 'no such tensor in the checkpoint', `shape [${info.shape}]`, fix);
+    else if (!sameShape(stored.shape, info.shape))
+      faults.add('shape', info.name, `shape [${stored.shape}]`, `[${info.shape}]`, fix);
+  }
+  for (const name of Object.keys(tensors))
+    if (!names.has(name)) faults.add('extra', name, `shape [${tensors[name].shape}]`, 'no such parameter', fix);
+  faults.throwIfAny('this checkpoint does not fit the network');
+  const params: Params = {};
+  for (const info of network.parameters) if (!info.aliasOf) params[info.name] = toTensor(info, tensors[info.name]);
+  return params;
+}
+
+export const sameShape = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((n, i) => n === b[i]);
+
+/**
+ * Params as arrays in PyTorch's layout, in `state_dict` order, aliases left out. Tensors are read, not disposed.
+ * @param buffers int32 counters become I64, as PyTorch keeps them
+ */
+export function fromParams(network: Pick<Network, 'parameters'>, params: Params): Record<string, StoredTensor> {
+  const out: Record<string, StoredTensor> = Object.create(null);
+  for (const info of network.parameters) {
+    if (info.aliasOf) continue;
+    const axes = memoryAxes(info);
+    const inverse = axes.map((_, i) => axes.indexOf(i));
+    const back = tf.transpose(params[info.name], inverse);
+    const data = back.dataSync();
+    back.dispose();
+    out[info.name] =
+      info.dtype === 'int32'
+        ? { dtype: 'I64', shape: [...info.shape], data: BigInt64Array.from(data as Int32Array, BigInt) }
+        : { dtype: 'F32', shape: [...info.shape], data: data as Float32Array };
+  }
+  return out;
+}
+
+/** Writes Params as safetensors that PyTorch's `load_state_dict` takes (strict=False where a network lists aliases). */
+export function save(
+  file: string,
+  network: Pick<Network, 'parameters'>,
+  params: Params,
+  metadata: Record<string, string> = {},
+): void {
+  writeSafetensors(file, fromParams(network, params), metadata);
+}
