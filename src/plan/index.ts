@@ -1,0 +1,9 @@
+// Fingerprint to plan: nnU-Net v2's rules.
+export { architecture } from './architecture.js';
+export { configuration } from './configuration.js';
+export { featureMapEstimate } from './featureMapEstimate.js';
+export { type Overrides, override } from './override.js';
+export type { Configuration, Fingerprint, IntensityStatistics, Plan } from './plan.js';
+export { normalizationOf, type PlanOptions, plan } from './planner.js';
+export { type PlannerName, planners } from './planners.js';
+export { type Topology, topology } from './topology.js';

@@ -1,0 +1,228 @@
+// From a fingerprint to a plan: nnU-Net v2's ExperimentPlanner and its ResEnc variants, in float64 and in their order of operations.
+import { roundHalfEven } from '../base/round.js';
+import type { Dataset, DatasetJson } from '../dataset/dataset.js';
+import { architecture } from './architecture.js';
+import { featureMapEstimate } from './featureMapEstimate.js';
+import { argmax, argmaxLast, columns, median, percentile, product } from './numbers.js';
+import { type Overrides, override } from './override.js';
+import type { Configuration, Fingerprint, Plan } from './plan.js';
+import { type PlannerName, type PlannerSettings, planners } from './planners.js';
+import { topology } from './topology.js';
+
+export interface PlanOptions {
+  /** Default `ExperimentPlanner`. */
+  planner?: PlannerName;
+  /** GPU memory to plan for, GB; default the planner's own. */
+  gpuMemoryGb?: number;
+  /** Target spacing of the full resolution, mm, in the order of the file's axes. */
+  targetSpacing?: number[];
+  /** Keep the order of axes. */
+  suppressTranspose?: boolean;
+  /** Name of the plan; default the planner's. */
+  plansName?: string;
+  /** Changes by configuration, applied with `override` at the end: `{ '3d_fullres': { patchSize: [32, 32, 32] } }`. */
+  overrides?: Record<string, Overrides>;
+  /** An existing plan whose configurations of other names are kept. */
+  existing?: Plan;
+}
+
+const anisotropyThreshold = 3;
+const lowresThreshold = 0.25;
+const spacingStep = 1.03;
+const minBatchSize = 2;
+const referenceBatch = { 2: 12, 3: 2 };
+
+/**
+ * Plans a data set: target spacing, patch, pooling, batch size for 2d, 3d_fullres, 3d_lowres and the cascade.
+ * @param dataset opened data set, or its name with `dataset.json`
+ * @returns nnU-Net's `plans.json`, key for key; plain JSON
+ * @throws VoxelbookError for overrides that no network can have, with the nearest legal values
+ */
+export function plan(dataset: Pick<Dataset, 'name' | 'json'>, fingerprint: Fingerprint, options: PlanOptions = {}): Plan {
+  const settings: PlannerSettings = planners[options.planner ?? 'ExperimentPlanner'];
+  const plansName = options.plansName ?? settings.plansName;
+  const { json } = dataset;
+  const target = options.targetSpacing ? [...options.targetSpacing] : targetSpacing(fingerprint);
+  const shapes = fingerprint.shapes_after_crop.map((shape, i) =>
+    shape.map((n, a) => roundHalfEven((fingerprint.spacings[i][a] / target[a]) * n)),
+  );
+  const forward = options.suppressTranspose ? target.map((_, i) => i) : transposeOf(target);
+  const backward = forward.map((_, i) => forward.indexOf(i));
+  const transposed = (list: readonly number[]) => forward.map((i) => list[i]);
+  const spacing = transposed(target);
+  const medianShape = transposed(columns(shapes).map(median));
+  const voxels = product(medianShape) * json.numTraining;
+
+  const sizes = sizeRule(settings, options.gpuMemoryGb ?? settings.gpuGb, Object.keys(json.labels).length);
+  const common = commonEntries(json, fingerprint);
+  const make = (mm: number[], shape: number[], approxVoxels: number, name: string, batchDice: boolean): Configuration => {
+    const { patch, batch, network } = sizes(mm, shape, approxVoxels);
+    return {
+      data_identifier: identifier(plansName, settings, name),
+      preprocessor_name: 'DefaultPreprocessor',
+      batch_size: batch,
+      patch_size: patch,
+      median_image_size_in_voxels: shape,
+      spacing: mm,
+      ...structuredClone(common),
+      architecture: network,
+      batch_dice: batchDice,
+    };
+  };
+
+  const configurations: Plan['configurations'] = {};
+  const planned: Plan['configurations'] = {};
+  planned['2d'] = make(spacing.slice(1), medianShape.slice(1), voxels, '2d', true);
+  if (medianShape[0] !== 1) {
+    const fullres = make(spacing, medianShape, voxels, '3d_fullres', false);
+    const lowres = lowresOf(fullres, medianShape, json.numTraining, (mm, shape, n) => make(mm, shape, n, '3d_lowres', false));
+    if (lowres) {
+      planned['3d_lowres'] = { ...lowres, next_stage: '3d_cascade_fullres' };
+      planned['3d_fullres'] = { ...fullres, batch_dice: true };
+      planned['3d_cascade_fullres'] = { inherits_from: '3d_fullres', previous_stage: '3d_lowres' } as Configuration;
+    } else planned['3d_fullres'] = fullres;
+  }
+  for (const name of ['2d', '3d_lowres', '3d_fullres', '3d_cascade_fullres'])
+    if (planned[name]) configurations[name] = planned[name];
+  const own = new Set(['2d', '3d_lowres', '3d_fullres', '3d_cascade_fullres']);
+  for (const [name, kept] of Object.entries(options.existing?.configurations ?? {}))
+    if (!own.has(name)) configurations[name] = kept;
+
+  const result: Plan = {
+    dataset_name: dataset.name,
+    plans_name: plansName,
+    original_median_spacing_after_transp: transposed(columns(fingerprint.spacings).map(median)),
+    original_median_shape_after_transp: transposed(columns(fingerprint.shapes_after_crop).map(median)).map(roundHalfEven),
+    image_reader_writer: readerOf(json),
+    transpose_forward: forward,
+    transpose_backward: backward,
+    configurations,
+    experiment_planner_used: settings.name,
+    label_manager: 'LabelManager',
+    foreground_intensity_properties_per_channel: structuredClone(fingerprint.foreground_intensity_properties_per_channel),
+  };
+  return Object.entries(options.overrides ?? {}).reduce((p, [name, changes]) => override(p, name, changes), result);
+}
+
+/** Median spacing; the coarse axis of anisotropic data gets its 10th percentile, but stays coarser than the others. */
+function targetSpacing({ spacings, shapes_after_crop }: Fingerprint): number[] {
+  const target = columns(spacings).map((values) => percentile(values, 50));
+  const size = columns(shapes_after_crop).map((values) => percentile(values, 50));
+  const worst = argmax(target);
+  const others = target.map((_, i) => i).filter((i) => i !== worst);
+  const coarsestOther = Math.max(...others.map((i) => target[i]));
+  const anisotropicSpacing = target[worst] > anisotropyThreshold * coarsestOther;
+  const anisotropicSize = size[worst] * anisotropyThreshold < Math.min(...others.map((i) => size[i]));
+  if (anisotropicSpacing && anisotropicSize) {
+    let fine = percentile(columns(spacings)[worst], 10);
+    if (fine < coarsestOther) fine = Math.max(coarsestOther, fine) + 1e-5;
+    target[worst] = fine;
+  }
+  return target;
+}
+
+/** The coarsest axis first. */
+function transposeOf(target: number[]): number[] {
+  const first = argmax(target);
+  return [first, ...target.map((_, i) => i).filter((i) => i !== first)];
+}
+
+/** Patch, batch size and network for a spacing and a median shape, shrunk until the feature maps fit. */
+function sizeRule(settings: PlannerSettings, gpuGb: number, outputs: number) {
+  return (mm: readonly number[], shape: readonly number[], approxVoxels: number) => {
+    const dim = mm.length as 2 | 3;
+    const inverse = mm.map((s) => 1 / s);
+    const scale = dim === 3 ? (256 ** 3 / product(inverse)) ** (1 / 3) : (2048 ** 2 / product(inverse)) ** (1 / 2);
+    const first = inverse.map((t, i) => Math.min(roundHalfEven(t * scale), shape[i]));
+    let shaped = topology(mm, first);
+    const estimateOf = () => featureMapEstimate(architecture(settings.network, shaped), shaped.patch, outputs);
+    let estimate = estimateOf();
+    const reference = settings.reference[dim] * (gpuGb / settings.gpuGb);
+    const perSample = referenceBatch[dim];
+    const tooBig = () => (settings.network === 'plain' ? (estimate / perSample) * 2 > reference : estimate > reference);
+    while (tooBig()) {
+      const patch = [...shaped.patch];
+      const axis = argmaxLast(patch.map((p, i) => p / shape[i]));
+      const trial = [...patch];
+      trial[axis] -= shaped.divisor[axis];
+      patch[axis] -= topology(mm, trial).divisor[axis];
+      shaped = topology(mm, patch);
+      estimate = estimateOf();
+    }
+    const batch = roundHalfEven((reference / estimate) * perSample);
+    const cap = roundHalfEven((approxVoxels * settings.coverage) / product(shaped.patch));
+    return {
+      patch: shaped.patch,
+      batch: Math.max(Math.min(batch, cap), minBatchSize),
+      network: architecture(settings.network, shaped),
+    };
+  };
+}
+
+/** The low resolution, if a full-resolution patch sees less than a quarter of the median image; null when it would hardly be lower. */
+function lowresOf(
+  fullres: Configuration,
+  medianShape: number[],
+  numTraining: number,
+  make: (mm: number[], shape: number[], approxVoxels: number) => Configuration,
+): Configuration | null {
+  let spacing = [...fullres.spacing];
+  let patchVoxels = product(fullres.patch_size);
+  let voxels = product(medianShape);
+  let lowres: Configuration | null = null;
+  while (patchVoxels / voxels < lowresThreshold) {
+    const coarsest = Math.max(...spacing);
+    const lagging = spacing.map((s) => coarsest / s > 2);
+    spacing = spacing.map((s, i) => (lagging.some(Boolean) && !lagging[i] ? s : s * spacingStep));
+    const shape = fullres.spacing.map((s, i) => (s / spacing[i]) * medianShape[i]);
+    voxels = product(shape);
+    lowres = make(spacing, shape.map(roundHalfEven), voxels * numTraining);
+    patchVoxels = product(lowres.patch_size);
+  }
+  return lowres && product(medianShape) / voxels < 2 ? null : lowres;
+}
+
+/** Normalisation and resampling, the same in every configuration. */
+function commonEntries(json: DatasetJson, fingerprint: Fingerprint) {
+  const schemes = Object.values(json.channel_names).map(normalizationOf);
+  const cropped = fingerprint.median_relative_size_after_cropping < 3 / 4;
+  const kwargs = (isSeg: boolean, order: number) => ({ is_seg: isSeg, order, order_z: 0, force_separate_z: null });
+  return {
+    normalization_schemes: schemes,
+    use_mask_for_norm: schemes.map((scheme) => cropped && scheme === 'ZScoreNormalization'),
+    resampling_fn_data: 'resample_data_or_seg_to_shape',
+    resampling_fn_seg: 'resample_data_or_seg_to_shape',
+    resampling_fn_data_kwargs: kwargs(false, 3),
+    resampling_fn_seg_kwargs: kwargs(true, 1),
+    resampling_fn_probabilities: 'resample_data_or_seg_to_shape',
+    resampling_fn_probabilities_kwargs: kwargs(false, 1),
+  };
+}
+
+/** The normalisation a channel's name asks for; any name but the known ones means z-score. */
+export function normalizationOf(channelName: string): string {
+  const schemes: Record<string, string> = {
+    ct: 'CTNormalization',
+    nonorm: 'NoNormalization',
+    zscore: 'ZScoreNormalization',
+    rescale_to_0_1: 'RescaleTo01Normalization',
+    rgb_to_0_1: 'RGBTo01Normalization',
+  };
+  const name = channelName.toLowerCase();
+  return Object.hasOwn(schemes, name) ? schemes[name] : 'ZScoreNormalization';
+}
+
+/** ResEnc planners share the prepared data of 2d and 3d_fullres with the default planner. */
+function identifier(plansName: string, settings: PlannerSettings, name: string): string {
+  const shared = settings.network === 'residual' && (name === '2d' || name === '3d_fullres');
+  return `${shared ? 'nnUNetPlans' : plansName}_${name}`;
+}
+
+/** nnU-Net's reader for the file ending; only written into the plan for nnU-Net's sake. */
+function readerOf(json: DatasetJson): string {
+  if (json.overwrite_image_reader_writer && json.overwrite_image_reader_writer !== 'None')
+    return json.overwrite_image_reader_writer;
+  if (['.png', '.bmp', '.tif'].includes(json.file_ending)) return 'NaturalImage2DIO';
+  if (json.file_ending === '.tiff') return 'Tiff3DIO';
+  return json.file_ending === '.nii' ? 'NibabelIO' : 'SimpleITKIO';
+}
