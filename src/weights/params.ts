@@ -13,9 +13,9 @@ export function toTensor(info: ParamInfo, { data }: StoredTensor): tf.Tensor {
 function values(data: TensorData, dtype: 'float32' | 'int32'): Float32Array | Int32Array {
   const into = dtype === 'float32' ? Float32Array : Int32Array;
   if (data instanceof into) return data;
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array)
-    return into.from(data as unknown as ArrayLike<bigint>, Number);
-  return into.from(data as Float32Array);
+  const numbers =
+    data instanceof BigInt64Array || data instanceof BigUint64Array ? Array.from(data as BigInt64Array, Number) : data;
+  return into.from(numbers as Float32Array);
 }
 
 /**

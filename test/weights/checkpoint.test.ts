@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { VoxelbookError } from '../../src/base/errors.js';
 import { readSafetensors } from '../../src/base/safetensors.js';
 import { Declaration } from '../../src/model/network.js';
+import { batchNorm, conv } from '../../src/tensor/index.js';
 import { tf } from '../../src/tensor/tf.js';
 import { readCheckpoint } from '../../src/weights/checkpoint.js';
 import { fromParams, save, toParams } from '../../src/weights/params.js';
@@ -83,6 +84,22 @@ describe('checkpoints', () => {
     save(file, network, params);
     assert.deepEqual(readSafetensors(file).tensors['2.weight'], expected['w.2.weight']);
     tf.dispose(params);
+  });
+
+  it('the loaded network gives the logits torch gave', () => {
+    const p = toParams(smallNetwork(), readCheckpoint(`${folder}nnunetv2.pth`).tensors);
+    const before = tf.memory().numTensors;
+    const ours = tf.tidy(() => {
+      const x = tf.transpose(tf.tensor(expected.x.data as Float32Array, expected.x.shape), [0, 2, 3, 4, 1]);
+      const a = conv(x, p['0.weight'], { padding: 1, bias: p['0.bias'] });
+      const n = batchNorm(a, p['1.weight'], p['1.bias'], 1e-5, { mean: p['1.running_mean'], variance: p['1.running_var'] });
+      return tf.transpose(conv(n, p['2.weight'], { bias: p['2.bias'] }), [0, 4, 1, 2, 3]);
+    });
+    const reference = expected.y.data as Float32Array;
+    assert.ok((ours.dataSync() as Float32Array).every((v, i) => Math.abs(v - reference[i]) <= 1e-5));
+    ours.dispose();
+    assert.equal(tf.memory().numTensors, before);
+    tf.dispose(p);
   });
 
   it('a checkpoint that does not fit names every tensor, expected and found', () => {
