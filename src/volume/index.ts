@@ -3,4 +3,6 @@ export { endingOf, fileEndings, type ReadOptions, readVolume, writeVolume } from
 export { decodeNifti, encodeNifti, readNifti, readNiftiGeometry, writeNifti } from './nifti.js';
 export { type NiftiHeader, readNiftiHeader } from './niftiHeader.js';
 export { decodePng, type Picture, pictureOf, readPng, writePng } from './png.js';
+export { type Grid, type ResampleRule, resample, separateAxis } from './resample.js';
+export { resizeLabels, resizeValues } from './resize.js';
 export { identityDirection, type LabelMap, type Volume, type VoxelArray, voxelCount } from './volume.js';

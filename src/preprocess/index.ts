@@ -1,0 +1,2 @@
+// Plan and case to arrays.
+export { normalize, type Scheme, schemes } from './normalize.js';

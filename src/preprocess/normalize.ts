@@ -1,0 +1,116 @@
+// The five intensity normalisations of nnU-Net v2, in place, one channel at a time.
+import { VoxelbookError } from '../base/errors.js';
+import type { IntensityStatistics } from '../plan/plan.js';
+
+export const schemes = [
+  'CTNormalization',
+  'ZScoreNormalization',
+  'RescaleTo01Normalization',
+  'RGBTo01Normalization',
+  'NoNormalization',
+] as const;
+export type Scheme = (typeof schemes)[number];
+
+const smallest = 1e-8;
+
+/**
+ * Normalises one channel in place.
+ * Source: nnU-Net v2 `default_normalization_schemes`; arithmetic in float32 as there, statistics in float64.
+ * @param data one channel
+ * @param about `statistics` from the plan (CT only); `useMask` with `seg`: only voxels with seg ≥ 0 count and change (z-score)
+ * @throws VoxelbookError for an unknown scheme, and for RGB values outside 0…255
+ */
+export function normalize(
+  data: Float32Array,
+  scheme: Scheme,
+  about: {
+    statistics?: Pick<IntensityStatistics, 'mean' | 'std' | 'percentile_00_5' | 'percentile_99_5'>;
+    useMask?: boolean;
+    seg?: ArrayLike<number>;
+  } = {},
+): void {
+  switch (scheme) {
+    case 'CTNormalization':
+      ct(data, about.statistics!);
+      return;
+    case 'ZScoreNormalization':
+      zScore(data, about.useMask ? about.seg : undefined);
+      return;
+    case 'RescaleTo01Normalization':
+      rescale(data);
+      return;
+    case 'RGBTo01Normalization':
+      rgb(data);
+      return;
+    case 'NoNormalization':
+      return;
+    default:
+      throw new VoxelbookError('this channel cannot be normalised', {
+        code: 'normalization',
+        path: 'normalization_schemes',
+        given: String(scheme),
+        expected: `one of ${schemes.join(', ')}`,
+        fix: 'Mend the plan.',
+      });
+  }
+}
+
+function ct(
+  data: Float32Array,
+  statistics: { mean: number; std: number; percentile_00_5: number; percentile_99_5: number },
+): void {
+  const low = Math.fround(statistics.percentile_00_5);
+  const high = Math.fround(statistics.percentile_99_5);
+  const mean = Math.fround(statistics.mean);
+  const sd = Math.fround(Math.max(statistics.std, smallest));
+  for (let i = 0; i < data.length; i++) {
+    const v = data[i];
+    data[i] = Math.fround((v < low ? low : v > high ? high : v) - mean) / sd;
+  }
+}
+
+function zScore(data: Float32Array, seg: ArrayLike<number> | undefined): void {
+  let n = 0;
+  let sum = 0;
+  for (let i = 0; i < data.length; i++)
+    if (!seg || seg[i] >= 0) {
+      sum += data[i];
+      n++;
+    }
+  if (n === 0) return;
+  const mean = sum / n;
+  let squares = 0;
+  for (let i = 0; i < data.length; i++) if (!seg || seg[i] >= 0) squares += (data[i] - mean) ** 2;
+  const mean32 = Math.fround(mean);
+  const sd = Math.fround(Math.max(Math.sqrt(squares / n), smallest));
+  for (let i = 0; i < data.length; i++) if (!seg || seg[i] >= 0) data[i] = Math.fround(data[i] - mean32) / sd;
+}
+
+function rescale(data: Float32Array): void {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < data.length; i++) {
+    if (data[i] < low) low = data[i];
+    if (data[i] > high) high = data[i];
+  }
+  const range = Math.fround(Math.max(Math.fround(high - low), smallest));
+  for (let i = 0; i < data.length; i++) data[i] = Math.fround(data[i] - low) / range;
+}
+
+function rgb(data: Float32Array): void {
+  let low = 0;
+  let high = 0;
+  for (let i = 0; i < data.length; i++) {
+    if (data[i] < low) low = data[i];
+    if (data[i] > high) high = data[i];
+  }
+  if (low < 0 || high > 255)
+    throw new VoxelbookError('this channel is no RGB picture', {
+      code: 'rgb-range',
+      path: 'RGBTo01Normalization',
+      given: `values from ${low} to ${high}`,
+      expected: 'values from 0 to 255',
+      fix: 'Use zscore or rescale_to_0_1 as the channel name.',
+    });
+  for (let i = 0; i < data.length; i++) data[i] /= 255;
+}
