@@ -43,7 +43,7 @@ function slowScan(
 
 function close(ours: tf.Tensor, reference: tf.Tensor, bound: number, what: string) {
   assert.deepStrictEqual(ours.shape, reference.shape, what);
-  const [a, b] = [ours.dataSync(), reference.dataSync()];
+  const [a, b] = [ours.dataSync<'float32'>(), reference.dataSync<'float32'>()];
   const scale = Math.sqrt(b.reduce((s, x) => s + x * x, 0)) + 1e-12;
   const error = Math.sqrt(a.reduce((s, x, i) => s + (x - b[i]) ** 2, 0)) / scale;
   assert.ok(error <= bound, `${what}: ${error} > ${bound}`);

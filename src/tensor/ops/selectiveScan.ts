@@ -61,8 +61,8 @@ export function selectiveScanWithState(
   options: SelectiveScanOptions & { wantState?: boolean } = {},
 ): { y: tf.Tensor3D; state: tf.Tensor3D } {
   check(u, delta, A, B, C, options);
-  const [batch, length, channels] = u.shape;
-  const states = A.shape[1];
+  const [batch, length, channels] = u.shape as [number, number, number];
+  const states = A.shape[1]!;
   const { deltaSoftplus = true, workValues = 2 ** 20, wantState = true } = options;
   const results = tf.tidy(() => {
     const grouped = [B, C].map((x) => (x.rank === 4 ? x : x.rank === 3 ? tf.expandDims(x, 2) : constant(x, batch, length)));
@@ -325,8 +325,8 @@ export function linearScan(a: tf.Tensor2D, b: tf.Tensor2D, start: tf.Tensor2D, b
 
 function check(u: tf.Tensor, delta: tf.Tensor, A: tf.Tensor, B: tf.Tensor, C: tf.Tensor, options: SelectiveScanOptions) {
   const faults = new FaultList();
-  const [batch, length, channels] = u.shape;
-  const states = A.shape[1];
+  const [batch, length, channels] = u.shape as [number, number, number];
+  const states = A.shape[1]!;
   const same = (name: string, x: tf.Tensor | undefined, ...shapes: (number | undefined)[][]) => {
     if (x && !shapes.some((shape) => shape.length === x.rank && shape.every((n, i) => n === x.shape[i])))
       faults.add(

@@ -1,0 +1,41 @@
+// What the transformer and Mamba networks need besides `layers.ts`: module names, single parameters, dropout.
+import type { Random } from '../base/random.js';
+import { tf } from '../tensor/tf.js';
+import { heNormal, type Layer } from './layers.js';
+import type { Context, Declaration, Init } from './network.js';
+
+const product = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+
+/** A module's name and its child's: `layers.0` and `norm` give `layers.0.norm`; the empty name is the root. */
+export const under = (parent: string, child: string | number) => (parent === '' ? String(child) : `${parent}.${child}`);
+
+/** A tensor that is a parameter by itself, with the same axes in memory and on disk. */
+export function parameter(d: Declaration, name: string, shape: readonly number[], init: Init) {
+  d.add(name, shape, { init });
+  return (c: Context) => c.params[name];
+}
+
+/** `trunc_normal_(std = 0.02)` and zero biases: linear layers of Swin, ViT and VMamba. */
+export const smallTruncated = { init: { kind: 'truncatedNormal', sd: 0.02 }, biasInit: { kind: 'zeros' } } as const;
+
+/** nnU-Net's `InitWeights_He(0.01)` for a convolution: normal by fan-in, zero biases. */
+export const he = (channelsPerGroup: number, kernel: readonly number[]) => ({
+  init: heNormal(channelsPerGroup * product(kernel)),
+  biasInit: { kind: 'zeros' } as Init,
+});
+
+/** Dropout of single values with probability `rate`; acts while training and with a generator only. */
+export function dropout(rate: number): Layer {
+  return (c, x) => (c.training && c.random && rate > 0 ? maskedBy(c.random, x, x.shape, rate) : x);
+}
+
+/** Stochastic depth (`DropPath`): drops whole batch entries with probability `rate` and scales the others up. */
+export function dropPath(rate: number): Layer {
+  return (c, x) =>
+    c.training && c.random && rate > 0 ? maskedBy(c.random, x, [x.shape[0], ...x.shape.slice(1).map(() => 1)], rate) : x;
+}
+
+function maskedBy(random: Random, x: tf.Tensor, shape: number[], rate: number): tf.Tensor {
+  const mask = Float32Array.from({ length: product(shape) }, () => (random.chance(rate) ? 0 : 1 / (1 - rate)));
+  return tf.mul(x, tf.tensor(mask, shape));
+}
