@@ -1,6 +1,7 @@
 // Every family of golden cases. A folder of the reference that no family claims is reported by main.ts as unknown.
 import type { Family } from './case.js';
 import { losses } from './losses.js';
+import { family as models } from './models.js';
 import { family as nnunet } from './nnunet.js';
 
-export const families: Family[] = [losses, nnunet];
+export const families: Family[] = [models, losses, nnunet];

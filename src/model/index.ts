@@ -1,0 +1,14 @@
+// The room of networks: a specification is data, `build` makes a network of it.
+export { build, type Ends, type Model, network } from './build.js';
+export * as layers from './layers.js';
+export {
+  type Context,
+  Declaration,
+  initialise,
+  memoryAxes,
+  type Network,
+  type ParamInfo,
+  type Params,
+  parameterCount,
+} from './network.js';
+export type { ModelSpec } from './spec.js';
