@@ -17,7 +17,7 @@ import {
   poly,
   pseudoDice,
 } from '../../../src/train/index.js';
-import { close, equal, type GoldenCase, namesIn, type Row, readJson, unknownCase } from '../case.js';
+import { close, equal, type GoldenCase, namesIn, type Row, readJson } from '../case.js';
 import { channelsLast, valueAndGradients } from '../losses.js';
 
 const checks: Record<string, (file: string) => Row[]> = {

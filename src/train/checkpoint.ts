@@ -1,0 +1,227 @@
+// Checkpoints: everything a run needs to go on as if nothing had happened, in one safetensors file that appears whole or not at all.
+//
+// Parameters stand under the official names in PyTorch's layout, so that any safetensors reader can use them; the
+// optimiser's slots beside them under `optimiser.`; position and sums as JSON in the header, with a checksum over it all.
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { atomicWriteJson, sweepTemporaryFiles } from '../base/atomicWrite.js';
+import { VoxelbookError } from '../base/errors.js';
+import { readSafetensors, type TensorData, writeSafetensors } from '../base/safetensors.js';
+import { memoryAxes, type Network, type ParamInfo, type Params } from '../model/network.js';
+import { tf } from '../tensor/tf.js';
+import { canonicalJson } from './identity.js';
+import type { OptimiserState } from './optimiser.js';
+import type { Counts } from './pseudoDice.js';
+
+const format = 'voxelbook-checkpoint-1';
+
+/** Where a run stands. Random numbers are drawn by name and step, so the step is the random state as well. */
+export interface Position {
+  epoch: number;
+  /** Training iterations done in this epoch. */
+  iteration: number;
+  /** Training iterations done in all. */
+  step: number;
+  /** Training and validation iterations done in all: orders the checkpoints. */
+  done: number;
+  /** Sum of the losses of this epoch's iterations so far. */
+  lossSum: number;
+  /** Validation iterations done in this epoch, and their sums. */
+  validated: number;
+  validationLossSum: number;
+  counts: Counts | null;
+  /** Running pseudo-Dice and its best value so far. */
+  ema: number | null;
+  bestEma: number | null;
+  /** Lines of progress.jsonl that belong to this position. */
+  logLines: number;
+  /** Seconds of training so far, over all sittings. */
+  seconds: number;
+  seed: number;
+}
+
+export const startPosition = (seed: number): Position => ({
+  epoch: 0,
+  iteration: 0,
+  step: 0,
+  done: 0,
+  lossSum: 0,
+  validated: 0,
+  validationLossSum: 0,
+  counts: null,
+  ema: null,
+  bestEma: null,
+  logLines: 0,
+  seconds: 0,
+  seed,
+});
+
+export interface Checkpoint {
+  params: Params;
+  optimiser: OptimiserState;
+  position: Position;
+}
+
+type Stored = Record<string, { shape: readonly number[]; data: TensorData }>;
+const slotPrefix = 'optimiser.';
+
+/**
+ * Writes one checkpoint file; a file of that name stays intact on any failure.
+ * @param run hash of the run it belongs to; loading checks it
+ * @returns bytes written
+ */
+export function writeCheckpoint(file: string, run: string, network: Pick<Network, 'parameters'>, checkpoint: Checkpoint): number {
+  const stored: Stored = {};
+  for (const info of network.parameters) {
+    if (info.aliasOf) continue;
+    stored[info.name] = toDisk(info, checkpoint.params[info.name]);
+    for (const [slot, tensor] of slotsOf(info.name, checkpoint.optimiser.slots)) stored[slotPrefix + slot] = toDisk(info, tensor);
+  }
+  const header = JSON.stringify({ format, run, optimiserStep: checkpoint.optimiser.step, position: checkpoint.position });
+  writeSafetensors(file, stored, { voxelbook: header, checksum: checksum(header, stored) });
+  return fs.statSync(file).size;
+}
+
+/**
+ * Reads a checkpoint back into tensors, which the caller owns.
+ * @throws VoxelbookError naming the file when it is missing, damaged, of another run, or of another network
+ */
+export function readCheckpoint(file: string, run: string, network: Pick<Network, 'parameters'>): Checkpoint {
+  const refuse = (code: string, given: string, expected: string, fix: string): never => {
+    throw new VoxelbookError(`checkpoint ${file} cannot be used`, { code, path: file, given, expected, fix });
+  };
+  const again = 'Restore the file from a copy; or delete it to go on from the one before, or the run folder to begin anew.';
+  if (!fs.existsSync(file)) refuse('checkpoint-missing', 'no such file', 'the checkpoint that checkpoints.json names', again);
+  let content: ReturnType<typeof readSafetensors>;
+  try {
+    content = readSafetensors(file);
+  } catch (error) {
+    return refuse('checkpoint-damaged', (error as Error).message, 'a complete safetensors file', again);
+  }
+  const { tensors, metadata } = content;
+  if (!metadata.voxelbook || metadata.checksum !== checksum(metadata.voxelbook, tensors))
+    refuse('checkpoint-damaged', 'a checksum that does not fit the content', 'the content as it was written', again);
+  const header = JSON.parse(metadata.voxelbook);
+  if (header.format !== format) refuse('checkpoint-format', header.format, format, 'Use the version that wrote it.');
+  if (header.run !== run)
+    refuse('checkpoint-of-another-run', `run ${header.run}`, `run ${run}`, 'Put each file back into its own run folder.');
+  const missing = network.parameters.filter((p) => !p.aliasOf && !tensors[p.name]);
+  if (missing.length > 0)
+    refuse(
+      'checkpoint-network',
+      `no ${missing[0].name}`,
+      'every parameter of the network',
+      'Build the network that was trained.',
+    );
+  const params: Params = {};
+  const slots: Params = {};
+  for (const info of network.parameters) {
+    if (info.aliasOf) continue;
+    params[info.name] = toMemory(info, tensors[info.name].data as Float32Array);
+    for (const kind of slotKinds) {
+      const slot = tensors[`${slotPrefix}${kind}.${info.name}`];
+      if (slot) slots[`${kind}.${info.name}`] = toMemory(info, slot.data as Float32Array);
+    }
+  }
+  return { params, optimiser: { step: header.optimiserStep, slots }, position: header.position };
+}
+
+const slotKinds = ['momentum', 'm', 'v'];
+const slotsOf = (name: string, slots: Params): [string, tf.Tensor][] =>
+  slotKinds.flatMap((kind) => (slots[`${kind}.${name}`] ? [[`${kind}.${name}`, slots[`${kind}.${name}`]]] : []));
+
+/** Memory layout → PyTorch's; an exact reordering. */
+function toDisk(info: ParamInfo, tensor: tf.Tensor): { shape: readonly number[]; data: TensorData } {
+  const axes = memoryAxes(info);
+  const back = axes.map((_, i) => axes.indexOf(i));
+  const ordered = tf.transpose(tensor, back);
+  const data = ordered.dataSync() as Float32Array | Int32Array;
+  ordered.dispose();
+  return { shape: info.shape, data };
+}
+
+function toMemory(info: ParamInfo, data: Float32Array | Int32Array): tf.Tensor {
+  return tf.tidy(() => tf.transpose(tf.tensor(data, [...info.shape], info.dtype), memoryAxes(info)));
+}
+
+/** SHA-256 over header and every tensor's name, shape and bytes, in name order. */
+function checksum(header: string, tensors: Stored): string {
+  const hash = createHash('sha256').update(header);
+  for (const name of Object.keys(tensors).sort()) {
+    const { shape, data } = tensors[name];
+    hash.update(canonicalJson([name, shape, data.constructor.name]));
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
+}
+
+/** The checkpoints of one run folder: the last two, the best, the final; an index beside them says what must be there. */
+export class CheckpointFolder {
+  readonly folder: string;
+  private readonly indexFile: string;
+
+  constructor(
+    runFolder: string,
+    private readonly run: string,
+    private readonly network: Pick<Network, 'parameters'>,
+  ) {
+    this.folder = path.join(runFolder, 'checkpoints');
+    this.indexFile = path.join(runFolder, 'checkpoints.json');
+    fs.mkdirSync(this.folder, { recursive: true });
+    sweepTemporaryFiles(this.folder);
+    sweepTemporaryFiles(runFolder);
+  }
+
+  readonly file = (name: string) => path.join(this.folder, `${name}.safetensors`);
+
+  /** Saves the position; keeps the one before, removes older ones. */
+  save(checkpoint: Checkpoint): string {
+    const name = `at-${String(checkpoint.position.done).padStart(9, '0')}`;
+    writeCheckpoint(this.file(name), this.run, this.network, checkpoint);
+    const kept = [...this.indexed().filter((n) => n !== name), name].slice(-2);
+    atomicWriteJson(this.indexFile, { checkpoints: kept });
+    for (const old of this.onDisk()) if (!kept.includes(old) && old < kept[0]) fs.rmSync(this.file(old), { force: true });
+    return this.file(name);
+  }
+
+  /** Saves parameters alone under a name of their own: `best`, `final`. */
+  saveParams(name: 'best' | 'final', { params, position }: Checkpoint): string {
+    writeCheckpoint(this.file(name), this.run, this.network, { params, optimiser: { step: 0, slots: {} }, position });
+    return this.file(name);
+  }
+
+  /** The newest checkpoint's name, or undefined when none was ever saved. */
+  newest(): string | undefined {
+    return [...new Set([...this.indexed(), ...this.onDisk()])].sort().at(-1);
+  }
+
+  /** The newest checkpoint; undefined when none was ever saved; an error, never a new beginning, when it is missing or damaged. */
+  load(): Checkpoint | undefined {
+    const name = this.newest();
+    return name === undefined ? undefined : readCheckpoint(this.file(name), this.run, this.network);
+  }
+
+  private onDisk(): string[] {
+    return fs
+      .readdirSync(this.folder)
+      .filter((n) => /^at-\d+\.safetensors$/.test(n))
+      .map((n) => n.replace(/\.safetensors$/, ''))
+      .sort();
+  }
+
+  private indexed(): string[] {
+    if (!fs.existsSync(this.indexFile)) return [];
+    try {
+      return JSON.parse(fs.readFileSync(this.indexFile, 'utf8')).checkpoints.filter((n: unknown) => typeof n === 'string');
+    } catch (error) {
+      throw new VoxelbookError(`${this.indexFile} cannot be read`, {
+        code: 'checkpoint-index-damaged',
+        path: this.indexFile,
+        given: (error as Error).message,
+        expected: 'the list of checkpoints',
+        fix: 'Delete this file to go on from the newest checkpoint that is whole.',
+      });
+    }
+  }
+}

@@ -1,0 +1,28 @@
+// Worker thread of the feed: makes the samples it is asked for and says what it is at, so that a hang has a name.
+import { parentPort, workerData } from 'node:worker_threads';
+import { type Phase, Sampler, type SampleSource } from './sample.js';
+
+const { source, now } = workerData as { source: SampleSource; now: SharedArrayBuffer };
+const status = new Uint8Array(now);
+
+/** Stage and case as text in shared memory: readable from outside even while this thread is stuck. */
+function tell(stage: string, caseId: string): void {
+  const text = Buffer.from(`${stage}\0${caseId}`).subarray(0, status.length - 1);
+  status.set(text);
+  status[text.length] = 10;
+}
+
+const sampler = new Sampler(source, tell);
+
+parentPort!.on(
+  'message',
+  async ({ id, phase, index, position }: { id: number; phase: Phase; index: number; position: number }) => {
+    try {
+      const sample = await sampler.sample(phase, index, position);
+      const buffers = [sample.image.buffer, ...new Set(sample.labels.map((l) => l.buffer))] as ArrayBuffer[];
+      parentPort!.postMessage({ id, sample }, buffers);
+    } catch (error) {
+      parentPort!.postMessage({ id, error: { message: (error as Error).message, stack: (error as Error).stack } });
+    }
+  },
+);

@@ -1,0 +1,57 @@
+// What a run is called: a readable name and the hash of everything that can change its numbers.
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { runsFolder } from '../base/paths.js';
+import type { Experiment } from './experiment.js';
+
+/** JSON with sorted keys: equal values give equal text. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map((v) => canonicalJson(v ?? null)).join(',')}]`;
+  if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
+  const entries = Object.entries(value).filter(([, v]) => v !== undefined);
+  entries.sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${canonicalJson(v)}`).join(',')}}`;
+}
+
+/** The experiment without what does not change its numbers: its name, and which folds and seeds are run besides. */
+function essence(experiment: Experiment): unknown {
+  const { name: _name, folds: _folds, seeds: _seeds, init, ...rest } = experiment;
+  if (!init) return rest;
+  if ('upkernFrom' in init) return { ...rest, init: { upkernFrom: essence(init.upkernFrom) } };
+  if ('from' in init) return { ...rest, init: { from: essence(init.from) } };
+  return { ...rest, init };
+}
+
+/** Twelve hexadecimal digits that change with any setting of the experiment, its fold or its seed. */
+export const runHash = (experiment: Experiment, fold: number, seed: number): string =>
+  createHash('sha256')
+    .update(canonicalJson([essence(experiment), fold, seed]))
+    .digest('hex')
+    .slice(0, 12);
+
+/** `MedNeXt-S-k3_fold0_seed1-0123456789ab`. */
+export function runName(experiment: Experiment, fold: number, seed: number): string {
+  const readable = experiment.name
+    .normalize('NFKD')
+    .replace(/[^A-Za-z0-9.]+/g, '-')
+    .replace(/^[-.]+|-+$/g, '')
+    .slice(0, 60);
+  return `${readable || 'run'}_fold${fold}_seed${seed}-${runHash(experiment, fold, seed)}`;
+}
+
+/** Where a run's folder is or will be. Experiments that differ in name only share the folder that came first. */
+export function runFolderOf(experiment: Experiment, fold: number, seed: number): string {
+  const hash = runHash(experiment, fold, seed);
+  const root = runsFolder();
+  const existing = fs.existsSync(root) ? fs.readdirSync(root).find((name) => name.endsWith(`-${hash}`)) : undefined;
+  return path.join(root, existing ?? runName(experiment, fold, seed));
+}
+
+/** The experiment that must be finished before this one can start. */
+export function dependencyOf(experiment: Experiment): Experiment | undefined {
+  const { init } = experiment;
+  if (!init) return undefined;
+  if ('upkernFrom' in init) return init.upkernFrom;
+  return 'from' in init ? init.from : undefined;
+}

@@ -1,0 +1,268 @@
+// The loop: epochs of training and validation iterations, from wherever the last checkpoint left it, to the end.
+//
+// Everything random is drawn by name (`train/<step>/<sample>`), so a resumed run meets the same batches as one that was never
+// interrupted, and every sum that the log shows is in the checkpoint.
+import fs from 'node:fs';
+import path from 'node:path';
+import { atomicWrite } from '../base/atomicWrite.js';
+import { VoxelbookError } from '../base/errors.js';
+import type { WorkOptions } from '../base/progress.js';
+import { Random } from '../base/random.js';
+import type { Network, Params } from '../model/network.js';
+import { tf } from '../tensor/tf.js';
+import { CheckpointFolder, type Position, startPosition } from './checkpoint.js';
+import { deepSupervisionWeights } from './deepSupervision.js';
+import type { Recipe } from './experiment.js';
+import type { BatchSource } from './feed.js';
+import { initialState, isFrozen, optimiserOf } from './optimiser.js';
+import { ema, pseudoDice } from './pseudoDice.js';
+import type { Phase } from './sample.js';
+import { learningRate } from './schedule.js';
+import { batchTensors, type Objective, type StepSettings, type TrainState, trainStep, validationStep } from './step.js';
+
+/** One line of progress.jsonl. Times and memory differ from run to run; everything else is a function of the experiment. */
+export interface ProgressLine {
+  epoch: number;
+  epochs: number;
+  /** Training iterations done. */
+  step: number;
+  steps: number;
+  /** Mean loss of this epoch so far. */
+  loss: number;
+  /** At the end of an epoch: loss, pseudo-Dice per class and their mean on the validation patches; null before. */
+  validationLoss: number | null;
+  pseudoDsc: number | null;
+  pseudoDscPerClass: (number | null)[] | null;
+  lr: number;
+  /** Seconds of training over all sittings, and the share of them spent waiting for batches. */
+  seconds: number;
+  waitingShare: number;
+  rssBytes: number;
+  etaSeconds: number;
+}
+
+export interface LoopInput {
+  /** Hash of the run: checkpoints of another are refused. */
+  run: string;
+  folder: string;
+  recipe: Recipe;
+  network: Network;
+  /** Parameters to begin with; not called when there is a checkpoint. */
+  initial: () => Params;
+  objective: Objective;
+  feed: BatchSource;
+  /** Shapes of the outputs, full resolution first, `[depth, height, width]`. */
+  outputShapes: readonly (readonly number[])[];
+  dimensions: 2 | 3;
+  seed: number;
+  /** Recompute activations in the backward pass. */
+  checkpointing?: boolean;
+}
+
+export interface LoopOptions extends WorkOptions {
+  onLine?: (line: ProgressLine) => void;
+  /** Share of the time that saving may take; 0 saves at the end of every epoch. */
+  savingShare?: number;
+  /** Save after every iteration as well; for tests. */
+  saveEveryStep?: boolean;
+}
+
+/** Thrown after the checkpoint was written, when the signal asked to stop. */
+export class Stopped extends Error {
+  constructor(
+    readonly position: Position,
+    readonly reason: unknown,
+  ) {
+    super(`stopped at step ${position.step} with a checkpoint written`);
+    this.name = 'Stopped';
+  }
+}
+
+/**
+ * Trains to the recipe's last epoch, or goes on to it from the run folder's newest checkpoint.
+ * @returns the final parameters (the caller owns them) and where the run ended
+ * @throws Stopped after an abort; VoxelbookError when loss or gradients are not finite, or a checkpoint is damaged
+ */
+export async function loop(input: LoopInput, options: LoopOptions = {}): Promise<{ params: Params; position: Position }> {
+  const { recipe, network, objective, feed, folder } = input;
+  const checkpoints = new CheckpointFolder(folder, input.run, network);
+  const log = new Log(path.join(folder, 'progress.jsonl'));
+  const found = checkpoints.load();
+  const position = found?.position ?? startPosition(input.seed);
+  let state: TrainState = found ?? { params: input.initial(), optimiser: initialState() };
+  log.keep(position.logLines);
+
+  const names = network.parameters.filter((p) => !p.buffer && !p.aliasOf && p.dtype === 'float32').map((p) => p.name);
+  const settings: StepSettings = {
+    network,
+    optimiser: optimiserOf(recipe.optimiser),
+    objective,
+    weights: deepSupervisionWeights(recipe.deepSupervision, input.outputShapes.length),
+    gradientClip: recipe.gradientClip,
+    trainable: [],
+    checkpointing: input.checkpointing,
+  };
+  const steps = recipe.epochs * recipe.iterationsPerEpoch;
+  const perEpoch = recipe.iterationsPerEpoch + recipe.validationIterationsPerEpoch;
+  const logEvery = Math.max(1, Math.ceil(recipe.iterationsPerEpoch / 10));
+  const clock = new Clock(position.seconds);
+  let savedAt = performance.now();
+  let savingTook = 0;
+
+  const save = () => {
+    const begin = performance.now();
+    position.seconds = clock.seconds();
+    const file = checkpoints.save({ ...state, position });
+    savedAt = performance.now();
+    savingTook = savedAt - begin;
+    return file;
+  };
+  const stopIfAsked = () => {
+    if (!options.signal?.aborted) return;
+    save();
+    throw new Stopped({ ...position }, options.signal.reason);
+  };
+  const batch = async (phase: Phase, index: number) => {
+    const begin = performance.now();
+    const next = await feed.next(phase, index);
+    clock.waited(performance.now() - begin);
+    return { ...batchTensors(next, input.outputShapes, input.dimensions, objective), caseIds: next.caseIds };
+  };
+  const line = (extra: Partial<ProgressLine> = {}): void => {
+    const left = recipe.epochs * perEpoch - position.done;
+    const entry: ProgressLine = {
+      epoch: position.epoch,
+      epochs: recipe.epochs,
+      step: position.step,
+      steps,
+      loss: position.lossSum / Math.max(1, position.iteration),
+      validationLoss: null,
+      pseudoDsc: null,
+      pseudoDscPerClass: null,
+      lr: learningRate(recipe, position.epoch),
+      seconds: clock.seconds(),
+      waitingShare: clock.waitingShare(),
+      rssBytes: process.memoryUsage.rss(),
+      etaSeconds: position.done === 0 ? 0 : (clock.seconds() / position.done) * left,
+      ...extra,
+    };
+    log.append(entry);
+    position.logLines++;
+    options.onLine?.(entry);
+    options.onProgress?.({ what: 'train', done: position.step, total: steps, etaSeconds: entry.etaSeconds });
+  };
+
+  try {
+    while (position.epoch < recipe.epochs) {
+      const rate = learningRate(recipe, position.epoch);
+      settings.trainable = names.filter((name) => !isFrozen(recipe.freeze, name, position.epoch));
+
+      while (position.iteration < recipe.iterationsPerEpoch) {
+        stopIfAsked();
+        const { x, targets, caseIds } = await batch('train', position.step);
+        const random = new Random(input.seed).split('network').split(position.step);
+        const result = trainStep(settings, state, x, targets, rate, random);
+        tf.dispose([x, ...targets]);
+        if ('what' in result) throw notFinite(result.what, result.layer, caseIds, position, checkpoints);
+        state = result.state;
+        position.lossSum += result.loss;
+        position.iteration++;
+        position.step++;
+        position.done++;
+        const last = position.iteration === recipe.iterationsPerEpoch;
+        if (!last && position.iteration % logEvery === 0) line();
+        if (options.saveEveryStep) save();
+        await new Promise(setImmediate); // signals and messages get their turn
+      }
+
+      while (position.validated < recipe.validationIterationsPerEpoch) {
+        stopIfAsked();
+        const index = position.epoch * recipe.validationIterationsPerEpoch + position.validated;
+        const { x, targets } = await batch('validation', index);
+        const { loss, counts } = validationStep(settings, state.params, x, targets, position.counts);
+        tf.dispose([x, ...targets]);
+        position.validationLossSum += loss;
+        position.counts = counts;
+        position.validated++;
+        position.done++;
+        await new Promise(setImmediate);
+      }
+
+      const dice = position.counts ? pseudoDice(position.counts) : null;
+      line({
+        validationLoss: position.validated > 0 ? position.validationLossSum / position.validated : null,
+        pseudoDsc: dice && Number.isFinite(dice.mean) ? dice.mean : null,
+        pseudoDscPerClass: dice?.perClass.map((d) => (Number.isNaN(d) ? null : d)) ?? null,
+      });
+      if (dice && Number.isFinite(dice.mean)) position.ema = ema(position.ema, dice.mean);
+      const isBest = position.ema !== null && (position.bestEma === null || position.ema > position.bestEma);
+      if (isBest) position.bestEma = position.ema;
+      position.epoch++;
+      position.iteration = 0;
+      position.lossSum = 0;
+      position.validated = 0;
+      position.validationLossSum = 0;
+      position.counts = null;
+      const due = savingTook <= (options.savingShare ?? 0.02) * (performance.now() - savedAt);
+      const end = position.epoch === recipe.epochs;
+      if (isBest) checkpoints.saveParams('best', { ...state, position });
+      if (due || end || options.savingShare === 0) save();
+    }
+    checkpoints.saveParams('final', { ...state, position });
+    tf.dispose(state.optimiser.slots);
+    return { params: state.params, position };
+  } catch (error) {
+    tf.dispose(state.params);
+    tf.dispose(state.optimiser.slots);
+    throw error;
+  }
+}
+
+function notFinite(what: string, layer: string, caseIds: string[], position: Position, checkpoints: CheckpointFolder): Error {
+  const good = checkpoints.newest();
+  return new VoxelbookError(`training stopped at step ${position.step}: the ${what} is not finite`, {
+    code: 'not-finite',
+    path: `step ${position.step}, layer ${layer}, cases ${caseIds.join(', ')}`,
+    given: `NaN or infinity in the ${what}`,
+    expected: 'finite numbers',
+    fix: `Look at these cases and at the learning rate; the last good checkpoint is ${good ? checkpoints.file(good) : 'none yet'}.`,
+  });
+}
+
+/** Seconds of training over all sittings, and how many of this sitting's were spent waiting for batches. */
+class Clock {
+  private readonly begin = performance.now();
+  private waitingMs = 0;
+  constructor(private readonly before: number) {}
+  waited(ms: number): void {
+    this.waitingMs += ms;
+  }
+  seconds(): number {
+    return this.before + (performance.now() - this.begin) / 1000;
+  }
+  waitingShare(): number {
+    return this.waitingMs / Math.max(1, performance.now() - this.begin);
+  }
+}
+
+/** progress.jsonl: appended line by line, cut back to a checkpoint's lines when a run resumes. */
+class Log {
+  constructor(private readonly file: string) {}
+
+  /** Keeps the first `lines` lines, so that a resumed run leaves neither gaps nor doubles. */
+  keep(lines: number): void {
+    if (!fs.existsSync(this.file)) return;
+    const all = fs.readFileSync(this.file, 'utf8').split('\n').slice(0, -1);
+    atomicWrite(
+      this.file,
+      all
+        .slice(0, lines)
+        .map((l) => `${l}\n`)
+        .join(''),
+    );
+  }
+
+  append(entry: ProgressLine): void {
+    fs.appendFileSync(this.file, `${JSON.stringify(entry)}\n`);
+  }
+}
