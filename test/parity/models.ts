@@ -56,13 +56,18 @@ function catalogs(root: string, folder: string, arch: Arch): GoldenCase[] {
       if (json.format !== 'voxelbook-catalog-1') throw new Error(`unknown: format ${json.format}`);
       const net = arch.network?.(json.constructor, json);
       if (!net) throw new Error(`unknown: no network of ${json.source.cls}`);
-      let dict = json;
-      while (!dict.state_dict) {
-        const same = files.find((f) => f.replace(/\.json(\.gz)?$/, '') === dict.state_dict_same_as);
-        if (!same) throw new Error(`unknown: no state_dict, and none of ${dict.state_dict_same_as}`);
-        dict = open(path.join(full, same));
-      }
-      return compareCatalog(net, json, dict.state_dict);
+      return compareCatalog(net, json, stateDict(json, full, files));
     },
   }));
+}
+
+/** Rows of a catalog, or of the one it refers to: `NAME`, or `NAME without the keys beginning with A, B`. */
+function stateDict(json: Fixture, folder: string, files: string[]): string[][] {
+  if (json.state_dict) return json.state_dict;
+  const [name, without = ''] = String(json.state_dict_same_as).split(' without the keys beginning with ');
+  const file = files.find((f) => f.replace(/\.json(\.gz)?$/, '') === name);
+  if (!file) throw new Error(`unknown: no state_dict, and none of ${json.state_dict_same_as}`);
+  const prefixes = without.split(/,\s*|\s+and\s+/).filter(Boolean);
+  const rows = stateDict(open(path.join(folder, file)), folder, files);
+  return rows.filter(([key]) => !prefixes.some((prefix) => key.startsWith(prefix)));
 }
