@@ -6,7 +6,7 @@ const bits = new Uint32Array(cell.buffer);
 /** 1.5·2⁵² times the spacing of half numbers for each float32 exponent: adding and taking it away again rounds half-even. */
 const magic = Float64Array.from({ length: 256 }, (_, exponent) => 1.5 * 2 ** 52 * 2 ** Math.max(exponent - 127 - 10, -24));
 
-/** `x` (a float32 value) as the nearest half number, ties to even; ±Infinity from 65520 on. */
+/** `x` (any number) as the nearest half number, ties to even; ±Infinity from 65520 on. */
 export function toHalf(x: number): number {
   cell[0] = x;
   const m = magic[(bits[0] >>> 23) & 255];

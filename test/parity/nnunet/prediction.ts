@@ -2,7 +2,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { readSafetensors, type StoredTensor } from '../../../src/base/safetensors.js';
+import { labels } from '../../../src/dataset/labels.js';
+import type { Configuration, Plan } from '../../../src/plan/plan.js';
 import { gaussianMap } from '../../../src/predict/gaussian.js';
+import { keepLargestComponent } from '../../../src/predict/postprocess.js';
+import { restore } from '../../../src/predict/restore.js';
+import { probabilities, segmentation } from '../../../src/predict/segmentation.js';
 import { type Forward, predictLogits } from '../../../src/predict/slidingWindow.js';
 import { padToPatch, tileStarts } from '../../../src/predict/tiles.js';
 import { tf } from '../../../src/tensor/tf.js';
@@ -29,6 +34,18 @@ export function cases(root: string): GoldenCase[] {
       }),
     ),
     ...one('ops/gaussian', () => Object.entries(tensors('ops/gaussian')).map(([key, stored]) => gaussianRow(key, stored))),
+    ...one('ops/largest_component', () => {
+      const stored = tensors('ops/largest_component');
+      return readJson<any[]>(file('ops/largest_component.json')).flatMap((c) => largestComponent(c, stored));
+    }),
+    ...one('ops/logits_to_segmentation', () => {
+      const stored = tensors('ops/logits_to_segmentation');
+      return readJson<any[]>(file('ops/logits_to_segmentation.json')).flatMap((c) => logitsToSegmentation(c, stored));
+    }),
+    ...one('prediction/export', () => {
+      const stored = tensors('prediction/export');
+      return readJson<any[]>(file('prediction/export.json')).flatMap((c) => exported(c, stored, file('preprocessing')));
+    }),
     ...one('prediction/sliding_window', async () => {
       const stored = tensors('prediction/sliding_window');
       const rows: Row[] = [];
@@ -98,4 +115,83 @@ async function slidingWindow(c: any, stored: Record<string, StoredTensor>): Prom
       abs: 1e-5,
     }),
   ];
+}
+
+function largestComponent(c: any, stored: Record<string, StoredTensor>): Row[] {
+  const input = stored[`${c.id}.in`];
+  const labels = input.data as Uint8Array;
+  const which = c.labels_or_regions;
+  const out = keepLargestComponent(labels, input.shape, which.label ?? which.list ?? [which.region]);
+  const changed = out.reduce((n, v, i) => n + (v !== labels[i] ? 1 : 0), 0);
+  return [
+    close(`${c.id} labels`, out, stored[`${c.id}.out`].data as Uint8Array, { abs: 0 }),
+    equal(`${c.id} changed`, changed, c.changed_voxels),
+  ];
+}
+
+function logitsToSegmentation(c: any, stored: Record<string, StoredTensor>): Row[] {
+  const heads = labels({ labels: c.labels, regions_class_order: c.regions_class_order ?? undefined });
+  const reference = (name: string) => stored[`${c.id}.${name}`].data as Float32Array;
+  const shape = stored[`${c.id}.logits`].shape.slice(1);
+  const logits = channelsLast(reference('logits'), heads.heads);
+  const p = probabilities(logits, heads);
+  const unit = [1, 1, 1];
+  const restored = restore(
+    logits,
+    shape,
+    {
+      spacing: unit,
+      shape_before_cropping: c.original_shape,
+      bbox_used_for_cropping: c.bbox,
+      shape_after_cropping_and_before_resampling: shape,
+    },
+    {
+      plan: { transpose_forward: [0, 1, 2], transpose_backward: [0, 1, 2] },
+      configuration: { spacing: unit },
+      heads,
+      keepProbabilities: true,
+    },
+  );
+  return [
+    close(`${c.id} probabilities`, channelsFirst(p, heads.heads), reference('probabilities'), { abs: 1e-6 }),
+    close(`${c.id} labels`, segmentation(logits, heads), reference('seg_from_logits'), { abs: 0 }),
+    close(`${c.id} labels of probabilities`, segmentation(p, heads, 'probabilities'), reference('seg_from_probabilities'), {
+      abs: 0,
+    }),
+    close(`${c.id} uncropped`, channelsFirst(restored.probabilities!, heads.heads), reference('probabilities_uncropped'), {
+      abs: 1e-6,
+    }),
+  ];
+}
+
+function exported(c: any, stored: Record<string, StoredTensor>, preprocessing: string): Row[] {
+  const folder = path.join(preprocessing, c.dataset);
+  const plan = readJson<Plan>(path.join(folder, 'nnUNetPlans.json'));
+  const heads = labels(readJson(path.join(folder, 'raw', 'dataset.json')));
+  const geometry = readJson(path.join(folder, 'preprocessed', c.configuration, `${c.case}.json`));
+  const logits = stored[`${c.id}.logits`];
+  const [channels, ...shape] = logits.shape;
+  const values = channelsLast(logits.data as Float32Array, channels);
+  const settings = {
+    plan,
+    configuration: inherited(plan, c.configuration),
+    heads,
+    precision: c.logits_dtype === 'float16' ? ('float16' as const) : ('float32' as const),
+  };
+  const plain = restore(values, shape, geometry, settings);
+  const full = restore(values, shape, geometry, { ...settings, keepProbabilities: true });
+  const reference = (name: string) => stored[`${c.id}.${name}`].data as Float32Array;
+  return [
+    close(`${c.id} labels`, plain.labels, reference('segmentation'), { abs: 0 }),
+    equal(`${c.id} shape`, plain.shape, stored[`${c.id}.segmentation`].shape),
+    close(`${c.id} labels of probabilities`, full.labels, reference('segmentation_via_probabilities'), { abs: 0 }),
+    close(`${c.id} probabilities`, channelsFirst(full.probabilities!, channels), reference('probabilities'), { abs: 1e-3 }),
+    equal(`${c.id} type`, plain.labels instanceof Uint8Array ? 'uint8' : 'uint16', c.out_dtype),
+  ];
+}
+
+/** A configuration with what it inherits. */
+function inherited(plan: Plan, name: string): Configuration {
+  const own = plan.configurations[name];
+  return own.inherits_from ? { ...inherited(plan, own.inherits_from), ...own } : own;
 }

@@ -1,0 +1,273 @@
+// Outputs of the network back to the image as it was read: resampled linearly, uncropped, axes in their old order
+// (nnU-Net v2 `convert_predicted_logits_to_segmentation_with_correct_shape`).
+//
+// Works slice by slice as the sliding window finishes them: of all classes only two slices are held at full size.
+import { VoxelbookError } from '../base/errors.js';
+import { toHalf } from '../base/float16.js';
+import type { Configuration, Plan } from '../plan/plan.js';
+import { type Heads, probabilities, segmentation } from './segmentation.js';
+import type { SlabConsumer } from './slidingWindow.js';
+
+/** What preprocessing remembers of a case, under nnU-Net's names. `spacing` in the file's axes, all shapes in the plan's. */
+export interface CaseGeometry {
+  spacing: readonly number[];
+  shape_before_cropping: readonly number[];
+  bbox_used_for_cropping: readonly (readonly number[])[];
+  shape_after_cropping_and_before_resampling: readonly number[];
+}
+
+/** A case in its original geometry. */
+export interface Restored {
+  /** Labels in the file's axes `[depth, height, width]`; Uint8Array for fewer than 255 labels. */
+  labels: Uint8Array | Uint16Array;
+  shape: [number, number, number];
+  /** `[depth, height, width, head]` on request. Outside of the crop head 0 is 1 (labels) or all are 0 (regions). */
+  probabilities?: Float32Array;
+}
+
+export interface RestoreSettings {
+  plan: Pick<Plan, 'transpose_forward' | 'transpose_backward'>;
+  configuration: Pick<Configuration, 'spacing'> & Partial<Pick<Configuration, 'resampling_fn_probabilities_kwargs'>>;
+  heads: Heads;
+  /** What the slices hold; `probabilities` for networks averaged so. */
+  kind?: 'logits' | 'probabilities';
+  /** Round resampled values as nnU-Net's float16 arrays do. */
+  precision?: 'float32' | 'float16';
+  keepProbabilities?: boolean;
+}
+
+/**
+ * Takes the slices of a prediction in order and puts labels (and probabilities) into the original geometry.
+ * @param shape of the prediction, `[depth, height, width]`
+ * @returns `consume` for `predictSlabs`, and the result after the last slice
+ */
+export function restorer(
+  shape: readonly number[],
+  geometry: CaseGeometry,
+  { plan, configuration, heads, kind = 'logits', precision = 'float32', keepProbabilities = false }: RestoreSettings,
+): { consume: SlabConsumer; result(): Restored } {
+  const target = geometry.shape_after_cropping_and_before_resampling;
+  const spacing = plan.transpose_forward.map((axis) => geometry.spacing[axis]);
+  const current = configuration.spacing.length === 3 ? configuration.spacing : [spacing[0], ...configuration.spacing];
+  const separate = separateAxis(current, spacing, configuration.resampling_fn_probabilities_kwargs ?? {});
+  const paste = paster(geometry, plan, heads, keepProbabilities);
+  const bySlice = sliceResampler(shape, target, heads.heads, separate, precision, (z, values) => {
+    if (!keepProbabilities) return paste.labels(z, segmentation(values, heads, kind, paste.slice));
+    if (kind === 'logits') probabilities(values, heads, values);
+    paste.probabilities(z, values);
+    paste.labels(z, segmentation(values, heads, 'probabilities', paste.slice));
+  });
+  return {
+    consume: bySlice.push,
+    result() {
+      bySlice.checkComplete();
+      return paste.result;
+    },
+  };
+}
+
+/** `restorer` for a prediction held whole. */
+export function restore(
+  values: Float32Array,
+  shape: readonly number[],
+  geometry: CaseGeometry,
+  settings: RestoreSettings,
+): Restored {
+  const { consume, result } = restorer(shape, geometry, settings);
+  void consume(values, 0, shape[0]);
+  return result();
+}
+
+/** Axis whose slices are resampled on their own, nearest along it: spacing at least threefold anisotropic and one coarse axis. */
+function separateAxis(
+  current: readonly number[],
+  target: readonly number[],
+  { order = 1, order_z = 0, force_separate_z = null }: Record<string, unknown>,
+): number | null {
+  if (order !== 1 || order_z !== 0)
+    throw new VoxelbookError('this plan resamples probabilities in a way that is not supported', {
+      code: 'resampling-order',
+      path: 'resampling_fn_probabilities_kwargs',
+      given: `order ${order}, order_z ${order_z}`,
+      expected: 'order 1, order_z 0',
+      fix: 'Set them so in plans.json; they are what every nnU-Net planner writes.',
+    });
+  if (force_separate_z === false) return null;
+  const coarse = (spacing: readonly number[]) => spacing.flatMap((s, axis) => (s === Math.max(...spacing) ? [axis] : []));
+  const anisotropic = (spacing: readonly number[]) => Math.max(...spacing) / Math.min(...spacing) > 3;
+  const axes = force_separate_z === true || anisotropic(current) ? coarse(current) : anisotropic(target) ? coarse(target) : [];
+  return axes.length === 1 ? axes[0] : null;
+}
+
+/** Two source indices and the weight of the second, for every target index. */
+interface Taps {
+  low: Int32Array;
+  high: Int32Array;
+  rest: Float64Array;
+}
+
+/** Half-pixel centres; linear with the border repeated, or nearest. */
+function taps(from: number, to: number, nearest: boolean): Taps {
+  const [low, high, rest] = [new Int32Array(to), new Int32Array(to), new Float64Array(to)];
+  for (let i = 0; i < to; i++) {
+    const at = Math.min(Math.max((i + 0.5) * (from / to) - 0.5, 0), from - 1);
+    low[i] = nearest ? Math.floor(at + 0.5) : Math.floor(at);
+    high[i] = nearest ? low[i] : Math.min(low[i] + 1, from - 1);
+    rest[i] = nearest ? 0 : at - low[i];
+  }
+  return { low, high, rest };
+}
+
+/** Linear resampling of slices as they come; `emit` gets each target slice `[height, width, channel]`, valid during the call only. */
+function sliceResampler(
+  shape: readonly number[],
+  target: readonly number[],
+  channels: number,
+  separate: number | null,
+  precision: 'float32' | 'float16',
+  emit: (z: number, values: Float32Array) => void,
+) {
+  const [tz, ty, tx] = shape.map((n, axis) => taps(n, target[axis], axis === separate));
+  const [, height, width] = shape;
+  const size = height * width * channels;
+  const held = new Map<number, Float32Array>();
+  const mixed = new Float64Array(size);
+  const exact = new Float64Array(target[1] * target[2] * channels);
+  const out: Float32Array = new Float32Array(exact.length);
+  let next = 0;
+
+  const push: SlabConsumer = (values, from, to) => {
+    for (let z = from; z < to; z++) {
+      const slice = values.subarray((z - from) * size, (z - from + 1) * size);
+      let needed = false;
+      while (next < target[0] && tz.high[next] <= z) {
+        const first = tz.low[next] === z ? slice : held.get(tz.low[next])!;
+        const second = tz.high[next] === z ? slice : held.get(tz.high[next])!;
+        if (precision === 'float16') sumOfTaps(first, second, tz.rest[next]);
+        else separable(first, second, tz.rest[next]);
+        if (precision === 'float32') out.set(exact);
+        else for (let i = 0; i < out.length; i++) out[i] = toHalf(exact[i]);
+        emit(next, out);
+        next++;
+      }
+      for (let o = next; o < target[0] && tz.low[o] <= z; o++) needed = true;
+      for (const key of held.keys()) if (next >= target[0] || key < tz.low[next]) held.delete(key);
+      if (needed) held.set(z, slice.slice());
+    }
+  };
+
+  /** One target slice from two source slices: along the depth first, then in the plane. */
+  function separable(first: Float32Array, second: Float32Array, rest: number): void {
+    let source: Float32Array | Float64Array = first;
+    if (rest !== 0) {
+      for (let i = 0; i < size; i++) mixed[i] = first[i] * (1 - rest) + second[i] * rest;
+      source = mixed;
+    }
+    let o = 0;
+    for (let y = 0; y < target[1]; y++) {
+      const upper = ty.low[y] * width;
+      const lower = ty.high[y] * width;
+      const b = ty.rest[y];
+      for (let x = 0; x < target[2]; x++) {
+        const a = tx.rest[x];
+        const [p, q] = [(upper + tx.low[x]) * channels, (upper + tx.high[x]) * channels];
+        if (a === 0 && b === 0) {
+          for (let c = 0; c < channels; c++) exact[o++] = source[p + c];
+          continue;
+        }
+        const [r, s] = [(lower + tx.low[x]) * channels, (lower + tx.high[x]) * channels];
+        const [w0, w1, w2, w3] = [(1 - b) * (1 - a), (1 - b) * a, b * (1 - a), b * a];
+        for (let c = 0; c < channels; c++)
+          exact[o++] = source[p + c] * w0 + source[q + c] * w1 + source[r + c] * w2 + source[s + c] * w3;
+      }
+    }
+  }
+
+  /**
+   * The same with scipy's order of operations, a product of weights for each of eight neighbours: several times slower, but
+   * rounding to half precision meets exact ties, and then the last bit decides.
+   */
+  function sumOfTaps(first: Float32Array, second: Float32Array, rest: number): void {
+    exact.fill(0);
+    const depths: [Float32Array, number][] =
+      rest === 0
+        ? [[first, 1]]
+        : [
+            [first, 1 - rest],
+            [second, rest],
+          ];
+    for (const [source, wz] of depths) {
+      let o = 0;
+      for (let y = 0; y < target[1]; y++)
+        for (let x = 0; x < target[2]; x++, o += channels)
+          for (let t = 0; t < 4; t++) {
+            const wy = t < 2 ? 1 - ty.rest[y] : ty.rest[y];
+            const wx = t % 2 === 0 ? 1 - tx.rest[x] : tx.rest[x];
+            if (wy === 0 || wx === 0) continue;
+            const row = t < 2 ? ty.low[y] : ty.high[y];
+            const i = (row * width + (t % 2 === 0 ? tx.low[x] : tx.high[x])) * channels;
+            for (let c = 0; c < channels; c++) exact[o + c] += source[i + c] * wz * wy * wx;
+          }
+    }
+  }
+
+  return {
+    push,
+    checkComplete() {
+      if (next === target[0]) return;
+      throw new VoxelbookError('the prediction is not complete', {
+        code: 'incomplete',
+        path: 'restore',
+        given: `${next} of ${target[0]} slices`,
+        expected: `all ${shape[0]} slices of the prediction, in order`,
+        fix: 'Ask for the result after the last slice.',
+      });
+    },
+  };
+}
+
+/** Writes slices of the crop into the whole image, axes as in the file. */
+function paster(
+  geometry: CaseGeometry,
+  plan: Pick<Plan, 'transpose_backward'>,
+  { heads, hasRegions }: Heads,
+  keepProbabilities: boolean,
+) {
+  const before = geometry.shape_before_cropping;
+  const [[z0], [y0], [x0]] = geometry.bbox_used_for_cropping;
+  const [, height, width] = geometry.shape_after_cropping_and_before_resampling;
+  const shape = plan.transpose_backward.map((axis) => before[axis]) as [number, number, number];
+  // Stride of each of the plan's axes in the file's array.
+  const strides = [0, 0, 0];
+  let stride = 1;
+  for (let k = 2; k >= 0; k--) {
+    strides[plan.transpose_backward[k]] = stride;
+    stride *= shape[k];
+  }
+  const [sz, sy, sx] = strides;
+  const foreground = hasRegions ? heads : heads - 1;
+  const labels = foreground < 255 ? new Uint8Array(stride) : new Uint16Array(stride);
+  const all = keepProbabilities ? new Float32Array(stride * heads) : undefined;
+  if (all && !hasRegions) for (let i = 0; i < all.length; i += heads) all[i] = 1;
+  const each = (z: number, put: (target: number, source: number) => void) => {
+    let source = 0;
+    for (let y = 0; y < height; y++) {
+      let t = (z + z0) * sz + (y + y0) * sy + x0 * sx;
+      for (let x = 0; x < width; x++, t += sx) put(t, source++);
+    }
+  };
+  return {
+    slice: new Uint16Array(height * width),
+    result: { labels, shape, ...(all ? { probabilities: all } : {}) } as Restored,
+    labels(z: number, slice: ArrayLike<number>) {
+      each(z, (target, source) => {
+        labels[target] = slice[source];
+      });
+    },
+    probabilities(z: number, slice: Float32Array) {
+      each(z, (target, source) => {
+        for (let c = 0; c < heads; c++) all![target * heads + c] = slice[source * heads + c];
+      });
+    },
+  };
+}
