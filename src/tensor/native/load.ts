@@ -12,13 +12,18 @@ let loaded: boolean | undefined;
 
 /** True when the native kernels may be used: compiled, not switched off, and TensorFlow computing on the CPU. */
 export function native(): boolean {
+  return tf.getBackend() === 'tensorflow' && nativeAvailable();
+}
+
+/** The same without asking which backend is at work now: what a run on shapes alone forecasts. */
+export function nativeAvailable(): boolean {
   if (process.env.VOXELBOOK_NATIVE === '0') return false;
   loaded ??= load();
-  return loaded && tf.getBackend() === 'tensorflow';
+  return loaded;
 }
 
 function load(): boolean {
-  const { binding } = tf.backend() as unknown as Backend;
+  const { binding } = tf.engine().findBackend('tensorflow') as unknown as Backend;
   if (binding.isUsingGpuDevice()) return false;
   if (!fs.existsSync(compiled)) {
     console.error('voxelbook: no compiled kernels found, plain TensorFlow is used (slower). "npm run setup" compiles them.');
