@@ -5,7 +5,6 @@ export * from './crossEntropy.js';
 export * from './deepSupervision.js';
 export * from './dice.js';
 export * from './experiment.js';
-export * from './feed.js';
 export * from './identity.js';
 export * from './loop.js';
 export * from './monaiLoss.js';
