@@ -3,5 +3,6 @@ import type { Family } from './case.js';
 import { losses } from './losses.js';
 import { family as models } from './models.js';
 import { family as nnunet } from './nnunet.js';
+import { optim } from './optim.js';
 
-export const families: Family[] = [models, losses, nnunet];
+export const families: Family[] = [models, losses, optim, nnunet];
