@@ -17,7 +17,7 @@ const text = (value) => {
 export async function bundleOf(value) {
   if (value !== null && (typeof value === 'object' || typeof value === 'function')) {
     const own = value[displaySymbol];
-    if (typeof own === 'function') return split(await own.call(value), value);
+    if (typeof own === 'function') return split(await own.call(value));
     if (typeof value.toHTML === 'function')
       return { data: { 'text/html': value.toHTML({ limit: 100 }), 'text/plain': text(value) }, metadata: {} };
   }
@@ -25,7 +25,7 @@ export async function bundleOf(value) {
 }
 
 /** Bytes become base64; a bundle may also come with metadata as `{ data, metadata }`. */
-function split(bundle, value) {
+function split(bundle) {
   const nested = bundle && typeof bundle.data === 'object' && !('text/plain' in bundle);
   const given = nested ? bundle.data : bundle;
   const data = {};

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import util from 'node:util';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { bundleOf, commModule, displaySymbol, kernelModule, kernelSymbol, tslabModule } from './display.mjs';
+import { bundleOf, commModule, kernelModule, kernelSymbol, tslabModule } from './display.mjs';
 import { refuseWork, repairEngine } from './engine.mjs';
 import { moduleLoader } from './modules.mjs';
 import { tracebacks } from './traceback.mjs';

@@ -88,9 +88,9 @@ parentPort.on('message', (message) => {
     const { type, content, metadata, buffers } = message;
     broadcast(type, content, parent, { metadata, buffers: buffers?.map((b) => Buffer.from(b)) });
     if (type.startsWith('comm_')) trackComm(type, content);
-  } else if (message.kind === 'done' || message.kind === 'aborting' || message.kind === 'alive') {
-    running?.heard(message);
-  } else if (message.kind === 'interrupt') interrupt();
+  } else if (message.kind === 'done' || message.kind === 'aborting') running?.heard(message);
+  else if (message.kind === 'alive') mainAnswers();
+  else if (message.kind === 'interrupt') interrupt();
   else if (message.kind === 'input') ask(message, parent);
 });
 
@@ -187,6 +187,7 @@ const internal = (error) => ({
 
 const after = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 let mainIsCut;
+let mainAnswers;
 
 /** Asks the running cell to end; code that does not let go of its thread is cut; after two seconds the cell has ended. */
 async function interrupt() {
@@ -197,12 +198,12 @@ async function interrupt() {
   cell.interrupting = true;
   parentPort.postMessage({ kind: 'abort', id: cell.id });
   const begin = performance.now();
+  setTimeout(() => cell.giveUp(), 1800).unref();
   while (!cell.ended) {
     await after(50);
     const ms = performance.now() - begin;
-    if (ms > 1900) cell.giveUp();
     if ((!cell.aborting && ms > 400) || ms > 1450) {
-      mainIsCut ??= cutShort(cell).finally(() => {
+      mainIsCut ??= cutShort(cell.id).finally(() => {
         mainIsCut = undefined;
       });
       await Promise.race([mainIsCut, after(300)]);
@@ -211,24 +212,17 @@ async function interrupt() {
 }
 
 /** Terminates what the main thread is executing, and waits until that thread answers again. */
-async function cutShort(cell) {
-  const heard = cell.heard;
-  let alive;
+async function cutShort(id) {
   const answered = new Promise((resolve) => {
-    alive = resolve;
+    mainAnswers = () => resolve(true);
   });
-  cell.heard = (message) => {
-    if (message.kind === 'alive') alive();
-    heard(message);
-  };
   const session = new inspector.Session();
   session.connectToMainThread();
   await new Promise((resolve) => session.post('Runtime.terminateExecution', resolve));
   session.disconnect();
-  for (;;) {
-    parentPort.postMessage({ kind: 'stopped', id: cell.id });
-    if (await Promise.race([answered.then(() => true), after(300)])) return;
-  }
+  // The termination may also hit the first of these messages on the other side, so they are repeated.
+  do parentPort.postMessage({ kind: 'stopped', id });
+  while (!(await Promise.race([answered, after(300)])));
 }
 
 // ---- requests ---------------------------------------------------------------------------------------------------
