@@ -1,1 +1,13 @@
-export {};
+// What a notebook cell imports: one namespace per room, in the order a case walks through them.
+export * as augment from './augment/index.js';
+export * as dataset from './dataset/index.js';
+export * as model from './model/index.js';
+export * as plan from './plan/index.js';
+export * as predict from './predict/index.js';
+export * as preprocess from './preprocess/index.js';
+export * as score from './score/index.js';
+export * as tensor from './tensor/index.js';
+export { tf } from './tensor/tf.js';
+export * as train from './train/index.js';
+export * as volume from './volume/index.js';
+export * as weights from './weights/index.js';
