@@ -1,0 +1,139 @@
+"""Runs one notebook through Jupyter and writes the executed notebook and a self-contained HTML page.
+
+Called by environment/notebooks.mjs with one JSON argument; tells what happens as JSON lines on stdout. Importing this
+file teaches papermill to write parameters in TypeScript.
+"""
+import json
+import os
+import re
+import sys
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from papermill.translators import Translator, papermill_translators
+
+
+class TypeScriptTranslator(Translator):
+    """Assigns to what the cell tagged `parameters` declared with `let`, so the compiler checks the types."""
+
+    @classmethod
+    def translate_none(cls, val):
+        return "null"
+
+    @classmethod
+    def translate_bool(cls, val):
+        return "true" if val else "false"
+
+    @classmethod
+    def translate_float(cls, val):
+        if val != val:
+            return "Number.NaN"
+        if val in (float("inf"), float("-inf")):
+            return "Infinity" if val > 0 else "-Infinity"
+        return repr(val)
+
+    @classmethod
+    def translate_str(cls, val):
+        return json.dumps(val)
+
+    @classmethod
+    def translate_dict(cls, val):
+        return "{ " + ", ".join(f"{json.dumps(str(k))}: {cls.translate(v)}" for k, v in val.items()) + " }"
+
+    @classmethod
+    def translate_list(cls, val):
+        return "[" + ", ".join(cls.translate(v) for v in val) + "]"
+
+    @classmethod
+    def comment(cls, text):
+        return f"// {text}".rstrip()
+
+    @classmethod
+    def assign(cls, name, text):
+        return f"{name} = {text};"
+
+
+papermill_translators.register("typescript", TypeScriptTranslator)
+
+
+def tell(**event):
+    print(json.dumps(event), flush=True)
+
+
+class Client(NotebookClient):
+    """Tells which cell runs and what it prints while it runs."""
+
+    def process_message(self, msg, cell, cell_index):
+        if msg["msg_type"] == "stream":
+            tell(event="output", text=msg["content"]["text"])
+        return super().process_message(msg, cell, cell_index)
+
+
+def write(file, text):
+    temporary = f"{file}.{os.getpid()}.tmp"
+    with open(temporary, "w", encoding="utf-8") as f:
+        f.write(text)
+    os.replace(temporary, file)
+
+
+def page(notebook):
+    """One HTML page that loads nothing from elsewhere."""
+    from nbconvert import HTMLExporter
+    from traitlets.config import Config
+
+    config = Config()
+    for name in ("require_js_url", "mathjax_url", "jquery_url", "mermaid_js_url", "html_manager_semver_range"):
+        config.HTMLExporter[name] = ""
+    config.HTMLExporter.widget_renderer_url = ""
+    exporter = HTMLExporter(config=config, embed_images=True)
+    html = exporter.from_notebook_node(notebook)[0]
+    # What the template would fetch: emptied script addresses, and a diagram library that no cell here uses.
+    html = re.sub(r'<script src="">\s*</script>', "", html)
+    return re.sub(r'<script type="module">(?:(?!</script>).)*mermaid(?:(?!</script>).)*</script>', "", html, flags=re.S)
+
+
+def main(task):
+    notebook = nbformat.read(task["file"], as_version=4)
+    if task["parameters"]:
+        from papermill.parameterize import parameterize_notebook
+
+        notebook.metadata.setdefault("papermill", {})
+        for cell in notebook.cells:
+            cell.metadata.setdefault("tags", [])
+        notebook = parameterize_notebook(notebook, task["parameters"], kernel_name=task["kernel"], language="typescript")
+    code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and cell.source.strip()]
+
+    def started(cell, cell_index):
+        if cell_index in code:
+            first = next((line for line in cell.source.splitlines() if line.strip()), "")
+            tell(event="cell", number=code.index(cell_index) + 1, total=len(code), first=first)
+
+    client = Client(
+        notebook,
+        kernel_name=task["kernel"],
+        timeout=task["timeout"],
+        startup_timeout=120,
+        resources={"metadata": {"path": os.path.dirname(task["file"])}},
+        on_cell_start=started,
+    )
+    failure = None
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        failure = {"ename": error.ename, "evalue": error.evalue}
+        for cell in notebook.cells:
+            for output in cell.get("outputs", []):
+                if output.output_type == "error":
+                    failure["traceback"] = output.traceback
+    except CellTimeoutError:
+        failure = {"ename": "Timeout", "evalue": f"a cell ran longer than {task['timeout']} s"}
+    except DeadKernelError as error:
+        failure = {"ename": "DeadKernel", "evalue": str(error)}
+    write(task["notebook"], nbformat.writes(notebook))
+    write(task["html"], page(notebook))
+    tell(event="end", failure=failure)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
