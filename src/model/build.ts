@@ -6,6 +6,8 @@ import type { tf } from '../tensor/tf.js';
 import { mednext } from './mednext.js';
 import { type Context, initialise, type Network, type Params } from './network.js';
 import type { Head, ModelSpec } from './spec.js';
+import { swinUmamba } from './swinUmamba.js';
+import { swinUmambaD } from './swinUmambaD.js';
 
 export interface Model {
   /** As given, with channels and classes filled in: JSON that builds the same network again. */
@@ -21,6 +23,8 @@ export type Ends = Head;
 
 const builders: { [K in ModelSpec['network']]: (spec: any, plan?: Configuration) => Network } = {
   mednext,
+  'swin-umamba': swinUmamba,
+  'swin-umamba-d': swinUmambaD,
 };
 
 /**

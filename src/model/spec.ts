@@ -1,5 +1,7 @@
 // Every network's specification: plain data, told apart by `network`. Each network file exports its own.
 import type { MedNextSpec } from './mednext.js';
+import type { SwinUmambaSpec } from './swinUmamba.js';
+import type { SwinUmambaDSpec } from './swinUmambaD.js';
 
 /** What every specification may say about its ends; what is left out comes from the data set when the network is built. */
 export interface Head {
@@ -10,4 +12,4 @@ export interface Head {
   deepSupervision?: boolean;
 }
 
-export type ModelSpec = MedNextSpec;
+export type ModelSpec = MedNextSpec | SwinUmambaSpec | SwinUmambaDSpec;

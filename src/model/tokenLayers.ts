@@ -15,8 +15,11 @@ export function parameter(d: Declaration, name: string, shape: readonly number[]
   return (c: Context) => c.params[name];
 }
 
-/** `trunc_normal_(std = 0.02)` and zero biases: linear layers of Swin, ViT and VMamba. */
-export const smallTruncated = { init: { kind: 'truncatedNormal', sd: 0.02 }, biasInit: { kind: 'zeros' } } as const;
+/**
+ * `trunc_normal_(std = 0.02)` and zero biases: linear layers of Swin, ViT and VMamba. Its bounds are ±2, not ±2 sd, so
+ * nothing is ever cut off.
+ */
+export const smallNormal = { init: { kind: 'normal', sd: 0.02 }, biasInit: { kind: 'zeros' } } as const;
 
 /** nnU-Net's `InitWeights_He(0.01)` for a convolution: normal by fan-in, zero biases. */
 export const he = (channelsPerGroup: number, kernel: readonly number[]) => ({

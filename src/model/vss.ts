@@ -6,7 +6,7 @@ import { silu } from '../tensor/ops/silu.js';
 import { tf } from '../tensor/tf.js';
 import { conv, type Layer, layerNorm, linear, recomputed, uniformFan } from './layers.js';
 import type { Context, Declaration, Init } from './network.js';
-import { dropPath, he, parameter, smallTruncated, under } from './tokenLayers.js';
+import { dropPath, he, parameter, smallNormal, under } from './tokenLayers.js';
 
 /** Bias of Δ: the inverse softplus of steps drawn log-uniformly from [0.001, 0.1], at least 1e-4 (Mamba, section 3.6). */
 export const stepBias: Init = {
@@ -45,7 +45,7 @@ export function ss2d(d: Declaration, name: string, s: Ss2dSettings): Layer {
   const stepBiases = parameter(d, under(name, 'dt_projs_bias'), [4, inner], stepBias);
   const decayLogs = parameter(d, under(name, 'A_logs'), [4 * inner, s.states], decayLog);
   const skips = parameter(d, under(name, 'Ds'), [4 * inner], { kind: 'ones' });
-  const init = s.smallLinear ? smallTruncated : {};
+  const init = s.smallLinear ? smallNormal : {};
   const inProj = linear(d, under(name, 'in_proj'), s.dim, 2 * inner, { ...init, bias: false });
   const convInit = s.heConv ? he(1, [3, 3]) : {};
   const depthwise = conv(d, under(name, 'conv2d'), inner, inner, [3, 3], { padding: 1, groups: inner, ...convInit });
@@ -132,7 +132,7 @@ export function patchEmbed(
 
 /** `PatchMerging2D`: 2x2 neighbours become channels, 4C → 2C. Odd edges are cropped, not padded. */
 export function patchMerging(d: Declaration, name: string, dim: number): Layer {
-  const reduction = linear(d, under(name, 'reduction'), 4 * dim, 2 * dim, { ...smallTruncated, bias: false });
+  const reduction = linear(d, under(name, 'reduction'), 4 * dim, 2 * dim, { ...smallNormal, bias: false });
   const norm = layerNorm(d, under(name, 'norm'), 4 * dim);
   return (c, x) => {
     const [batch, h, w] = [x.shape[0], Math.floor(x.shape[1]! / 2), Math.floor(x.shape[2]! / 2)];

@@ -12,6 +12,7 @@ export { layerNorm } from './ops/layerNorm.js';
 export { leakyRelu } from './ops/leakyRelu.js';
 export { linear } from './ops/linear.js';
 export { resize } from './ops/resize.js';
+export { recurrenceFlops, type SelectiveScanOptions, selectiveScan, selectiveScanWithState } from './ops/selectiveScan.js';
 export { silu } from './ops/silu.js';
 export { softplus } from './ops/softplus.js';
 export { countNorm, isSymbolic, symbolic, symbolicOp, symbolicOutput } from './symbolic.js';

@@ -14,6 +14,7 @@
 import { FaultList } from '../../base/errors.js';
 import { isSymbolic, symbolicOp, symbolicOutput } from '../symbolic.js';
 import { tf } from '../tf.js';
+import { silu } from './silu.js';
 
 export interface SelectiveScanOptions {
   /** `[channel]`: skip weight, adds `D·u`. */
@@ -65,6 +66,7 @@ export function selectiveScanWithState(
   const states = A.shape[1]!;
   const { deltaSoftplus = true, workValues = 2 ** 20, wantState = true } = options;
   const results = tf.tidy(() => {
+    if (options.D) charge('selectiveScan skip', u.size);
     const grouped = [B, C].map((x) => (x.rank === 4 ? x : x.rank === 3 ? tf.expandDims(x, 2) : constant(x, batch, length)));
     const inputs = [
       u,
@@ -85,7 +87,10 @@ export function selectiveScanWithState(
   return { y: results[0] as tf.Tensor3D, state: results[1] as tf.Tensor3D };
 }
 
-const gate = (y: tf.Tensor, z: tf.Tensor) => tf.mul(y, tf.mul(z, tf.sigmoid(z)));
+function gate(y: tf.Tensor, z: tf.Tensor): tf.Tensor {
+  charge('selectiveScan gate', y.size);
+  return tf.mul(y, silu(z));
+}
 
 /** A constant B or C `[channel, state]` is one group a channel, repeated. Only the operator's reference uses it. */
 function constant(x: tf.Tensor, batch: number, length: number): tf.Tensor {
@@ -93,13 +98,16 @@ function constant(x: tf.Tensor, batch: number, length: number): tf.Tensor {
 }
 
 /**
- * What the scan counts as FLOPs (VMamba since 2024-02: 9·b·L·d·n for the recurrence, b·L·d for the skip); an operator of the
- * symbolic run shows the two under `selectiveScan` and `selectiveScan skip`. Papers before counted 3.5 instead of 9.
+ * FLOPs of the recurrence as papers count them, for Σ = batch·length·channels·states. VMamba since February 2024
+ * (state-spaces/mamba issue 110): 9 Σ; before: 3.5 Σ. Both add batch·length·channels for the skip D, and once more for a
+ * gate z. A symbolic run charges 9 Σ to `selectiveScan`, the others to `selectiveScan skip` and `selectiveScan gate`.
  */
-export const scanFlops = (batch: number, length: number, channels: number, states: number, perState = 9) => ({
-  recurrence: perState * batch * length * channels * states,
-  skip: batch * length * channels,
-});
+export const recurrenceFlops = { since2024: 9, before: 3.5 } as const;
+
+/** Charges the symbolic run, if there is one. */
+function charge(name: string, macs: number) {
+  if (isSymbolic()) symbolicOutput([0], 'float32', { name, macs }).dispose();
+}
 
 interface ScanSettings {
   deltaSoftplus: boolean;
@@ -113,12 +121,11 @@ function scanOp(inputs: tf.Tensor[], settings: ScanSettings): tf.Tensor {
   const states = inputs[2].shape[1]!;
   const blocks = Math.ceil(length / blockLength(batch * channels * states, settings.workValues));
   if (isSymbolic()) {
-    const flops = scanFlops(batch, length, channels, states);
-    symbolicOutput([1], 'float32', { name: 'selectiveScan skip', macs: flops.skip }).dispose();
+    const macs = recurrenceFlops.since2024 * batch * length * channels * states;
     const shape = settings.wantState ? [batch * channels * (length + states)] : [batch, length, channels];
     return symbolicOp('selectiveScan', inputs, shape, {
-      macs: flops.recurrence,
-      gradientMacs: 2 * flops.recurrence,
+      macs,
+      gradientMacs: 2 * macs,
       keep: [[blocks, batch, channels, states]],
     });
   }
