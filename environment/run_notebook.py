@@ -65,7 +65,7 @@ class Client(NotebookClient):
     """Tells which cell runs and what it prints while it runs."""
 
     def process_message(self, msg, cell, cell_index):
-        if msg["msg_type"] == "stream":
+        if msg["msg_type"] == "stream" and msg["content"]["text"].strip():
             tell(event="output", text=msg["content"]["text"])
         return super().process_message(msg, cell, cell_index)
 
@@ -115,6 +115,7 @@ def main(task):
         timeout=task["timeout"],
         startup_timeout=120,
         resources={"metadata": {"path": os.path.dirname(task["file"])}},
+        coalesce_streams=True,
         on_cell_start=started,
     )
     failure = None

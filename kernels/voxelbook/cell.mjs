@@ -27,7 +27,7 @@ export function cellModule(ts, code, names, { wholeScope = false, plain = false 
       insertions.push({ at: statement.getStart(source), text: 'export ' });
   }
   const last = statements.at(-1);
-  if (!plain && last && ts.isExpressionStatement(last)) {
+  if (!plain && last && ts.isExpressionStatement(last) && !isAssignment(ts, last.expression)) {
     insertions.push({ at: last.expression.getStart(source), text: `export const ${resultName} = (` });
     insertions.push({ at: last.expression.getEnd(), text: ')' });
   }
@@ -73,6 +73,9 @@ export function cellModule(ts, code, names, { wholeScope = false, plain = false 
     },
   };
 }
+
+/** `x = 5` at the end of a cell sets and shows nothing. */
+const isAssignment = (ts, node) => ts.isBinaryExpression(node) && ts.isAssignmentOperator(node.operatorToken.kind);
 
 const isExported = (ts, node) => node.modifiers?.some((m) => m.kind === ts.SyntaxKind.ExportKeyword) ?? false;
 
