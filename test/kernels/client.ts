@@ -6,7 +6,9 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import * as zmq from 'zeromq';
-import { kernelCommand, kernelEnvironment } from '../../kernels/voxelbook/register.mjs';
+
+const register = new URL('../../kernels/voxelbook/register.mjs', import.meta.url);
+const { kernelCommand, kernelEnvironment } = await import(register.href);
 
 export interface Message {
   header: { msg_type: string; msg_id: string };
