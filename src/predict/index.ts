@@ -1,5 +1,15 @@
 // The room of prediction: what a notebook sees as `predict`.
+export {
+  average,
+  ensembleFolders,
+  ensembleLabels,
+  readProbabilities,
+  writeProbabilities,
+} from './ensemble.js';
 export { gaussianMap } from './gaussian.js';
+export { keepLargestComponent, type PostprocessingStep, postprocess, replaceIfSmall } from './postprocess.js';
+export { type CaseGeometry, type Restored, type RestoreSettings, restore, restorer } from './restore.js';
+export { type Heads, probabilities, segmentation } from './segmentation.js';
 export {
   type Forward,
   forwardOf,

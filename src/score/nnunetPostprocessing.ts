@@ -6,7 +6,15 @@ import type { LabelOrRegion, Labels } from '../dataset/labels.js';
 import { keepLargestComponent, type PostprocessingStep, postprocess } from '../predict/postprocess.js';
 import { readVolume, writeVolume } from '../volume/index.js';
 import { readNnunetJson, writeNnunetJson } from './nnunetJson.js';
-import { casesOf, type EvaluationCase, evaluated, filesIn, labelKey, type NnunetSummary, nnunetSummary } from './nnunetSummary.js';
+import {
+  casesOf,
+  type EvaluationCase,
+  evaluated,
+  filesIn,
+  labelKey,
+  type NnunetSummary,
+  nnunetSummary,
+} from './nnunetSummary.js';
 
 type EvaluatedLabels = Pick<Labels, 'hasRegions' | 'regions' | 'foreground' | 'ignoreLabel'>;
 
@@ -37,7 +45,12 @@ export function choosePostprocessing(
   const each = evaluated(labels);
   const report = progressOf(each.length > 1 ? each.length + 2 : 2, options);
   const evaluate = (steps: readonly PostprocessingStep[]) =>
-    nnunetSummary(cases.map((c) => withSteps(c, steps)), each, labels.ignoreLabel, { signal: options.signal });
+    nnunetSummary(
+      cases.map((c) => withSteps(c, steps)),
+      each,
+      labels.ignoreLabel,
+      { signal: options.signal },
+    );
   const largest = (labelsOrRegions: PostprocessingStep['labelsOrRegions']): PostprocessingStep => ({
     fn: 'remove_all_but_largest_component_from_segmentation',
     labelsOrRegions,

@@ -182,7 +182,11 @@ export function evaluateFolder(
   predictions: string,
   references: string,
   labels: Pick<Labels, 'hasRegions' | 'regions' | 'foreground' | 'ignoreLabel'>,
-  { ending = '.nii.gz', output = path.join(predictions, 'summary.json'), ...work }: { ending?: string; output?: string } & WorkOptions = {},
+  {
+    ending = '.nii.gz',
+    output = path.join(predictions, 'summary.json'),
+    ...work
+  }: { ending?: string; output?: string } & WorkOptions = {},
 ): NnunetSummary {
   const summary = nnunetSummary(casesOf(predictions, references, ending), evaluated(labels), labels.ignoreLabel, work);
   writeNnunetJson(output, summary);
