@@ -1,6 +1,7 @@
 // MedNeXt (Roy et al., MICCAI 2023): a U-Net made wholly of ConvNeXt blocks.
 // Official code: MIC-DKFZ/MedNeXt, network_architecture/mednextv1. Tensors are [batch, (depth,) height, width, channel].
 import { gelu } from '../tensor/ops/gelu.js';
+import { mednextBlock, mednextBlockAvailable } from '../tensor/ops/mednextBlock.js';
 import { padSpatial } from '../tensor/ops/spread.js';
 import { tf } from '../tensor/tf.js';
 import { conv, convTranspose, cube, groupNorm, type Layer, layerNorm, recomputed } from './layers.js';
@@ -153,8 +154,10 @@ export function medNextBlock(d: Declaration, name: string, s: BlockSettings): La
       groups,
     });
     const rest = chain(d, name, s, grn);
+    const whole = asOneKernel(name, s, 'plain');
     return (context, x) =>
       tf.tidy(() => {
+        if (whole && mednextBlockAvailable()) return whole(context, x);
         const y = rest(context, spatial(context, x));
         return s.residual ? tf.add(x, y) : y;
       });
@@ -174,8 +177,10 @@ export function medNextDownBlock(d: Declaration, name: string, s: BlockSettings)
     const shortcut = s.residual
       ? conv(d, dot(name, 'res_conv'), s.channels, s.out, cube(1, s.dimensions), { stride: 2 })
       : undefined;
+    const whole = asOneKernel(name, s, 'down');
     return (context, x) =>
       tf.tidy(() => {
+        if (whole && mednextBlockAvailable()) return whole(context, x);
         const y = rest(context, spatial(context, x));
         return shortcut ? tf.add(y, shortcut(context, x)) : y;
       });
@@ -198,14 +203,39 @@ export function medNextUpBlock(d: Declaration, name: string, s: BlockSettings): 
     const shortcut = s.residual
       ? convTranspose(d, dot(name, 'res_conv'), s.channels, s.out, cube(1, s.dimensions), { stride: 2 })
       : undefined;
+    const whole = asOneKernel(name, s, 'up');
     const ones = cube(1, s.dimensions);
     const zeros = cube(0, s.dimensions);
     return (context, x) =>
       tf.tidy(() => {
+        if (whole && mednextBlockAvailable()) return whole(context, x);
         const y = rest(context, spatial(context, x));
         return padSpatial(shortcut ? tf.add(y, shortcut(context, x)) : y, ones, zeros);
       });
   });
+}
+
+/** The block as one native kernel, where it has one group per channel and no response normalisation. */
+function asOneKernel(name: string, s: BlockSettings, kind: 'plain' | 'down' | 'up'): Layer | undefined {
+  if (s.norm !== 'group' || s.grn || (s.groups ?? s.channels) !== s.channels) return undefined;
+  const at = (part: string) => dot(name, part);
+  return ({ params }, x) =>
+    mednextBlock(
+      x,
+      {
+        kernel: params[at('conv1.weight')],
+        bias: params[at('conv1.bias')],
+        gamma: params[at('norm.weight')],
+        beta: params[at('norm.bias')],
+        expand: params[at('conv2.weight')],
+        expandBias: params[at('conv2.bias')],
+        compress: params[at('conv3.weight')],
+        compressBias: params[at('conv3.bias')],
+        shortcut: params[at('res_conv.weight')],
+        shortcutBias: params[at('res_conv.bias')],
+      },
+      { kind, residual: s.residual },
+    );
 }
 
 /** What follows the spatial convolution in all three blocks. */
