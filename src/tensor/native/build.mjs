@@ -15,7 +15,7 @@ export async function build({ root, run, output = path.join(root, 'environment/n
   await run(
     'g++',
     [
-      ...['-std=c++20', '-O3', '-march=native', '-fopenmp', '-fPIC', '-shared', '-DNAPI_VERSION=8'],
+      ...['-std=c++20', '-O3', '-march=native', '-fopenmp', '-fPIC', '-shared', '-fvisibility=hidden', '-DNAPI_VERSION=8'],
       ...[
         '-fno-math-errno',
         '-fno-trapping-math',

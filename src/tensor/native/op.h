@@ -4,6 +4,7 @@
 // what is wrong by throwing `Fault`; it comes back in JavaScript as a TensorFlow error that names the shapes.
 #pragma once
 #include <omp.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -123,10 +124,24 @@ class Buffer {
 
 using Kernel = void (*)(Call&);
 
+/// TensorFlow ends the process when an operator is registered twice. Only the first copy of this library that a process
+/// loads (a rebuilt file is another copy) registers; it leaves the process's number in the environment.
+inline bool firstCopy() {
+  static const bool first = [] {
+    const std::string process = std::to_string(getpid());
+    const char* mark = std::getenv("VOXELBOOK_KERNELS_IN");
+    if (mark && process == mark) return false;
+    setenv("VOXELBOOK_KERNELS_IN", process.c_str(), 1);
+    return true;
+  }();
+  return first;
+}
+
 /// Registers an operator with `inputs` float inputs and `outputs` float outputs. `kernel` is a template argument so
 /// that each operator has its own plain C function.
 template <Kernel kernel>
 void registerOp(const char* name, int inputs, int outputs) {
+  if (!firstCopy()) return;
   TF_Status* status = TF_NewStatus();
   TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
   for (int i = 0; i < inputs; i++) TF_OpDefinitionBuilderAddInput(op, ("i" + std::to_string(i) + ": float").c_str());
@@ -136,10 +151,7 @@ void registerOp(const char* name, int inputs, int outputs) {
   TF_OpDefinitionBuilderSetShapeInferenceFunction(
       op, [](TF_ShapeInferenceContext* c, TF_Status* s) { TF_ShapeInferenceContextSetUnknownShape(c, s); });
   TF_RegisterOpDefinition(op, status);
-  // A second load in one process finds the operators there already.
-  const bool fresh = TF_GetCode(status) == TF_OK;
   TF_DeleteStatus(status);
-  if (!fresh) return;
 
   auto create = [](TF_OpKernelConstruction* c) -> void* {
     auto* settings = new Settings();

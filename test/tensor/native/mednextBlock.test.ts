@@ -90,7 +90,8 @@ describe('native MedNeXt block', () => {
       for (const [i, r] of reference.entries()) {
         assert.deepStrictEqual(ours[i].shape, r.shape, `result ${i}`);
         // The convolution's bias stands before a norm: its gradient is zero, and what the composed block gives is rounding.
-        assertClose(ours[i].data, r.data, i === 3 ? 2e-3 : 2e-5, `result ${i} of ${title}`);
+        if (i === 3) assert.ok(ours[i].data.every((v) => v === 0));
+        else assertClose(ours[i].data, r.data, 2e-5, `result ${i} of ${title}`);
       }
     });
     it(`${title}: multiply-adds counted on shapes are those of the composed block`, () => {
