@@ -32,7 +32,14 @@ const unit = [1, 1, 1] as const;
 
 export const definitions = {
   default: { label: 'NSD area-weighted (DeepMind), HD95 max of directed percentiles', nsd: 'area', hd95: 'max', ...raw },
-  deepmind: { label: 'NSD and HD95 area-weighted (DeepMind surface-distance)', nsd: 'area', hd95: 'area', ...raw },
+  deepmind: {
+    label: 'NSD and HD95 area-weighted (DeepMind surface-distance)',
+    nsd: 'area',
+    hd95: 'area',
+    bothEmpty: [nan, nan, infinity],
+    falseAlarm: [0, 0, infinity],
+    missed: [0, 0, infinity],
+  },
   voxel: { label: 'NSD by boundary voxels, HD95 max (MONAI default, Metrics Reloaded)', nsd: 'voxel', hd95: 'max', ...raw },
   medpy: { label: 'NSD by boundary voxels, HD95 pooled (medpy)', nsd: 'voxel', hd95: 'pooled', ...raw },
   'nnunet-v1': { label: 'mean of directed boundary-voxel fractions (nnU-Net 1)', nsd: 'directed-mean', hd95: 'max', ...raw },

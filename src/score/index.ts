@@ -1,5 +1,7 @@
+export { bootstrap, bootstrapMean, resamples } from './bootstrap.js';
 export { type Definition, type DefinitionName, definitions } from './definitions.js';
 export { distanceTransform } from './distanceTransform.js';
+export { adjust } from './multipleTesting.js';
 export {
   type BestConfiguration,
   type Candidate,
@@ -25,5 +27,7 @@ export {
   nnunetMetrics,
   nnunetSummary,
 } from './nnunetSummary.js';
+export { quantile } from './quantile.js';
 export { contourLengths, surfelAreas } from './surfels.js';
 export { type MetricName, metricNames, type ScoreOptions, volume } from './volume.js';
+export { wilcoxon } from './wilcoxon.js';

@@ -41,12 +41,6 @@ export function contourLengths(spacingMm: readonly number[]): Float64Array {
   });
 }
 
-const known = new Map<string, Float64Array>();
-const triangles: [Point, Point, Point][][] = Array.from({ length: 256 }, (_, code) => {
-  const fewer = setCorners(code) > 4 ? 255 - code : code;
-  return polygons(fewer).flatMap(widestTriangulation);
-});
-
 /** Closed polygons of edge midpoints around each group of set corners; on an ambiguous face set corners stay apart. */
 function polygons(code: number): Point[][] {
   const neighbours = new Map<string, string[]>();
@@ -130,3 +124,9 @@ function triangleArea(a: Point, b: Point, c: Point, s: readonly number[]): numbe
   const [x, y, z] = [u1 * v2 - u2 * v1, u2 * v0 - u0 * v2, u0 * v1 - u1 * v0];
   return Math.sqrt(x * x + y * y + z * z) / 2;
 }
+
+const known = new Map<string, Float64Array>();
+const triangles: [Point, Point, Point][][] = Array.from({ length: 256 }, (_, code) => {
+  const fewer = setCorners(code) > 4 ? 255 - code : code;
+  return polygons(fewer).flatMap(widestTriangulation);
+});

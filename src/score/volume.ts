@@ -28,6 +28,7 @@ export const metricNames = [
   'hd',
   'assd',
   'masd',
+  'worstDistanceMm',
   'volumeReferenceMm3',
   'volumePredictionMm3',
   'volumeDifferenceMm3',
@@ -51,6 +52,8 @@ export interface ScoreOptions {
   metrics?: readonly MetricName[];
   /** Whose NSD and HD95, and what empty masks score. */
   definition?: DefinitionName | Definition;
+  /** A map of depth 1: `contour` (default) = a picture with outlines, `volume` = one slice whose top and bottom are surface. */
+  oneSlice?: 'contour' | 'volume';
   /** Label of voxels that count nowhere. */
   ignoreLabel?: number;
 }
@@ -80,6 +83,7 @@ export interface Request {
   metrics: readonly MetricName[];
   definition: Definition;
   census: Census;
+  planar: boolean;
 }
 
 /** Reads the options into exact types; every fault at once. */
@@ -143,6 +147,7 @@ export function check(reference: LabelMap, prediction: LabelMap, options: ScoreO
     options.ignoreLabel === undefined
       ? [reference.data, prediction.data]
       : without(reference.data, prediction.data, options.ignoreLabel);
+  const planar = reference.shape[0] === 1 && !definition?.pictureAsVolume && options.oneSlice !== 'volume';
   const counted = census(a, b, reference.shape);
   if (options.ignoreLabel !== undefined) {
     const ignored = countOf(reference.data, options.ignoreLabel);
@@ -152,12 +157,13 @@ export function check(reference: LabelMap, prediction: LabelMap, options: ScoreO
     reference: a,
     prediction: b,
     shape: reference.shape,
-    spacingMm: reference.shape[0] === 1 && !definition.pictureAsVolume ? [1, spacingMm[1], spacingMm[2]] : spacingMm,
+    spacingMm: planar ? [1, spacingMm[1], spacingMm[2]] : spacingMm,
     regions,
     toleranceMm,
     metrics,
     definition,
     census: counted,
+    planar,
   };
 }
 
@@ -192,6 +198,7 @@ export function scoreClass(request: Request, name: string): ClassScore {
     hd: () => Number.NaN,
     assd: () => Number.NaN,
     masd: () => Number.NaN,
+    worstDistanceMm: () => Math.hypot(...shape.map((n, axis) => (request.planar && axis === 0 ? 0 : n * spacingMm[axis]))),
     volumeReferenceMm3: () => (tp + fn) * voxelMm3,
     volumePredictionMm3: () => (tp + fp) * voxelMm3,
     volumeDifferenceMm3: () => (fp - fn) * voxelMm3,
@@ -201,13 +208,13 @@ export function scoreClass(request: Request, name: string): ClassScore {
     tn: () => tn,
   };
   if (state === 'ok' && pair.bits) {
-    const whole = definition.pictureAsVolume ? { ...pair, planar: false } : pair;
+    const whole = { ...pair, planar: request.planar };
     Object.assign(values, surfaceMetrics(whole, spacingMm, definition, request.toleranceMm[name]));
   } else if (state !== 'ok') {
     const [dsc, nsdValue, hd95] =
       definition[({ 'both-empty': 'bothEmpty', 'false-alarm': 'falseAlarm', missed: 'missed' } as const)[state]];
     const far = () => (state === 'both-empty' ? Number.NaN : Number.POSITIVE_INFINITY);
-    Object.assign(values, { dsc: () => dsc, nsd: () => nsdValue, hd95: () => hd95, hd: far, assd: far, masd: far });
+    Object.assign(values, { dsc: () => dsc, nsd: () => nsdValue, hd95: () => hd95, hd: () => hd95, assd: far, masd: far });
   }
   const score = { state } as ClassScore;
   for (const metric of metrics) score[metric] = values[metric]();
