@@ -35,13 +35,13 @@ export function shown(...parts: Shown[]): Shown {
   return displayed({ text, html }, { text, html });
 }
 
-/** Gives `value` its display without adding a visible property: it stays plain JSON. */
-export function displayed<T extends object>(value: T, { text, html }: Shown): T {
+/** Gives `value` its display without adding a visible property: it stays plain JSON. `as` is asked when somebody looks. */
+export function displayed<T extends object>(value: T, as: Shown): T {
   Object.defineProperty(value, Symbol.for('Jupyter.display'), {
-    value: () => ({ 'text/html': html, 'text/plain': text }),
+    value: () => ({ 'text/html': as.html, 'text/plain': as.text }),
     enumerable: false,
     configurable: true,
   });
-  Object.defineProperty(value, inspect.custom, { value: () => text, enumerable: false, configurable: true });
+  Object.defineProperty(value, inspect.custom, { value: () => as.text, enumerable: false, configurable: true });
   return value;
 }

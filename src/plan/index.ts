@@ -2,8 +2,11 @@
 export { architecture } from './architecture.js';
 export { configuration } from './configuration.js';
 export { featureMapEstimate } from './featureMapEstimate.js';
+export { caseFingerprint, type FingerprintOptions, fingerprint, joinFingerprints } from './fingerprint.js';
+export { type Drawn, drawForeground, statistics } from './intensities.js';
 export { type Overrides, override } from './override.js';
 export type { Configuration, Fingerprint, IntensityStatistics, Plan } from './plan.js';
 export { normalizationOf, type PlanOptions, plan } from './planner.js';
 export { type PlannerName, planners } from './planners.js';
+export { show } from './show.js';
 export { type Topology, topology } from './topology.js';

@@ -3,6 +3,7 @@ import { FaultList } from '../base/errors.js';
 import { architecture } from './architecture.js';
 import { configuration } from './configuration.js';
 import type { Configuration, Plan } from './plan.js';
+import { displayPlan } from './show.js';
 import { topology } from './topology.js';
 
 export interface Overrides {
@@ -82,7 +83,7 @@ export function override(plan: Plan, name: string, changes: Overrides): Plan {
   };
   const key = changes.as ?? name;
   if (changes.spacing || changes.as) changed.data_identifier = identifierFor(plan, key, old, changes);
-  return { ...plan, configurations: { ...plan.configurations, [key]: changed } };
+  return displayPlan({ ...plan, configurations: { ...plan.configurations, [key]: changed } });
 }
 
 /** Data of the same spacing is shared; another spacing is prepared into a folder named by it. */

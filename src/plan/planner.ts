@@ -7,6 +7,7 @@ import { argmax, argmaxLast, columns, median, percentile, product } from './numb
 import { type Overrides, override } from './override.js';
 import type { Configuration, Fingerprint, Plan } from './plan.js';
 import { type PlannerName, type PlannerSettings, planners } from './planners.js';
+import { displayPlan } from './show.js';
 import { topology } from './topology.js';
 
 export interface PlanOptions {
@@ -101,7 +102,8 @@ export function plan(dataset: Pick<Dataset, 'name' | 'json'>, fingerprint: Finge
     label_manager: 'LabelManager',
     foreground_intensity_properties_per_channel: structuredClone(fingerprint.foreground_intensity_properties_per_channel),
   };
-  return Object.entries(options.overrides ?? {}).reduce((p, [name, changes]) => override(p, name, changes), result);
+  const changed = Object.entries(options.overrides ?? {}).reduce((p, [name, changes]) => override(p, name, changes), result);
+  return displayPlan(changed);
 }
 
 /** Median spacing; the coarse axis of anisotropic data gets its 10th percentile, but stays coarser than the others. */

@@ -65,7 +65,7 @@ function ct(
   const sd = Math.fround(Math.max(statistics.std, smallest));
   for (let i = 0; i < data.length; i++) {
     const v = data[i];
-    data[i] = Math.fround((v < low ? low : v > high ? high : v) - mean) / sd;
+    data[i] = Math.fround((v < low ? low : Math.min(v, high)) - mean) / sd;
   }
 }
 

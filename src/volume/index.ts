@@ -2,6 +2,7 @@
 export { endingOf, fileEndings, type ReadOptions, readVolume, writeVolume } from './io.js';
 export { decodeNifti, encodeNifti, readNifti, readNiftiGeometry, writeNifti } from './nifti.js';
 export { type NiftiHeader, readNiftiHeader } from './niftiHeader.js';
+export { type Box, boundingBox, type Cropped, cropToNonzero, cut, nonzeroMask, transposeAxes } from './nonzero.js';
 export { decodePng, type Picture, pictureOf, readPng, writePng } from './png.js';
 export { type Grid, type ResampleRule, resample, separateAxis } from './resample.js';
 export { resizeLabels, resizeValues } from './resize.js';

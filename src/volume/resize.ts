@@ -18,7 +18,7 @@ const pole = Math.sqrt(3) - 2;
 
 /** Where output o of N samples a line of n: half-pixel centres. */
 const centre = (o: number, n: number, N: number) => (o + 0.5) * (n / N) - 0.5;
-const clamp = (x: number, low: number, high: number) => (x < low ? low : x > high ? high : x);
+const clamp = (x: number, low: number, high: number) => (x < low ? low : Math.min(x, high));
 
 /** Input index of every output for order 0. */
 export function nearestIndices(n: number, N: number): Int32Array {

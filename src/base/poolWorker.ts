@@ -1,0 +1,38 @@
+// The worker's side of `runJobs`.
+import { parentPort } from 'node:worker_threads';
+import { VoxelbookError } from './errors.js';
+import type { Job } from './pool.js';
+
+/**
+ * Answers every job with what `work` returns; a fault goes back as data, any other error with its text.
+ * `work` gets `stage(name)` to say what it is at, for the message if the thread dies.
+ */
+export function answerJobs<J extends Job>(work: (job: J, stage: (name: string) => void) => unknown): void {
+  const port = parentPort!;
+  port.on('message', async (job: J) => {
+    const { id } = job;
+    let stage = 'start';
+    try {
+      const result = await work(job, (name) => {
+        stage = name;
+        port.postMessage({ id, stage: name });
+      });
+      port.postMessage({ id, result });
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      const faults =
+        error instanceof VoxelbookError
+          ? error.faults
+          : [
+              {
+                code: 'case-failed',
+                path: id,
+                given: `an error in stage ${stage}: ${text}`,
+                expected: 'a readable case',
+                fix: 'Look at this case; the others are done.',
+              },
+            ];
+      port.postMessage({ id, faults });
+    }
+  });
+}

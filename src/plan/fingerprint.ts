@@ -1,0 +1,81 @@
+// The fingerprint of a data set: what the planner needs to know of it (nnU-Net v2 `DatasetFingerprintExtractor`).
+import { NumpyRandom } from '../base/mt19937.js';
+import { type PoolOptions, runJobs } from '../base/pool.js';
+import type { WorkOptions } from '../base/progress.js';
+import type { CaseFiles, Dataset } from '../dataset/dataset.js';
+import { loadCase } from '../dataset/loadCase.js';
+import { cropToNonzero } from '../volume/index.js';
+import { type Drawn, drawForeground, statistics } from './intensities.js';
+import { median, product } from './numbers.js';
+import type { Fingerprint } from './plan.js';
+import { displayFingerprint } from './show.js';
+
+export interface FingerprintOptions extends WorkOptions {
+  workers?: number;
+  /** Foreground draws over the whole data set; nnU-Net draws 1e8, the default. Fewer are faster and hardly differ. */
+  draws?: number;
+}
+
+export interface FingerprintJob {
+  id: string;
+  files: CaseFiles;
+  drawsPerCase: number;
+}
+
+export interface CaseFingerprint {
+  shape: number[];
+  spacing: number[];
+  relativeSize: number;
+  channels: Drawn[];
+}
+
+/**
+ * Reads every training case: spacing, shape after cropping, intensities of foreground voxels.
+ * @returns nnU-Net's `dataset_fingerprint.json`, key for key; plain JSON that shows itself as a table
+ * @throws VoxelbookError with the faults of all cases that could not be read
+ */
+export async function fingerprint(dataset: Dataset, { draws = 1e8, ...options }: FingerprintOptions = {}): Promise<Fingerprint> {
+  const drawsPerCase = Math.floor(draws / Math.max(1, dataset.cases.length));
+  const jobs = dataset.cases.map((files): FingerprintJob => ({ id: files.id, files, drawsPerCase }));
+  const pool: PoolOptions = { ...options, what: 'fingerprint' };
+  const cases = await runJobs<FingerprintJob, CaseFingerprint>(new URL('./fingerprintWorker.js', import.meta.url), jobs, pool);
+  return joinFingerprints(cases, Object.keys(dataset.json.channel_names).length);
+}
+
+/** One case's part: a fresh generator of seed 1234, channel after channel. */
+export function caseFingerprint({ files, drawsPerCase }: FingerprintJob): CaseFingerprint {
+  const { image, label } = loadCase(files);
+  const cropped = cropToNonzero(image.data, image.shape, image.channels, label?.data);
+  const random = new NumpyRandom(1234);
+  let n = 0;
+  for (let i = 0; i < cropped.seg.length; i++) if (cropped.seg[i] > 0) n++;
+  const channels: Drawn[] = [];
+  for (let c = 0; c < image.channels; c++) {
+    const values = new Float32Array(n);
+    for (let i = 0, at = 0; i < cropped.seg.length; i++)
+      if (cropped.seg[i] > 0) values[at++] = cropped.image[i * image.channels + c];
+    channels.push(
+      n > 0 ? drawForeground(values, drawsPerCase, random) : { values: new Float32Array(0), counts: new Float64Array(0) },
+    );
+  }
+  return {
+    shape: [...cropped.shape],
+    spacing: [...image.spacingMm],
+    relativeSize: product(cropped.shape) / product(image.shape),
+    channels,
+  };
+}
+
+/** All cases' parts as nnU-Net's JSON. */
+export function joinFingerprints(cases: readonly CaseFingerprint[], channels: number): Fingerprint {
+  const perChannel = Array.from(
+    { length: channels },
+    (_, c) => [String(c), statistics(cases.map((k) => k.channels[c]))] as const,
+  );
+  return displayFingerprint({
+    foreground_intensity_properties_per_channel: Object.fromEntries(perChannel),
+    median_relative_size_after_cropping: median(cases.map((c) => c.relativeSize)),
+    shapes_after_crop: cases.map((c) => c.shape),
+    spacings: cases.map((c) => c.spacing),
+  });
+}
