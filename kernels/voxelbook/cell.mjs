@@ -23,8 +23,9 @@ export function cellModule(ts, code, names, { wholeScope = false, plain = false 
   const reset = [];
   const insertions = [];
   for (const statement of statements) {
-    if (declares(ts, statement, declared, reset) && !plain && !isExported(ts, statement))
-      insertions.push({ at: statement.getStart(source), text: 'export ' });
+    if (!declares(ts, statement, declared, reset) || plain) continue;
+    if (!isExported(ts, statement)) insertions.push({ at: statement.getStart(source), text: 'export ' });
+    insertions.push(...evolving(ts, statement));
   }
   const last = statements.at(-1);
   if (!plain && last && ts.isExpressionStatement(last) && !isAssignment(ts, last.expression)) {
@@ -109,6 +110,20 @@ function declares(ts, node, declared, reset) {
   if (!named || !node.name || node.modifiers?.some((m) => m.kind === ts.SyntaxKind.DefaultKeyword)) return false;
   declared.set(node.name.text, { assignable: false });
   return true;
+}
+
+/**
+ * `const losses = []` takes its type from later pushes, but not when exported; there it gets the type it would have in
+ * a function that reads it.
+ */
+function evolving(ts, node) {
+  if (!ts.isVariableStatement(node)) return [];
+  return node.declarationList.declarations
+    .filter(
+      ({ name, type, initializer: i }) =>
+        ts.isIdentifier(name) && !type && i && ts.isArrayLiteralExpression(i) && i.elements.length === 0,
+    )
+    .map(({ name }) => ({ at: name.getEnd(), text: ': any[]' }));
 }
 
 function bindingNames(ts, name) {

@@ -85,7 +85,9 @@ const host = {
   readDirectory: ts.sys.readDirectory,
   realpath: ts.sys.realpath,
   getCustomTransformers: () => ({ before: [runtimeCalls] }),
-  resolveModuleNameLiterals(literals, containing, redirected, settings, file) {
+  resolveModuleNameLiterals(literals, containing, redirected, settings) {
+    // Everything is imported as an ES module imports (modules.mjs), so packages are asked for that entry.
+    const mode = ts.ModuleKind.ESNext;
     return literals.map((literal) => {
       const name = literal.text;
       if (name.startsWith('cell:')) return { resolvedModule: { resolvedFileName: cellPath(name), extension: '.ts' } };
@@ -93,7 +95,6 @@ const host = {
         const resolvedFileName = path.join(root, 'kernels/voxelbook/kernel.d.ts');
         return { resolvedModule: { resolvedFileName, extension: '.d.ts' } };
       }
-      const mode = ts.getModeForUsageLocation(file, literal, settings);
       const found = ts.resolveModuleName(name, containing, settings, host, cache, redirected, mode);
       // A notebook outside the project still finds the project's packages, as it does at run time.
       if (found.resolvedModule || name.startsWith('.') || name.startsWith('/')) return found;
