@@ -8,6 +8,7 @@ import { type Context, initialise, type Network, type Params } from './network.j
 import type { Head, ModelSpec } from './spec.js';
 import { swinUmamba } from './swinUmamba.js';
 import { swinUmambaD } from './swinUmambaD.js';
+import { umamba } from './umamba.js';
 
 export interface Model {
   /** As given, with channels and classes filled in: JSON that builds the same network again. */
@@ -25,6 +26,8 @@ const builders: { [K in ModelSpec['network']]: (spec: any, plan?: Configuration)
   mednext,
   'swin-umamba': swinUmamba,
   'swin-umamba-d': swinUmambaD,
+  'umamba-bot': umamba,
+  'umamba-enc': umamba,
 };
 
 /**

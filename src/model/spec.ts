@@ -2,6 +2,7 @@
 import type { MedNextSpec } from './mednext.js';
 import type { SwinUmambaSpec } from './swinUmamba.js';
 import type { SwinUmambaDSpec } from './swinUmambaD.js';
+import type { UmambaSpec } from './umamba.js';
 
 /** What every specification may say about its ends; what is left out comes from the data set when the network is built. */
 export interface Head {
@@ -12,4 +13,4 @@ export interface Head {
   deepSupervision?: boolean;
 }
 
-export type ModelSpec = MedNextSpec | SwinUmambaSpec | SwinUmambaDSpec;
+export type ModelSpec = MedNextSpec | SwinUmambaSpec | SwinUmambaDSpec | UmambaSpec;

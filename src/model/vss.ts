@@ -1,28 +1,12 @@
 // VMamba's visual state space blocks (Liu et al. 2024, https://arxiv.org/abs/2401.10166) as both Swin-UMambas use them.
 // Tensors are `[batch, height, width, channel]`.
-import type { Random } from '../base/random.js';
 import { selectiveScan } from '../tensor/ops/selectiveScan.js';
 import { silu } from '../tensor/ops/silu.js';
 import { tf } from '../tensor/tf.js';
 import { conv, type Layer, layerNorm, linear, recomputed, uniformFan } from './layers.js';
-import type { Context, Declaration, Init } from './network.js';
+import { decayLog, stepBias } from './mamba.js';
+import type { Context, Declaration } from './network.js';
 import { dropPath, he, parameter, smallNormal, under } from './tokenLayers.js';
-
-/** Bias of Δ: the inverse softplus of steps drawn log-uniformly from [0.001, 0.1], at least 1e-4 (Mamba, section 3.6). */
-export const stepBias: Init = {
-  kind: 'custom',
-  fill: (random: Random, shape) =>
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => {
-      const step = Math.max(Math.exp(random.uniform(Math.log(0.001), Math.log(0.1))), 1e-4);
-      return step + Math.log(-Math.expm1(-step));
-    }),
-};
-
-/** A = −exp(A_log) starts at −1, −2, …, −states in every channel (S4D-real). */
-export const decayLog: Init = {
-  kind: 'custom',
-  fill: (_, shape) => Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => Math.log((i % shape[1]) + 1)),
-};
 
 export interface Ss2dSettings {
   dim: number;

@@ -1,13 +1,18 @@
 // Every architecture of the models family, by its folder. A folder that is not listed here fails as unknown.
 import type { Arch } from './arch.js';
+import { arch as mamba } from './mamba.js';
 import { mednext } from './mednext.js';
 import { arch as selectiveScan } from './selectiveScan.js';
 import { arch as swinUmamba } from './swinUmamba.js';
 import { arch as swinUmambaD } from './swinUmambaD.js';
+import { bot, enc } from './umamba.js';
 
 export const archs: Record<string, Arch> = {
   mednext,
+  mamba,
   'selective-scan': selectiveScan,
   'swin-umamba': swinUmamba,
   'swin-umamba-d': swinUmambaD,
+  'umamba-bot': bot,
+  'umamba-enc': enc,
 };

@@ -1,0 +1,52 @@
+// U-Mamba: constructor arguments of UMambaBot and UMambaEnc, both generations, as our specification.
+import { mambaOnGrid } from '../../../src/model/mamba.js';
+import { Declaration } from '../../../src/model/network.js';
+import { type UmambaSpec, umamba, umambaBlock } from '../../../src/model/umamba.js';
+import { tf } from '../../../src/tensor/tf.js';
+import type { Arch } from './arch.js';
+import { configCases } from './configs.js';
+
+function spec(network: UmambaSpec['network'], c: any, first: boolean, patch?: number[]): UmambaSpec {
+  const perStage = (n: number | number[], count: number) => (typeof n === 'number' ? Array(count).fill(n) : n);
+  return {
+    network,
+    version: first ? 'first' : 'current',
+    inputChannels: c.input_channels,
+    classes: c.num_classes,
+    deepSupervision: c.deep_supervision ?? false,
+    widths: c.features_per_stage,
+    kernels: c.kernel_sizes,
+    strides: c.strides,
+    blocks: perStage(c.n_conv_per_stage, c.n_stages),
+    decoderBlocks: perStage(c.n_conv_per_stage_decoder, c.n_stages - 1),
+    patchSize: c.input_size ?? patch,
+    // The catalogs drew their values without `init_last_bn_before_add_to_0`.
+    lastNorm: 'one',
+  };
+}
+
+const arch = (network: UmambaSpec['network']): Arch => ({
+  network: (c, json) =>
+    umamba(spec(network, c, /92a741a|first release/.test((json.source as any).version), json.inputs.x.slice(2))),
+  block(cls, c) {
+    const d = new Declaration();
+    const layer =
+      cls === 'MambaLayer'
+        ? mambaOnGrid(d, 'norm', 'mamba', c.dim, c.channel_token ?? false)
+        : cls === 'BasicResBlock'
+          ? umambaBlock(d, '', c.input_channels, c.output_channels, c.kernel_size, c.stride, {
+              padding: c.padding,
+              shortcut: c.use_1x1conv ?? false,
+            })
+          : undefined;
+    if (!layer) throw new Error(`unknown: block ${cls}`);
+    return { parameters: d.parameters, forward: (context, x) => tf.tidy(() => [layer(context, x)]) };
+  },
+  full: (root, folder) =>
+    configCases(root, folder, (c, entry) =>
+      umamba(spec(network, c, /first release/.test(entry.note ?? ''), entry.flops.input.slice(2))),
+    ),
+});
+
+export const bot = arch('umamba-bot');
+export const enc = arch('umamba-enc');
