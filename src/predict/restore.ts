@@ -5,6 +5,7 @@
 import { VoxelbookError } from '../base/errors.js';
 import { toHalf } from '../base/float16.js';
 import type { Configuration, Plan } from '../plan/plan.js';
+import { separateAxis } from '../volume/index.js';
 import { type Heads, probabilities, segmentation } from './segmentation.js';
 import type { SlabConsumer } from './slidingWindow.js';
 
@@ -49,9 +50,9 @@ export function restorer(
   const target = geometry.shape_after_cropping_and_before_resampling;
   const spacing = plan.transpose_forward.map((axis) => geometry.spacing[axis]);
   const current = configuration.spacing.length === 3 ? configuration.spacing : [spacing[0], ...configuration.spacing];
-  const separate = separateAxis(current, spacing, configuration.resampling_fn_probabilities_kwargs ?? {});
+  const axis = separate(current, spacing, configuration.resampling_fn_probabilities_kwargs);
   const paste = paster(geometry, plan, heads, keepProbabilities);
-  const bySlice = sliceResampler(shape, target, heads.heads, separate, precision, (z, values) => {
+  const bySlice = sliceResampler(shape, target, heads.heads, axis, precision, (z, values) => {
     if (!keepProbabilities) return paste.labels(z, segmentation(values, heads, kind, paste.slice));
     if (kind === 'logits') probabilities(values, heads, values);
     paste.probabilities(z, values);
@@ -78,11 +79,35 @@ export function restore(
   return result();
 }
 
-/** Axis whose slices are resampled on their own, nearest along it: spacing at least threefold anisotropic and one coarse axis. */
-function separateAxis(
+/**
+ * Labels for the next stage of a cascade: logits resampled to its preprocessed shape, this configuration's spacing taken for both
+ * (nnU-Net v2 `resample_and_save`).
+ * @param shape of the logits `[depth, height, width, head]`
+ * @param target preprocessed shape of the case in the next stage
+ * @returns `[depth, height, width]`
+ */
+export function labelsForNextStage(
+  logits: Float32Array,
+  shape: readonly number[],
+  target: readonly number[],
+  { configuration, heads, precision = 'float32' }: Pick<RestoreSettings, 'configuration' | 'heads' | 'precision'>,
+): Int16Array {
+  const out = new Int16Array(target[0] * target[1] * target[2]);
+  const slice = target[1] * target[2];
+  const axis = separate(configuration.spacing, configuration.spacing, configuration.resampling_fn_probabilities_kwargs);
+  const resampler = sliceResampler(shape, target, heads.heads, axis, precision, (z, values) => {
+    segmentation(values, heads, 'logits', out.subarray(z * slice, (z + 1) * slice));
+  });
+  void resampler.push(logits, 0, shape[0]);
+  resampler.checkComplete();
+  return out;
+}
+
+/** Axis whose slices are resampled on their own, by the plan's arguments. */
+function separate(
   current: readonly number[],
   target: readonly number[],
-  { order = 1, order_z = 0, force_separate_z = null }: Record<string, unknown>,
+  { order = 1, order_z = 0, force_separate_z = null }: Record<string, unknown> = {},
 ): number | null {
   if (order !== 1 || order_z !== 0)
     throw new VoxelbookError('this plan resamples probabilities in a way that is not supported', {
@@ -92,11 +117,7 @@ function separateAxis(
       expected: 'order 1, order_z 0',
       fix: 'Set them so in plans.json; they are what every nnU-Net planner writes.',
     });
-  if (force_separate_z === false) return null;
-  const coarse = (spacing: readonly number[]) => spacing.flatMap((s, axis) => (s === Math.max(...spacing) ? [axis] : []));
-  const anisotropic = (spacing: readonly number[]) => Math.max(...spacing) / Math.min(...spacing) > 3;
-  const axes = force_separate_z === true || anisotropic(current) ? coarse(current) : anisotropic(target) ? coarse(target) : [];
-  return axes.length === 1 ? axes[0] : null;
+  return separateAxis(current, target, force_separate_z as boolean | null);
 }
 
 /** Two source indices and the weight of the second, for every target index. */
@@ -123,11 +144,11 @@ function sliceResampler(
   shape: readonly number[],
   target: readonly number[],
   channels: number,
-  separate: number | null,
+  nearestAxis: number | null,
   precision: 'float32' | 'float16',
   emit: (z: number, values: Float32Array) => void,
 ) {
-  const [tz, ty, tx] = shape.map((n, axis) => taps(n, target[axis], axis === separate));
+  const [tz, ty, tx] = shape.map((n, axis) => taps(n, target[axis], axis === nearestAxis));
   const [, height, width] = shape;
   const size = height * width * channels;
   const held = new Map<number, Float32Array>();

@@ -3,14 +3,18 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { readSafetensors, type StoredTensor } from '../../../src/base/safetensors.js';
 import { labels } from '../../../src/dataset/labels.js';
-import type { Configuration, Plan } from '../../../src/plan/plan.js';
+import { loadCase } from '../../../src/dataset/loadCase.js';
+import { configuration } from '../../../src/plan/configuration.js';
+import type { Plan } from '../../../src/plan/plan.js';
 import { gaussianMap } from '../../../src/predict/gaussian.js';
 import { keepLargestComponent } from '../../../src/predict/postprocess.js';
 import { restore } from '../../../src/predict/restore.js';
+import { predictCase } from '../../../src/predict/run.js';
 import { probabilities, segmentation } from '../../../src/predict/segmentation.js';
 import { type Forward, predictLogits } from '../../../src/predict/slidingWindow.js';
 import { padToPatch, tileStarts } from '../../../src/predict/tiles.js';
 import { tf } from '../../../src/tensor/tf.js';
+import { readVolume } from '../../../src/volume/index.js';
 import { close, equal, type GoldenCase, type Row, readJson } from '../case.js';
 import { channelsFirst, channelsLast } from './layout.js';
 
@@ -46,6 +50,10 @@ export function cases(root: string): GoldenCase[] {
       const stored = tensors('prediction/export');
       return readJson<any[]>(file('prediction/export.json')).flatMap((c) => exported(c, stored, file('preprocessing')));
     }),
+    ...namesOf(file('prediction/end_to_end')).map((name) => ({
+      name: `nnunet/prediction/end_to_end/${name}`,
+      run: () => endToEnd(path.join(file('prediction/end_to_end'), name), file('preprocessing')),
+    })),
     ...one('prediction/sliding_window', async () => {
       const stored = tensors('prediction/sliding_window');
       const rows: Row[] = [];
@@ -174,7 +182,7 @@ function exported(c: any, stored: Record<string, StoredTensor>, preprocessing: s
   const values = channelsLast(logits.data as Float32Array, channels);
   const settings = {
     plan,
-    configuration: inherited(plan, c.configuration),
+    configuration: configuration(plan, c.configuration),
     heads,
     precision: c.logits_dtype === 'float16' ? ('float16' as const) : ('float32' as const),
   };
@@ -190,8 +198,39 @@ function exported(c: any, stored: Record<string, StoredTensor>, preprocessing: s
   ];
 }
 
-/** A configuration with what it inherits. */
-function inherited(plan: Plan, name: string): Configuration {
-  const own = plan.configurations[name];
-  return own.inherits_from ? { ...inherited(plan, own.inherits_from), ...own } : own;
+const namesOf = (folder: string) => (fs.existsSync(folder) ? fs.readdirSync(folder).sort() : []);
+
+async function endToEnd(folder: string, preprocessing: string): Promise<Row[]> {
+  const c = readJson(path.join(folder, 'config.json'));
+  const data = path.join(preprocessing, c.dataset);
+  const {
+    kernel,
+    bias,
+    probabilities: reference,
+  } = readSafetensors(path.join(folder, 'net_and_probabilities.safetensors')).tensors;
+  const dataset = readJson(path.join(data, 'raw', 'dataset.json'));
+  const images = c.images.map((name: string) => path.join(data, 'raw', 'imagesTr', name));
+  const restored = await predictCase(
+    {
+      forwards: [convolution(kernel, bias)],
+      plan: readJson(path.join(data, 'nnUNetPlans.json')),
+      configuration: c.configuration,
+      dataset,
+      settings: { stepSize: c.tile_step_size, gaussian: c.use_gaussian, mirrorAxes: c.mirror_axes, average: 'logits' },
+      patchSize: c.patch_size,
+      precision: 'float16',
+    },
+    loadCase({ id: c.case, images }),
+    { keepProbabilities: true },
+  );
+  const stored = readVolume(path.join(folder, c.case + dataset.file_ending));
+  const different =
+    (restored.labels as Uint8Array).reduce((n, v, i) => n + (v !== stored.data[i] ? 1 : 0), 0) / stored.data.length;
+  return [
+    { what: 'labels that differ', maxAbs: different, relative: different, tolerance: '0.1 %', pass: different <= 1e-3 },
+    equal('shape', restored.shape, stored.shape),
+    close('probabilities', channelsFirst(restored.probabilities!, reference.shape[0]), reference.data as Float32Array, {
+      abs: 1e-3,
+    }),
+  ];
 }
