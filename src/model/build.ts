@@ -3,12 +3,18 @@ import { FaultList } from '../base/errors.js';
 import { Random } from '../base/random.js';
 import type { Configuration } from '../plan/plan.js';
 import type { tf } from '../tensor/tf.js';
+import { kaistUnet } from './kaistUnet.js';
 import { mednext } from './mednext.js';
 import { type Context, initialise, type Network, type Params } from './network.js';
+import { plainConvUnet } from './plainConvUnet.js';
+import { residualEncoderUnet } from './residualEncoderUnet.js';
+import { segResNet } from './segResNet.js';
 import type { Head, ModelSpec } from './spec.js';
+import { stuNet } from './stuNet.js';
 import { swinUmamba } from './swinUmamba.js';
 import { swinUmambaD } from './swinUmambaD.js';
 import { umamba } from './umamba.js';
+import { uxNet } from './uxNet.js';
 
 export interface Model {
   /** As given, with channels and classes filled in: JSON that builds the same network again. */
@@ -24,6 +30,12 @@ export type Ends = Head;
 
 const builders: { [K in ModelSpec['network']]: (spec: any, plan?: Configuration) => Network } = {
   mednext,
+  'kaist-unet': kaistUnet,
+  'plain-conv-unet': plainConvUnet,
+  'residual-encoder-unet': residualEncoderUnet,
+  segresnet: segResNet,
+  stunet: stuNet,
+  'ux-net': uxNet,
   'swin-umamba': swinUmamba,
   'swin-umamba-d': swinUmambaD,
   'umamba-bot': umamba,
@@ -38,7 +50,8 @@ const builders: { [K in ModelSpec['network']]: (spec: any, plan?: Configuration)
  * @throws VoxelbookError naming what is missing or unknown
  */
 export function network(spec: ModelSpec, plan?: Configuration, ends: Ends = {}): { spec: ModelSpec; network: Network } {
-  const complete = { ...ends, ...spec } as ModelSpec;
+  const said = Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined));
+  const complete = { ...ends, ...said } as ModelSpec;
   const faults = new FaultList();
   if (!Object.hasOwn(builders, spec.network))
     faults.add(

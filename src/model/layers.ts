@@ -162,6 +162,16 @@ export function batchNorm(d: Declaration, name: string, channels: number, { epsi
   };
 }
 
+/** `Dropout2d`/`3d`: whole channels with probability `rate`, the others scaled up; acts while training and with a generator only. */
+export function channelDropout(rate: number): Layer {
+  return ({ training, random }, x) => {
+    if (!training || !random || rate === 0) return x;
+    const shape = [x.shape[0], ...x.shape.slice(1, -1).map(() => 1), x.shape.at(-1)!];
+    const mask = Float32Array.from({ length: product(shape) }, () => (random.uniform() < rate ? 0 : 1 / (1 - rate)));
+    return tf.tidy(() => tf.mul(x, tf.tensor(mask, shape)));
+  };
+}
+
 /** Layers one after another; intermediates are disposed. */
 export const sequence =
   (...layers: Layer[]): Layer =>

@@ -1,8 +1,15 @@
 // Every network's specification: plain data, told apart by `network`. Each network file exports its own.
+
+import type { KaistUnetSpec } from './kaistUnet.js';
 import type { MedNextSpec } from './mednext.js';
+import type { PlainConvUnetSpec } from './plainConvUnet.js';
+import type { ResidualEncoderUnetSpec } from './residualEncoderUnet.js';
+import type { SegResNetSpec } from './segResNet.js';
+import type { StuNetSpec } from './stuNet.js';
 import type { SwinUmambaSpec } from './swinUmamba.js';
 import type { SwinUmambaDSpec } from './swinUmambaD.js';
 import type { UmambaSpec } from './umamba.js';
+import type { UxNetSpec } from './uxNet.js';
 
 /** What every specification may say about its ends; what is left out comes from the data set when the network is built. */
 export interface Head {
@@ -13,4 +20,14 @@ export interface Head {
   deepSupervision?: boolean;
 }
 
-export type ModelSpec = MedNextSpec | SwinUmambaSpec | SwinUmambaDSpec | UmambaSpec;
+export type ModelSpec =
+  | MedNextSpec
+  | KaistUnetSpec
+  | PlainConvUnetSpec
+  | ResidualEncoderUnetSpec
+  | SegResNetSpec
+  | StuNetSpec
+  | UxNetSpec
+  | SwinUmambaSpec
+  | SwinUmambaDSpec
+  | UmambaSpec;
