@@ -1,6 +1,7 @@
 // Intensity statistics over random draws of foreground voxels, as nnU-Net v2's fingerprint makes them.
 //
 // nnU-Net keeps every drawn value. We count how often each voxel was drawn: the same statistics from far less memory.
+import { VoxelbookError } from '../base/errors.js';
 import type { NumpyRandom } from '../base/mt19937.js';
 import { interpolate } from './numbers.js';
 import type { IntensityStatistics } from './plan.js';
@@ -19,8 +20,7 @@ export interface Drawn {
  */
 export function drawForeground(values: Float32Array, draws: number, random: NumpyRandom): Drawn {
   const counts = new Uint32Array(values.length);
-  const highest = values.length - 1;
-  for (let k = 0; k < draws; k++) counts[random.bounded(highest)]++;
+  random.countDraws(counts, draws);
   return merged(values, counts);
 }
 
@@ -74,7 +74,14 @@ export function statistics(cases: readonly Drawn[]): IntensityStatistics {
   }
   const all = merged(values, counts);
   const draws = all.counts.reduce((a, b) => a + b, 0);
-  if (draws === 0) return { max: 0, mean: 0, median: 0, min: 0, percentile_00_5: 0, percentile_99_5: 0, std: 0 };
+  if (draws === 0)
+    throw new VoxelbookError('this data set cannot be planned', {
+      code: 'no-foreground',
+      path: 'labelsTr',
+      given: 'no voxel above 0 in any label file',
+      expected: 'foreground in at least one case',
+      fix: 'Check that the label files hold labels.',
+    });
   let sum = 0;
   for (let i = 0; i < all.values.length; i++) sum += all.values[i] * all.counts[i];
   const mean = sum / draws;
@@ -86,13 +93,12 @@ export function statistics(cases: readonly Drawn[]): IntensityStatistics {
     return ends[i];
   }, 0);
   const ranked = (rank: number) => all.values[firstAbove(ends, rank)];
-  const percentile = (p: number) => Math.fround(interpolate((draws - 1) * (p / 100), ranked));
-  const half = Math.floor(draws / 2);
-  const median = draws % 2 === 1 ? ranked(half) : Math.fround((ranked(half - 1) + ranked(half)) / 2);
+  // numpy subtracts the two neighbours in the array's own float32, the rest is float64.
+  const percentile = (p: number) => interpolate((draws - 1) * (p / 100), ranked, Math.fround);
   return {
     max: all.values[all.values.length - 1],
     mean,
-    median,
+    median: percentile(50),
     min: all.values[0],
     percentile_00_5: percentile(0.5),
     percentile_99_5: percentile(99.5),

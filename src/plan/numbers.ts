@@ -10,14 +10,15 @@ export function percentile(values: readonly number[], p: number): number {
   return interpolate((sorted.length - 1) * (p / 100), (i) => sorted[i]);
 }
 
-/** numpy's interpolation between the order statistics ⌊x⌋ and ⌊x⌋+1. `at(i)` is only asked for indices that exist. */
-export function interpolate(x: number, at: (i: number) => number): number {
+/** numpy's interpolation between the order statistics ⌊x⌋ and ⌊x⌋+1; `round` is the precision of their difference. */
+export function interpolate(x: number, at: (i: number) => number, round = (v: number) => v): number {
   const i = Math.floor(x);
   const t = x - i;
   const a = at(i);
   if (t === 0) return a;
   const b = at(i + 1);
-  return t >= 0.5 ? b - (b - a) * (1 - t) : a + (b - a) * t;
+  const step = round(b - a);
+  return t >= 0.5 ? b - step * (1 - t) : a + step * t;
 }
 
 /** `np.median(values)`. */

@@ -56,7 +56,7 @@ export function override(plan: Plan, name: string, changes: Overrides): Plan {
       ? changes.patchSize
       : old.patch_size.map((p, i) => (changes.spacing ? Math.min(p, median[i]) : p));
   const shaped = topology(spacing, wanted);
-  if (changes.patchSize && patchSound && faults.faults.length === 0) {
+  if (changes.patchSize && patchSound) {
     for (let i = 0; i < axes; i++) {
       if (shaped.patch[i] === wanted[i]) continue;
       const [below, above] = nearestLegal(spacing, wanted, i);
