@@ -4,16 +4,18 @@ import type { Planes } from './sample.js';
 export interface ContrastDraw {
   transform: 'contrast';
   factors: (number | null)[];
+  /** Keep values inside the channel's old range; true in every pipeline here. */
+  preserveRange: boolean;
 }
 
-export function applyContrast({ factors }: ContrastDraw, sample: Planes): Planes {
+export function applyContrast({ factors, preserveRange }: ContrastDraw, sample: Planes): Planes {
   for (const [c, plane] of sample.channels.entries()) {
     const factor = factors[c];
     if (factor === null) continue;
     const { mean, min, max } = statistics(plane);
     for (let i = 0; i < plane.length; i++) {
       const v = (plane[i] - mean) * factor + mean;
-      plane[i] = Math.min(Math.max(v, min), max);
+      plane[i] = preserveRange ? Math.min(Math.max(v, min), max) : v;
     }
   }
   return sample;

@@ -189,7 +189,10 @@ function drawIntensities(random: Random, channels: number, s: Strength, keepDept
     maybe(s.noise, () => drawNoise(random, [0, 0.1])),
     maybe(0.2, (): BlurDraw => ({ transform: 'blur', sigmas: some(0.5, sigmas) })),
     maybe(0.15, (): BrightnessDraw => ({ transform: 'multiply', values: each(brightness) })),
-    maybe(0.15, (): ContrastDraw => ({ transform: 'contrast', factors: each(() => balanced(random, s.contrast)) })),
+    maybe(0.15, (): ContrastDraw => {
+      const factors = each(() => balanced(random, s.contrast));
+      return { transform: 'contrast', factors, preserveRange: true };
+    }),
     maybe(0.25, (): LowResolutionDraw => {
       const scales = some(0.5, () => random.uniform(0.5, 1));
       return { transform: 'lowResolution', scales, keepAxes: keepDepth ? [0] : [] };

@@ -103,7 +103,7 @@ function stepOf(c: any, sample: Planes, flat: boolean): Step | null {
     case 'MultiplicativeBrightness':
       return { transform: 'multiply', values: each(c.multiplier) };
     case 'Contrast':
-      return c.preserve_range ? { transform: 'contrast', factors: each(c.factor) } : null;
+      return { transform: 'contrast', factors: each(c.factor), preserveRange: c.preserve_range };
     case 'SimulateLowResolution':
       return { transform: 'lowResolution', scales: each(c.scale), keepAxes: c.ignore_axes ?? (flat ? [0] : []) };
     case 'Gamma':

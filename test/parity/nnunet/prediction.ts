@@ -18,7 +18,16 @@ import { readVolume } from '../../../src/volume/index.js';
 import { close, equal, type GoldenCase, type Row, readJson } from '../case.js';
 import { channelsFirst, channelsLast } from './layout.js';
 
-export const owns: string[] = ['ops/sliding_window_steps', 'ops/pad_to_patch', 'ops/gaussian', 'prediction/sliding_window'];
+export const owns: string[] = [
+  'ops/sliding_window_steps',
+  'ops/pad_to_patch',
+  'ops/gaussian',
+  'ops/largest_component',
+  'ops/logits_to_segmentation',
+  'prediction/sliding_window',
+  'prediction/export',
+  'prediction/end_to_end',
+];
 
 export function cases(root: string): GoldenCase[] {
   const file = (name: string) => path.join(root, 'nnunet', name);
