@@ -40,99 +40,14 @@ struct RowSum {
   int64_t base = 0;        // input position of tap 0 for output 0
 };
 
-/// `outputs` results from output position `first` on, K taps (0: as many as the sum says), input step S.
-template <int W, int K, int S, int B, bool Border>
-inline void rowBlock(const RowSum& sum, int64_t first, int64_t channel, int64_t C, const float* init, int64_t initStep,
-                     const float* bias, float* out, int64_t outStep) {
-  using V = Vec<W>;
-  static const float zeros[16] = {};
-  const int64_t taps = K ? K : sum.taps;
-  V acc[B];
-  const V start = bias ? load<W>(bias + channel) : V{};
-  for (int i = 0; i < B; i++) acc[i] = init ? load<W>(init + i * initStep + channel) + start : start;
-  const int64_t from = sum.base + first * S;
-  for (int r = 0; r < sum.count; r++) {
-    const float* x = sum.rows[r] + channel;
-    const float* w = sum.weights[r] + channel;
-    auto at = [&](int64_t j) -> V {
-      const int64_t position = from + j;
-      if constexpr (Border) return load<W>(static_cast<uint64_t>(position) < static_cast<uint64_t>(sum.inputWidth) ? x + position * C : zeros);
-      else return load<W>(x + position * C);
-    };
-    if constexpr (K > 0) {
-      V k[K];
-#pragma GCC unroll 8
-      for (int t = 0; t < K; t++) k[t] = load<W>(w + t * sum.tapStep);
-#pragma GCC unroll 32
-      for (int j = 0; j < (B - 1) * S + K; j++) {
-        const V v = at(j);
-#pragma GCC unroll 8
-        for (int i = 0; i < B; i++)
-          if (j - i * S >= 0 && j - i * S < K) acc[i] += v * k[j - i * S];
-      }
-    } else {
-      for (int64_t t = 0; t < taps; t++) {
-        const V k = load<W>(w + t * sum.tapStep);
-        for (int i = 0; i < B; i++) acc[i] += at(i * S + t) * k;
-      }
-    }
-  }
-  for (int i = 0; i < B; i++) store<W>(out + i * outStep + channel, acc[i]);
-}
+/// One output row: out[i] = init[i] + bias + Σ, for `count` positions. `stride` is the step in the input per output;
+/// `initStep` and `outStep` are floats from one position to the next.
+void row(const RowSum& sum, int64_t stride, int64_t count, int64_t C, const float* init, int64_t initStep, const float* bias,
+         float* out, int64_t outStep);
 
-/// A whole output row of `count` positions; the last block is moved back so that it ends at the end.
-template <int W, int K, int S>
-inline void rowOf(const RowSum& sum, int64_t count, int64_t C, const float* init, int64_t initStep, const float* bias, float* out,
-                  int64_t outStep) {
-  auto run = [&]<int B>(int64_t first) {
-    const int64_t from = sum.base + first * S, to = from + (B - 1) * S + sum.taps;
-    const bool border = from < 0 || to > sum.inputWidth;
-    const float* start = init ? init + first * initStep : nullptr;
-    forChannels<W>(C, [&](int64_t c) {
-      if (border) rowBlock<W, K, S, B, true>(sum, first, c, C, start, initStep, bias, out + first * outStep, outStep);
-      else rowBlock<W, K, S, B, false>(sum, first, c, C, start, initStep, bias, out + first * outStep, outStep);
-    });
-  };
-  auto blocks = [&]<int B>() {
-    int64_t first = 0;
-    for (; first + B <= count; first += B) run.template operator()<B>(first);
-    if (first < count) run.template operator()<B>(count - B);
-  };
-  if (count >= 8) blocks.template operator()<8>();
-  else if (count >= 4) blocks.template operator()<4>();
-  else blocks.template operator()<1>();
-}
-
-inline void row(const RowSum& sum, int64_t stride, int64_t count, int64_t C, const float* init, int64_t initStep, const float* bias,
-                float* out, int64_t outStep) {
-  if (count <= 0) return;
-  forWidth(C, [&]<int W>() {
-    auto withStride = [&]<int S>() {
-      // Small kernels are unrolled for the widest vector; narrow channels are rare and take the general loop.
-      if constexpr (W == widest) {
-        switch (sum.taps) {
-          case 1: return rowOf<W, 1, S>(sum, count, C, init, initStep, bias, out, outStep);
-          case 2: return rowOf<W, 2, S>(sum, count, C, init, initStep, bias, out, outStep);
-          case 3: return rowOf<W, 3, S>(sum, count, C, init, initStep, bias, out, outStep);
-          case 4: return rowOf<W, 4, S>(sum, count, C, init, initStep, bias, out, outStep);
-          case 5: return rowOf<W, 5, S>(sum, count, C, init, initStep, bias, out, outStep);
-          case 7: return rowOf<W, 7, S>(sum, count, C, init, initStep, bias, out, outStep);
-        }
-      }
-      rowOf<W, 0, S>(sum, count, C, init, initStep, bias, out, outStep);
-    };
-    if (stride == 1) withStride.template operator()<1>();
-    else if (stride == 2) withStride.template operator()<2>();
-    else {
-      // Any other stride: one output at a time.
-      RowSum one = sum;
-      for (int64_t i = 0; i < count; i++) {
-        one.base = sum.base + i * stride;
-        rowOf<W, 0, 1>(one, 1, C, init ? init + i * initStep : nullptr, initStep, bias, out + i * outStep, outStep);
-      }
-    }
-  });
-}
+/// Adds one small row's part of the gradients of one kernel row (`taps` × C floats at `gradient`), all channels.
+void kernelRow(const float* big, int64_t bigWidth, const float* small, int64_t smallWidth, int64_t taps, int64_t stride, int64_t pad,
+               int64_t C, float* gradient);
 
 /// Rows of an output grid in the order they are worked on: strips of rows, plane by plane, so that the planes a kernel
 /// reaches stay in the second-level cache. `Rows` numbers them; a thread takes a contiguous range.
@@ -227,49 +142,6 @@ void spread(const float* small, const Grid& smallGrid, const float* kernel, cons
   }
 }
 
-/// Adds one small row's contribution to the gradients of one kernel row.
-template <int W, int K, int S>
-inline void kernelRow(const float* big, int64_t bigWidth, const float* small, int64_t smallWidth, int64_t taps, int64_t pad, int64_t C,
-                      int64_t channel, int64_t stride, float* gradient) {
-  using V = Vec<W>;
-  if constexpr (K > 0) {
-    constexpr int B = 8;
-    static const float zeros[16] = {};
-    V acc[2][K];
-    for (int t = 0; t < K; t++) acc[0][t] = load<W>(gradient + t * C), acc[1][t] = V{};
-    auto run = [&]<bool Border>(int64_t first) {
-      V dy[B];
-#pragma GCC unroll 8
-      for (int i = 0; i < B; i++)
-        dy[i] = load<W>(!Border || first + i < smallWidth ? small + (first + i) * C + channel : zeros);
-      const int64_t from = first * S - pad;
-#pragma GCC unroll 32
-      for (int j = 0; j < (B - 1) * S + K; j++) {
-        const int64_t position = from + j;
-        const V v = load<W>(!Border || static_cast<uint64_t>(position) < static_cast<uint64_t>(bigWidth) ? big + position * C + channel : zeros);
-#pragma GCC unroll 8
-        for (int i = 0; i < B; i++)
-          if (j - i * S >= 0 && j - i * S < K) acc[i & 1][j - i * S] += v * dy[i];
-      }
-    };
-    for (int64_t first = 0; first < smallWidth; first += B) {
-      const int64_t from = first * S - pad;
-      if (from < 0 || from + (B - 1) * S + K > bigWidth || first + B > smallWidth) run.template operator()<true>(first);
-      else run.template operator()<false>(first);
-    }
-    for (int t = 0; t < K; t++) store<W>(gradient + t * C, acc[0][t] + acc[1][t]);
-  } else {
-    for (int64_t t = 0; t < taps; t++) {
-      V acc = load<W>(gradient + t * C);
-      for (int64_t q = 0; q < smallWidth; q++) {
-        const int64_t position = q * stride + t - pad;
-        if (position >= 0 && position < bigWidth) acc += load<W>(big + position * C + channel) * load<W>(small + q * C + channel);
-      }
-      store<W>(gradient + t * C, acc);
-    }
-  }
-}
-
 /// Gradient of the kernel [taps, C]; where `biasGradient` is given, also Σ small per channel.
 inline void kernelGradient(const float* big, const Grid& bigGrid, const float* small, const Grid& smallGrid, const Depthwise& conv,
                            int64_t batch, int64_t C, float* gradient, float* biasGradient) {
@@ -286,48 +158,18 @@ inline void kernelGradient(const float* big, const Grid& bigGrid, const float* s
     for (int64_t item = 0; item < items; item++)
       rows.each(item, [&](int64_t n, int64_t d, int64_t h) {
         const float* dy = small + ((n * smallGrid.d + d) * smallGrid.h + h) * smallGrid.w * C;
-        forWidth(C, [&]<int W>() {
-          // The overlapping last vector would add twice: its channels are summed aside and only the new ones kept.
-          auto channels = [&](int64_t c, int64_t skip) {
-            for (int64_t kd = 0; kd < conv.kernel[0]; kd++) {
-              const int64_t z = d * conv.stride[0] + kd - conv.pad[0];
-              if (z < 0 || z >= bigGrid.d) continue;
-              for (int64_t kh = 0; kh < conv.kernel[1]; kh++) {
-                const int64_t y = h * conv.stride[1] + kh - conv.pad[1];
-                if (y < 0 || y >= bigGrid.h) continue;
-                const float* x = big + ((n * bigGrid.d + z) * bigGrid.h + y) * bigGrid.w * C;
-                float* g = mine + (kd * conv.kernel[1] + kh) * conv.kernel[2] * C + c;
-                float kept[mostTaps][16];
-                for (int64_t t = 0; t < conv.kernel[2] && skip; t++) std::memcpy(kept[t], g + t * C, skip * sizeof(float));
-                auto run = [&]<int K, int S>() {
-                  kernelRow<W, K, S>(x, bigGrid.w, dy, smallGrid.w, conv.kernel[2], conv.pad[2], C, c, conv.stride[2], g);
-                };
-                const int64_t k = conv.kernel[2], s = conv.stride[2];
-                if (W == widest && s == 1 && k == 1) run.template operator()<W == widest ? 1 : 0, 1>();
-                else if (W == widest && s == 1 && k == 3) run.template operator()<W == widest ? 3 : 0, 1>();
-                else if (W == widest && s == 1 && k == 5) run.template operator()<W == widest ? 5 : 0, 1>();
-                else if (W == widest && s == 1 && k == 7) run.template operator()<W == widest ? 7 : 0, 1>();
-                else if (W == widest && s == 2 && k == 3) run.template operator()<W == widest ? 3 : 0, 2>();
-                else if (W == widest && s == 2 && k == 5) run.template operator()<W == widest ? 5 : 0, 2>();
-                else if (W == widest && s == 2 && k == 7) run.template operator()<W == widest ? 7 : 0, 2>();
-                else run.template operator()<0, 1>();
-                for (int64_t t = 0; t < conv.kernel[2] && skip; t++) std::memcpy(g + t * C, kept[t], skip * sizeof(float));
-              }
-            }
-            if (biasGradient) {
-              float* g = mine + taps * C + c;
-              float kept[16];
-              if (skip) std::memcpy(kept, g, skip * sizeof(float));
-              Vec<W> acc{};
-              for (int64_t w = 0; w < smallGrid.w; w++) acc += load<W>(dy + w * C + c);
-              store<W>(g, load<W>(g) + acc);
-              if (skip) std::memcpy(g, kept, skip * sizeof(float));
-            }
-          };
-          int64_t c = 0;
-          for (; c + W <= C; c += W) channels(c, 0);
-          if (c < C) channels(C - W, c - (C - W));
-        });
+        for (int64_t kd = 0; kd < conv.kernel[0]; kd++) {
+          const int64_t z = d * conv.stride[0] + kd - conv.pad[0];
+          if (z < 0 || z >= bigGrid.d) continue;
+          for (int64_t kh = 0; kh < conv.kernel[1]; kh++) {
+            const int64_t y = h * conv.stride[1] + kh - conv.pad[1];
+            if (y < 0 || y >= bigGrid.h) continue;
+            kernelRow(big + ((n * bigGrid.d + z) * bigGrid.h + y) * bigGrid.w * C, bigGrid.w, dy, smallGrid.w, conv.kernel[2],
+                      conv.stride[2], conv.pad[2], C, mine + (kd * conv.kernel[1] + kh) * conv.kernel[2] * C);
+          }
+        }
+        for (int64_t w = 0; biasGradient && w < smallGrid.w; w++)
+          for (int64_t c = 0; c < C; c++) mine[taps * C + c] += dy[w * C + c];
       });
   }
   std::memset(gradient, 0, taps * C * sizeof(float));

@@ -3,6 +3,7 @@
 // Each piece (a row of voxels, hot in cache) gives its own mean and sum of squared deviations; pieces are merged by
 // Chan's formula in double precision, in the order of the pieces, so the result does not depend on the thread count.
 #pragma once
+#include <cstring>
 #include <vector>
 
 #include "vector.h"

@@ -92,8 +92,8 @@ class Call {
   void fetch(int i) {
     if (static_cast<size_t>(i) < inputs_.size() && inputs_[i]) return;
     EXPECT(i < inputs(), "input " + std::to_string(i) + " of " + std::to_string(inputs()));
-    inputs_.resize(std::max<size_t>(inputs_.size(), i + 1), nullptr);
-    shapes_.resize(inputs_.size());
+    inputs_.resize(inputs(), nullptr);
+    shapes_.resize(inputs());
     TF_GetInput(context_, i, &inputs_[i], status_);
     check();
     tensors_.push_back(inputs_[i]);

@@ -2,6 +2,8 @@
 //
 // tfjs has the 2-D one only. The 3-D one is the sum over the window's depth of 2-D ones on the shifted planes; the
 // gradient is written out so that the planes are cut again in the backward pass instead of being kept.
+import { nativeDepthwiseConv } from '../native/depthwise.js';
+import { native } from '../native/load.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { customOp } from './customOp.js';
@@ -27,6 +29,7 @@ export function depthwiseConv(x: tf.Tensor, kernel: tf.Tensor, options: ConvOpti
     const macs = product(shape) * product(kernel.shape.slice(0, -2));
     return symbolicOp('depthwiseConv', bias ? [x, kernel, bias] : [x, kernel], shape, { macs, gradientMacs: 2 * macs });
   }
+  if (native()) return nativeDepthwiseConv(x, kernel, bias, stride, padding);
   return tf.tidy(() => {
     const y = x.rank === 4 ? planar(x, kernel, stride, padding) : volumetric(x, kernel, stride, padding);
     return bias ? tf.add(y, bias) : y;

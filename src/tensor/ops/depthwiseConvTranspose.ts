@@ -1,4 +1,6 @@
 // Transposed depthwise convolution, 2-D and 3-D: zeros between the voxels, then a depthwise convolution with the window reversed.
+import { nativeDepthwiseConvTranspose } from '../native/depthwise.js';
+import { native } from '../native/load.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { depthwiseConv } from './depthwiseConv.js';
@@ -27,6 +29,7 @@ export function depthwiseConvTranspose(
     const inputs = bias ? [x, kernel, bias] : [x, kernel];
     return symbolicOp('depthwiseConvTranspose', inputs, shape, { macs, gradientMacs: 2 * macs });
   }
+  if (native()) return nativeDepthwiseConvTranspose(x, kernel, bias, stride, padding, shape);
   return tf.tidy(() => {
     const before = window.map((k, i) => k - 1 - padding[i]);
     const after = before.map((b, i) => b + outputPadding[i]);

@@ -3,6 +3,8 @@
 // Memory: x and two small tables per (batch, channel) are kept; the output is one scale and one shift per channel.
 
 import { VoxelbookError } from '../../base/errors.js';
+import { native } from '../native/load.js';
+import { nativeNorm } from '../native/norm.js';
 import { countNorm, isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { customOp } from './customOp.js';
@@ -45,6 +47,7 @@ export function spatialNorm(
     countNorm(x.size, gamma ? 'affine' : 'plain');
     return symbolicOp(name, inputs, x.shape);
   }
+  if (native()) return nativeNorm(x, batch, groups, gamma, beta, epsilon);
   const channels = x.shape.at(-1)!;
   const voxels = product(x.shape.slice(0, -1)) / batch;
   const rows = [batch, voxels, channels];
@@ -67,9 +70,8 @@ export function spatialNorm(
       const variance = overGroup(tf.mean(tf.squaredDifference(values, mean), 1, true));
       const inverse = tf.rsqrt(tf.add(variance, epsilon));
       const scale = gamma ? tf.mul(inverse, gamma) : inverse;
-      const centre = tf.mul(mean, scale);
-      const shift = beta ? tf.sub(beta, centre) : tf.neg(centre);
-      const value = tf.reshape(tf.add(tf.mul(values, scale), shift), x.shape);
+      const normal = tf.mul(tf.sub(values, mean), scale);
+      const value = tf.reshape(beta ? tf.add(normal, beta) : normal, x.shape);
       return { value, keep: [x, mean, inverse, ...(gamma ? [gamma] : [])] };
     },
     (dy, [x, mean, inverse, gamma]) => {

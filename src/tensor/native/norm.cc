@@ -1,0 +1,193 @@
+// Operators: group, instance and batch norm over space with scale, shift and leaky ReLU, forward and backward.
+//
+// x is seen as [batch, voxels, C]. Statistics per batch entry and group of channels, in pieces that fit the cache, merged
+// in double precision in the order of the pieces. Kept for the backward pass: x and [batch, 2, C] statistics; the sign
+// that the activation needs is computed again.
+#include <cmath>
+
+#include "moments.h"
+#include "op.h"
+
+namespace voxelbook {
+namespace {
+
+struct Norm {
+  int64_t batch, voxels, C, groups, piece, pieces;
+  bool affine;
+  float epsilon, slope;
+
+  /// Runs fn(piece number, batch entry, first voxel, voxels), pieces in parallel.
+  template <class Fn>
+  void each(Fn&& fn) const {
+#pragma omp parallel for schedule(static) num_threads(threadCount())
+    for (int64_t i = 0; i < batch * pieces; i++) {
+      const int64_t first = i % pieces * piece;
+      fn(i, i / pieces, first, std::min(piece, voxels - first));
+    }
+  }
+};
+
+/// ints: batch, groups; floats: epsilon, slope (1: no activation). Inputs x, γ [C] or [0], β [C] or [0].
+Norm normOf(Call& call) {
+  EXPECT(call.ints.size() == 2 && call.floats.size() == 2, "two integers and two floats expected");
+  const Shape& x = call.shape(0);
+  EXPECT(!x.empty(), "input has no channel axis");
+  Norm n;
+  n.C = x.back(), n.batch = call.ints[0], n.groups = call.ints[1];
+  n.epsilon = call.floats[0], n.slope = call.floats[1];
+  EXPECT(n.groups >= 1 && n.C % n.groups == 0, std::to_string(n.groups) + " groups for " + std::to_string(n.C) + " channels");
+  const int64_t rows = n.C ? sizeOf(x) / n.C : 0;
+  EXPECT(n.batch >= 0 && (n.batch == 0 ? rows == 0 : rows % n.batch == 0), "input " + text(x) + " in " + std::to_string(n.batch) + " equal parts");
+  n.voxels = n.batch ? rows / n.batch : 0;
+  n.affine = sizeOf(call.shape(1)) > 0;
+  EXPECT(sizeOf(call.shape(1)) == sizeOf(call.shape(2)) && (!n.affine || sizeOf(call.shape(1)) == n.C),
+         "scale " + text(call.shape(1)) + " and shift " + text(call.shape(2)) + " for " + std::to_string(n.C) + " channels");
+  n.piece = std::max<int64_t>(8, (int64_t{64} << 10) / std::max<int64_t>(1, n.C * 4));
+  n.pieces = (n.voxels + n.piece - 1) / n.piece;
+  return n;
+}
+
+/// scale and shift [C] of one batch entry.
+void scaleAndShift(const Norm& n, const float* stats, const float* gamma, const float* beta, float* scale, float* shift) {
+  for (int64_t c = 0; c < n.C; c++) {
+    scale[c] = (n.affine ? gamma[c] : 1.0f) * stats[n.C + c];
+    shift[c] = (n.affine ? beta[c] : 0.0f) - stats[c] * scale[c];
+  }
+}
+
+/// Outputs y and the statistics [batch, 2, C]: mean and 1/sd, per channel also where groups share them.
+void forward(Call& call) {
+  const Norm n = normOf(call);
+  float* y = call.output(0, call.shape(0));
+  float* stats = call.output(1, {n.batch, 2, n.C});
+  if (sizeOf(call.shape(0)) == 0) {
+    if (n.batch * n.C > 0) std::memset(stats, 0, 2 * n.batch * n.C * sizeof(float));
+    return;
+  }
+  const float* x = call.input(0);
+  const int64_t size = n.voxels * n.C;
+  Buffer means(n.batch * n.pieces * n.C), squares(n.batch * n.pieces * n.C);
+  n.each([&](int64_t i, int64_t e, int64_t first, int64_t count) {
+    pieceMoments(x + e * size + first * n.C, count, n.C, means + i * n.C, squares + i * n.C);
+  });
+  const int64_t perGroup = n.C / n.groups;
+  for (int64_t e = 0; e < n.batch; e++) {
+    Moments all(n.C);
+    for (int64_t i = 0; i < n.pieces; i++)
+      all.add(std::min(n.piece, n.voxels - i * n.piece), means + (e * n.pieces + i) * n.C, squares + (e * n.pieces + i) * n.C);
+    for (int64_t g = 0; g < n.groups; g++) {
+      double mean = 0, spread = 0;
+      for (int64_t c = g * perGroup; c < (g + 1) * perGroup; c++) mean += all.mean[c] / perGroup;
+      for (int64_t c = g * perGroup; c < (g + 1) * perGroup; c++)
+        spread += all.squares[c] + (all.mean[c] - mean) * (all.mean[c] - mean) * n.voxels;
+      const float inverse = static_cast<float>(1.0 / std::sqrt(spread / (n.voxels * perGroup) + n.epsilon));
+      for (int64_t c = g * perGroup; c < (g + 1) * perGroup; c++)
+        stats[2 * e * n.C + c] = static_cast<float>(mean), stats[(2 * e + 1) * n.C + c] = inverse;
+    }
+  }
+  Buffer tables(2 * n.batch * n.C);
+  for (int64_t e = 0; e < n.batch; e++)
+    scaleAndShift(n, stats + 2 * e * n.C, call.input(1), call.input(2), tables + 2 * e * n.C, tables + (2 * e + 1) * n.C);
+  n.each([&](int64_t, int64_t e, int64_t first, int64_t count) {
+    const float *scale = tables + 2 * e * n.C, *shift = scale + n.C, *from = x + e * size + first * n.C;
+    float* to = y + e * size + first * n.C;
+    const float slope = n.slope;
+    for (int64_t v = 0; v < count; v++, from += n.C, to += n.C) {
+      if (slope == 1.0f)
+        for (int64_t c = 0; c < n.C; c++) to[c] = from[c] * scale[c] + shift[c];
+      else
+        for (int64_t c = 0; c < n.C; c++) {
+          const float z = from[c] * scale[c] + shift[c];
+          to[c] = z > 0 ? z : z * slope;
+        }
+    }
+  });
+}
+
+/// Inputs x, γ, β, statistics, dy. Outputs the gradients of x, γ, β ([C] also without scale).
+void backward(Call& call) {
+  const Norm n = normOf(call);
+  EXPECT(sizeOf(call.shape(3)) == 2 * n.batch * n.C && call.shape(4) == call.shape(0),
+         "statistics " + text(call.shape(3)) + " and gradient " + text(call.shape(4)) + " for an input of " + text(call.shape(0)));
+  float* dx = call.output(0, call.shape(0));
+  float *dGamma = call.output(1, {n.C}), *dBeta = call.output(2, {n.C});
+  for (int64_t c = 0; c < n.C; c++) dGamma[c] = dBeta[c] = 0;
+  if (sizeOf(call.shape(0)) == 0) return;
+  const float *x = call.input(0), *gamma = call.input(1), *stats = call.input(3), *dy = call.input(4);
+  const int64_t size = n.voxels * n.C, perGroup = n.C / n.groups;
+  Buffer tables(2 * n.batch * n.C);
+  for (int64_t e = 0; e < n.batch; e++)
+    scaleAndShift(n, stats + 2 * e * n.C, gamma, call.input(2), tables + 2 * e * n.C, tables + (2 * e + 1) * n.C);
+
+  // Σ dz and Σ dz·x̂ per piece, with dz the gradient before the activation.
+  Buffer sums(2 * n.batch * n.pieces * n.C);
+  n.each([&](int64_t i, int64_t e, int64_t first, int64_t count) {
+    const float *scale = tables + 2 * e * n.C, *shift = scale + n.C, *mean = stats + 2 * e * n.C, *inverse = mean + n.C;
+    const float *from = x + e * size + first * n.C, *slopes = dy + e * size + first * n.C;
+    float *s1 = sums + 2 * i * n.C, *s2 = s1 + n.C;
+    forWidth(n.C, [&]<int W>() {
+      forChannels<W>(n.C, [&](int64_t c) {
+        using V = Vec<W>;
+        const V a = load<W>(scale + c), b = load<W>(shift + c), m = load<W>(mean + c);
+        V one{}, two{};
+        for (int64_t v = 0; v < count; v++) {
+          const V value = load<W>(from + v * n.C + c);
+          V d = load<W>(slopes + v * n.C + c);
+          if (n.slope != 1.0f) d = value * a + b > 0 ? d : d * n.slope;
+          one += d;
+          two += d * (value - m);
+        }
+        store<W>(s1 + c, one);
+        store<W>(s2 + c, two * load<W>(inverse + c));
+      });
+    });
+  });
+
+  // dx = dz·a + x·e + f per batch entry and channel.
+  Buffer coefficients(3 * n.batch * n.C);
+  std::vector<double> s1(n.C), s2(n.C);
+  for (int64_t e = 0; e < n.batch; e++) {
+    std::fill(s1.begin(), s1.end(), 0.0), std::fill(s2.begin(), s2.end(), 0.0);
+    for (int64_t i = e * n.pieces; i < (e + 1) * n.pieces; i++)
+      for (int64_t c = 0; c < n.C; c++) s1[c] += sums[2 * i * n.C + c], s2[c] += sums[(2 * i + 1) * n.C + c];
+    const float *mean = stats + 2 * e * n.C, *inverse = mean + n.C;
+    float *a = coefficients + 3 * e * n.C, *x1 = a + n.C, *f = x1 + n.C;
+    for (int64_t g = 0; g < n.groups; g++) {
+      double m1 = 0, m2 = 0;
+      const double count = static_cast<double>(n.voxels * perGroup);
+      for (int64_t c = g * perGroup; c < (g + 1) * perGroup; c++) {
+        const double weight = n.affine ? gamma[c] : 1.0;
+        m1 += weight * s1[c] / count, m2 += weight * s2[c] / count;
+      }
+      for (int64_t c = g * perGroup; c < (g + 1) * perGroup; c++) {
+        a[c] = tables[2 * e * n.C + c];
+        x1[c] = static_cast<float>(-inverse[c] * inverse[c] * m2);
+        f[c] = static_cast<float>(-inverse[c] * m1 - static_cast<double>(x1[c]) * mean[c]);
+        dGamma[c] += static_cast<float>(s2[c]), dBeta[c] += static_cast<float>(s1[c]);
+      }
+    }
+  }
+  n.each([&](int64_t, int64_t e, int64_t first, int64_t count) {
+    const float *scale = tables + 2 * e * n.C, *shift = scale + n.C;
+    const float *a = coefficients + 3 * e * n.C, *x1 = a + n.C, *f = x1 + n.C;
+    const float *from = x + e * size + first * n.C, *slopes = dy + e * size + first * n.C;
+    float* to = dx + e * size + first * n.C;
+    for (int64_t v = 0; v < count; v++, from += n.C, slopes += n.C, to += n.C) {
+      if (n.slope == 1.0f)
+        for (int64_t c = 0; c < n.C; c++) to[c] = slopes[c] * a[c] + (from[c] * x1[c] + f[c]);
+      else
+        for (int64_t c = 0; c < n.C; c++) {
+          const float d = from[c] * scale[c] + shift[c] > 0 ? slopes[c] : slopes[c] * n.slope;
+          to[c] = d * a[c] + (from[c] * x1[c] + f[c]);
+        }
+    }
+  });
+}
+
+__attribute__((constructor)) void add() {
+  registerOp<forward>("VoxelbookNorm", 3, 2);
+  registerOp<backward>("VoxelbookNormGradient", 5, 3);
+}
+
+}  // namespace
+}  // namespace voxelbook
