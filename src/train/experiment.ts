@@ -57,6 +57,8 @@ export interface Experiment {
   folds: number[];
   seeds: number[];
   init?: Start;
+  /** Definition and tolerance (mm) of NSD; default the score room's own. */
+  scoring?: { definition?: string; nsdToleranceMm?: number | Record<string, number> };
   scale: Scale;
 }
 

@@ -111,7 +111,6 @@ class WorkerFeed implements BatchSource {
     worker.on('message', ({ id, sample, error }) => this.settle(hand, id, sample, error));
     worker.on('error', (error) => this.fail(hand, `threw ${error.message}`, error));
     worker.on('exit', (code) => this.fail(hand, `ended with exit code ${code}`));
-    worker.unref();
     return hand;
   }
 

@@ -65,6 +65,8 @@ export interface LoopOptions extends WorkOptions {
   savingShare?: number;
   /** Save after every iteration as well; for tests. */
   saveEveryStep?: boolean;
+  /** Called before anything is written; throws when another process has taken the run over. */
+  beforeSave?: () => void;
 }
 
 /** Thrown after the checkpoint was written, when the signal asked to stop. */
@@ -111,6 +113,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
 
   const save = () => {
     const begin = performance.now();
+    options.beforeSave?.();
     position.seconds = clock.seconds();
     const file = checkpoints.save({ ...state, position });
     savedAt = performance.now();
@@ -205,6 +208,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
       position.counts = null;
       const due = savingTook <= (options.savingShare ?? 0.02) * (performance.now() - savedAt);
       const end = position.epoch === recipe.epochs;
+      if (isBest) options.beforeSave?.();
       if (isBest) checkpoints.saveParams('best', { ...state, position });
       if (due || end || options.savingShare === 0) save();
     }

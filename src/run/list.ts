@@ -1,0 +1,100 @@
+// All runs on this machine and their state.
+import path from 'node:path';
+import type { ProgressLine } from '../train/index.js';
+import { type RunState, readFailure, readOrder, readProgress, readScores, runFolders } from './folder.js';
+import { isAlive } from './lease.js';
+import { duration } from './live.js';
+import { meanText } from './result.js';
+
+export interface ListedRun {
+  name: string;
+  experiment: string;
+  fold: number;
+  seed: number;
+  state: RunState;
+  step: number;
+  steps: number;
+  loss: number | null;
+  pseudoDsc: number | null;
+  /** Scores of a finished run, time left of a running one, the cause of a failed one. */
+  note: string;
+  folder: string;
+}
+
+/** What a run folder says about itself. */
+export function stateOf(folder: string): RunState {
+  if (readScores(folder)) return 'finished';
+  if (isAlive(folder)) return 'running';
+  if (readFailure(folder)) return 'failed';
+  return readProgress(folder).length > 0 ? 'stopped' : 'new';
+}
+
+/** Every run below the runs folder, newest first; in a cell it shows itself as a table. */
+export function list(): ListedRun[] {
+  const rows = runFolders().flatMap((folder) => {
+    const order = readOrder(folder);
+    return order ? [rowOf(folder, order.experiment.name, order.fold, order.seed)] : [];
+  });
+  Object.defineProperty(rows, Symbol.for('Jupyter.display'), {
+    value: () => ({ 'text/plain': listText(rows), 'text/html': listHtml(rows) }),
+  });
+  return rows;
+}
+
+function rowOf(folder: string, experiment: string, fold: number, seed: number): ListedRun {
+  const lines = readProgress(folder);
+  const last: ProgressLine | undefined = lines.at(-1);
+  const state = stateOf(folder);
+  const scores = readScores(folder);
+  const notes: Record<RunState, string> = {
+    finished: scores ? meanText(scores) : '',
+    running: last ? `${duration(last.etaSeconds)} left` : 'starting',
+    failed: readFailure(folder)?.message.split('\n')[0] ?? '',
+    stopped: 'starting it again goes on here',
+    new: '',
+  };
+  return {
+    name: path.basename(folder),
+    experiment,
+    fold,
+    seed,
+    state,
+    step: last?.step ?? 0,
+    steps: last?.steps ?? 0,
+    loss: last?.loss ?? null,
+    pseudoDsc: lines.findLast((l) => l.pseudoDsc !== null)?.pseudoDsc ?? null,
+    note: notes[state],
+    folder,
+  };
+}
+
+const columns = ['experiment', 'fold', 'seed', 'state', 'step', 'steps', 'loss', 'pseudoDsc', 'note'] as const;
+const cell = (value: unknown) => (typeof value === 'number' && !Number.isInteger(value) ? value.toFixed(3) : String(value ?? ''));
+
+/** The table as text. */
+export function listText(rows: readonly ListedRun[]): string {
+  if (rows.length === 0) return 'no runs yet';
+  const lines = [columns as readonly string[], ...rows.map((r) => columns.map((c) => cell(r[c])))];
+  const widths = columns.map((_, i) => Math.max(...lines.map((l) => l[i].length)));
+  return lines
+    .map((l) =>
+      l
+        .map((t, i) => t.padEnd(widths[i]))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+function listHtml(rows: readonly ListedRun[]): string {
+  const safe = (text: string) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+  const tr = (cells: readonly string[], tag: string) => `<tr>${cells.map((c) => `<${tag}>${safe(c)}</${tag}>`).join('')}</tr>`;
+  return `<table>${tr(columns, 'th')}${rows
+    .map((r) =>
+      tr(
+        columns.map((c) => cell(r[c])),
+        'td',
+      ),
+    )
+    .join('')}</table>`;
+}

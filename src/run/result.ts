@@ -1,0 +1,45 @@
+// A finished run, as a cell gets it.
+import path from 'node:path';
+import { VoxelbookError } from '../base/errors.js';
+import type { Experiment, ProgressLine, RunScores } from '../train/index.js';
+import { readOrder, readProgress, readScores } from './folder.js';
+import { picture } from './live.js';
+
+export interface FinishedRun {
+  name: string;
+  folder: string;
+  experiment: Experiment;
+  fold: number;
+  seed: number;
+  scores: RunScores;
+  progress: ProgressLine[];
+}
+
+/** Reads a finished run from its folder. In a cell it shows its curves and its mean scores. */
+export function finishedRun(folder: string): FinishedRun {
+  const order = readOrder(folder);
+  const scores = readScores(folder);
+  if (!order || !scores)
+    throw new VoxelbookError('this run is not finished', {
+      code: 'run-unfinished',
+      path: folder,
+      given: order ? 'no scores.json' : 'no experiment.json',
+      expected: 'a finished run',
+      fix: 'Start it: run.start(experiment) goes on where it stopped.',
+    });
+  const run: FinishedRun = { name: path.basename(folder), folder, ...order, scores, progress: readProgress(folder) };
+  Object.defineProperty(run, Symbol.for('Jupyter.display'), {
+    value: () => picture(run.experiment.name, run.progress, meanText(scores)),
+  });
+  return run;
+}
+
+/** `DSC 0.812 · NSD 0.87`, over classes and cases, values that do not exist left out. */
+export function meanText(scores: RunScores): string {
+  const all = scores.cases.flatMap((c) => Object.values(c.classes));
+  const mean = (key: 'dsc' | 'nsd') => {
+    const values = all.map((c) => c[key]).filter((v) => Number.isFinite(v));
+    return values.length === 0 ? '-' : (values.reduce((a, b) => a + b, 0) / values.length).toFixed(3);
+  };
+  return `DSC ${mean('dsc')} · NSD ${mean('nsd')} on ${scores.cases.length} cases`;
+}

@@ -1,0 +1,175 @@
+// Starting a run, or attaching to one that is already going: the caller's process only watches the run folder.
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { VoxelbookError } from '../base/errors.js';
+import { projectRoot } from '../base/paths.js';
+import { nodeArguments } from '../base/workers.js';
+import { dependencyOf, runHash } from '../train/identity.js';
+import type { Experiment, ProgressLine } from '../train/index.js';
+import { prepareFolder, readFailure, readProgress, readScores } from './folder.js';
+import { isAlive, readLease } from './lease.js';
+import { type Display, kernel, LiveView } from './live.js';
+import { type FinishedRun, finishedRun } from './result.js';
+
+export interface StartOptions {
+  fold?: number;
+  seed?: number;
+  /** Called with every new line of the run's log; with those already there first when attaching. */
+  onProgress?: (line: ProgressLine, stage: string) => void;
+  /** Stops the run at its next iteration, with a checkpoint written. In a cell: the Stop button, unless given. */
+  signal?: AbortSignal;
+  /** Shows the live view; the kernel of this project gives its own. */
+  display?: Display | null;
+  /** Threads the run computes with; all cores by default. */
+  threads?: number;
+  /** Environment variables of the child besides the caller's. */
+  env?: Record<string, string>;
+}
+
+const pollMs = 150;
+
+/**
+ * Computes a run of an experiment in a process of its own, after the runs it depends on. A finished run is not computed again,
+ * a half-finished one goes on, one that another notebook started is attached to.
+ * @returns the finished run with its scores
+ * @throws VoxelbookError naming run, step and cause when the process dies; the signal's reason after an abort
+ */
+export async function start(experiment: Experiment, given: StartOptions = {}): Promise<FinishedRun> {
+  const options = { ...given, signal: given.signal ?? kernel()?.signal };
+  const { fold = experiment.folds[0], seed = experiment.seeds[0] } = options;
+  const before = dependencyOf(experiment);
+  if (before) await start(before, { ...options, fold, seed });
+  const folder = prepareFolder({ experiment, fold, seed });
+  const view = new LiveView(experiment.name, folder, options.display);
+  const name = path.basename(folder);
+  options.signal?.throwIfAborted();
+  if (!readScores(folder)) {
+    const death = isAlive(folder) ? watchLease(folder) : launch(folder, options);
+    await follow(folder, name, death, view, options);
+  }
+  view.end();
+  return finishedRun(folder);
+}
+
+/** How a process ended: resolves once it is gone. */
+type Death = { ended: Promise<string>; pid: () => number | undefined };
+
+/** Starts the child on its own: it outlives this process. */
+function launch(folder: string, { threads, env }: StartOptions): Death {
+  const log = fs.openSync(path.join(folder, 'log.txt'), 'a');
+  const process_ = spawn(process.execPath, [...nodeArguments(new URL('./child.js', import.meta.url)), folder], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: { ...process.env, ...computeEnvironment(threads), ...env },
+    cwd: projectRoot,
+  });
+  fs.closeSync(log);
+  process_.unref();
+  const ended = new Promise<string>((resolve) => {
+    process_.on('error', (error) => resolve(`could not start: ${error.message}`));
+    process_.on('exit', (code, signal) => resolve(signal ? `killed by ${signal}` : `exit code ${code}`));
+  });
+  return { ended, pid: () => process_.pid };
+}
+
+/** Settings TensorFlow and its allocator read before the first instruction of ours runs. */
+export function computeEnvironment(threads?: number): Record<string, string> {
+  const count = threads
+    ? { TF_NUM_INTRAOP_THREADS: `${threads}`, TF_NUM_INTEROP_THREADS: '1', OMP_NUM_THREADS: `${threads}` }
+    : {};
+  return { TF_CPP_MIN_LOG_LEVEL: '2', ...count };
+}
+
+/** A run somebody else started: gone when its lease is no longer held by a living process. */
+function watchLease(folder: string): Death {
+  const pid = readLease(folder)?.pid;
+  const ended = new Promise<string>((resolve) => {
+    const timer = setInterval(() => {
+      if (isAlive(folder)) return;
+      clearInterval(timer);
+      resolve('its process ended');
+    }, 500);
+    timer.unref();
+  });
+  return { ended, pid: () => (readLease(folder)?.host === os.hostname() ? pid : undefined) };
+}
+
+/** Passes new lines on until the process is gone, then says how it ended. */
+async function follow(folder: string, name: string, death: Death, view: LiveView, options: StartOptions): Promise<void> {
+  let seen = 0;
+  let size = -1;
+  const look = () => {
+    const now = fs.statSync(path.join(folder, 'progress.jsonl'), { throwIfNoEntry: false })?.size ?? 0;
+    if (now === size) return;
+    size = now;
+    const lines = readProgress(folder);
+    // A resumed run cuts its log back to the checkpoint: what was shown twice is only shown.
+    if (lines.length < seen) seen = lines.length;
+    for (const line of lines.slice(seen)) options.onProgress?.(line, 'train');
+    seen = lines.length;
+    view.update(lines);
+  };
+  let how: string | undefined;
+  void death.ended.then((text) => {
+    how = text;
+  });
+  let asked = 0;
+  while (how === undefined) {
+    if (options.signal?.aborted && asked === 0) {
+      asked = performance.now();
+      const pid = death.pid();
+      if (pid !== undefined) tryKill(pid, 'SIGTERM');
+    }
+    // The checkpoint is written at the end of the iteration; a cell does not wait for a long one.
+    if (asked > 0 && performance.now() - asked > 1500) throw options.signal!.reason;
+    look();
+    await Promise.race([death.ended, new Promise((resolve) => setTimeout(resolve, pollMs))]);
+  }
+  look();
+  if (options.signal?.aborted) throw options.signal.reason;
+  if (readScores(folder)) return;
+  throw failed(folder, name, how);
+}
+
+function tryKill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Already gone.
+  }
+}
+
+function failed(folder: string, name: string, how: string): Error {
+  const failure = readFailure(folder);
+  const step = failure?.step ?? readProgress(folder).at(-1)?.step ?? 0;
+  const stage = failure ? `${failure.stage}, step ${step}` : `step ${step}`;
+  const cause = failure?.message ?? lastLines(path.join(folder, 'log.txt'));
+  return new VoxelbookError(`run ${name} died at ${stage}: ${failure ? failure.message : how}`, {
+    code: failure?.code ?? 'run-died',
+    path: folder,
+    given: failure
+      ? `${failure.code} in ${failure.stage} at step ${step}`
+      : `${how} at step ${step}${cause ? `; last words: ${cause}` : ''}`,
+    expected: 'scores.json',
+    fix: 'Starting it again goes on from its last checkpoint; the whole log is in log.txt of this folder.',
+  });
+}
+
+function lastLines(file: string): string {
+  if (!fs.existsSync(file)) return '';
+  return fs.readFileSync(file, 'utf8').trim().split('\n').slice(-3).join(' | ').slice(-400);
+}
+
+/** Stops a run that is going, by its folder, with a checkpoint written; returns once its process is gone. */
+export async function stop(folder: string): Promise<void> {
+  const lease = readLease(folder);
+  if (!lease || !isAlive(folder, lease)) return;
+  tryKill(lease.pid, 'SIGTERM');
+  while (isAlive(folder, lease)) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+/** Short name of a run for messages and tables. */
+export const shortName = (experiment: Experiment, fold: number, seed: number) =>
+  `${experiment.name} fold ${fold} seed ${seed} (${runHash(experiment, fold, seed)})`;

@@ -1,0 +1,150 @@
+// Many experiments: every fold and seed of each, in an order in which whatever a run starts from is finished first.
+import os from 'node:os';
+import { FaultList } from '../base/errors.js';
+import { dependencyOf, runFolderOf, runHash } from '../train/identity.js';
+import type { Experiment } from '../train/index.js';
+import { prepareFolder, type RunOrder, readScores } from './folder.js';
+import { type Display, kernel } from './live.js';
+import { type FinishedRun, finishedRun } from './result.js';
+import { type SlurmOptions, slurmStudy } from './slurm.js';
+import { shortName, start } from './start.js';
+
+/** One run of a study and the runs it needs. */
+export interface PlannedRun extends RunOrder {
+  hash: string;
+  folder: string;
+  /** Hashes of the runs that must be finished first. */
+  needs: string[];
+  /** 0 needs nothing, 1 needs something of level 0, and so on. */
+  level: number;
+  finished: boolean;
+}
+
+export interface StudyOptions {
+  /** Runs computed at the same time; 1 by default. Each gets its share of the cores. */
+  atOnce?: number;
+  target?: 'local' | 'slurm';
+  slurm?: SlurmOptions;
+  signal?: AbortSignal;
+  /** A line for every run that starts, ends or fails. */
+  onEvent?: (text: string) => void;
+  onProgress?: (done: number, total: number, what: string) => void;
+  display?: Display | null;
+}
+
+/** What a study gives back: one finished run per experiment, fold and seed, in the order asked for. */
+export interface Study {
+  runs: FinishedRun[];
+  /** Runs that ended without a result; a study goes on with the others. */
+  failures: { run: PlannedRun; error: Error }[];
+}
+
+/** The runs of a list of experiments with everything they depend on, dependencies first, each run once. */
+export function graph(experiments: readonly Experiment[]): PlannedRun[] {
+  const faults = new FaultList();
+  for (const [i, e] of experiments.entries()) {
+    if (e.folds.length === 0)
+      faults.add('no-folds', `experiments[${i}].folds`, '[]', 'at least one fold', 'List the folds to run.');
+    if (e.seeds.length === 0)
+      faults.add('no-seeds', `experiments[${i}].seeds`, '[]', 'at least one seed', 'List the seeds to run.');
+  }
+  faults.throwIfAny('this study cannot be planned');
+  const planned = new Map<string, PlannedRun>();
+  const add = (experiment: Experiment, fold: number, seed: number): PlannedRun => {
+    const hash = runHash(experiment, fold, seed);
+    const known = planned.get(hash);
+    if (known) return known;
+    const before = dependencyOf(experiment);
+    const needed = before ? add(before, fold, seed) : undefined;
+    const folder = runFolderOf(experiment, fold, seed);
+    const run: PlannedRun = {
+      experiment,
+      fold,
+      seed,
+      hash,
+      folder,
+      needs: needed ? [needed.hash] : [],
+      level: needed ? needed.level + 1 : 0,
+      finished: readScores(folder) !== undefined,
+    };
+    planned.set(hash, run);
+    return run;
+  };
+  for (const experiment of experiments)
+    for (const fold of experiment.folds) for (const seed of experiment.seeds) add(experiment, fold, seed);
+  return [...planned.values()];
+}
+
+/**
+ * Runs a list of experiments: finished runs are skipped, half-finished ones go on, a run waits for those it starts from.
+ * @throws the signal's reason after an abort; failures of single runs are returned, not thrown
+ */
+export async function study(experiments: readonly Experiment[], given: StudyOptions = {}): Promise<Study> {
+  const options = { ...given, signal: given.signal ?? kernel()?.signal };
+  const runs = graph(experiments);
+  for (const run of runs) prepareFolder(run);
+  const failures = options.target === 'slurm' ? await slurmStudy(runs, options) : await localStudy(runs, options);
+  const wanted = new Set(experiments.flatMap((e) => e.folds.flatMap((f) => e.seeds.map((s) => runHash(e, f, s)))));
+  const finished = runs.filter((run) => wanted.has(run.hash) && readScores(run.folder));
+  return { runs: finished.map((run) => ({ ...finishedRun(run.folder), experiment: run.experiment })), failures };
+}
+
+async function localStudy(runs: readonly PlannedRun[], options: StudyOptions): Promise<Study['failures']> {
+  const { atOnce = 1, signal, onEvent, onProgress } = options;
+  const threads = Math.max(1, Math.floor(os.availableParallelism() / atOnce));
+  const ended = new Map<string, 'finished' | 'failed'>();
+  for (const run of runs) if (run.finished) ended.set(run.hash, 'finished');
+  const waiting = new Set(runs.filter((run) => !run.finished));
+  const working = new Map<string, Promise<void>>();
+  const failures: Study['failures'] = [];
+  const report = (what: string) => onProgress?.(ended.size, runs.length, what);
+  report('start');
+
+  const launch = (run: PlannedRun) => {
+    const name = shortName(run.experiment, run.fold, run.seed);
+    onEvent?.(`${name}: starts`);
+    const work = start(run.experiment, {
+      fold: run.fold,
+      seed: run.seed,
+      signal,
+      display: options.display,
+      threads: atOnce > 1 ? threads : undefined,
+    }).then(
+      () => {
+        ended.set(run.hash, 'finished');
+        onEvent?.(`${name}: finished`);
+      },
+      (error: Error) => {
+        ended.set(run.hash, 'failed');
+        failures.push({ run, error });
+        onEvent?.(`${name}: ${error.message.split('\n')[0]}`);
+      },
+    );
+    working.set(
+      run.hash,
+      work.finally(() => {
+        working.delete(run.hash);
+        report(name);
+      }),
+    );
+  };
+
+  while (waiting.size > 0 || working.size > 0) {
+    if (signal?.aborted) {
+      await Promise.all(working.values());
+      throw signal.reason;
+    }
+    for (const run of waiting) {
+      if (run.needs.some((hash) => ended.get(hash) === 'failed')) {
+        waiting.delete(run);
+        ended.set(run.hash, 'failed');
+        failures.push({ run, error: new Error(`${shortName(run.experiment, run.fold, run.seed)}: what it starts from failed`) });
+      } else if (working.size < atOnce && run.needs.every((hash) => ended.get(hash) === 'finished')) {
+        waiting.delete(run);
+        launch(run);
+      }
+    }
+    if (working.size > 0) await Promise.race(working.values());
+  }
+  return failures;
+}

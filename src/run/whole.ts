@@ -1,0 +1,126 @@
+// A whole run: train, predict the fold's validation cases, score them. Each part is kept, so that a restart does none of it twice.
+import fs from 'node:fs';
+import path from 'node:path';
+import { atomicWriteJson } from '../base/atomicWrite.js';
+import { forwardOf, predictSlabs } from '../predict/index.js';
+import { restorer } from '../predict/restore.js';
+import { loadCase } from '../preprocess/index.js';
+import { type DefinitionName, definitions, volume as score } from '../score/index.js';
+import { tf } from '../tensor/tf.js';
+import { type ClassScore, type RunScores, type Trained, run as train } from '../train/index.js';
+import { readVolume, type Volume, writeVolume } from '../volume/index.js';
+import type { RunOrder } from './folder.js';
+
+export interface WholeOptions {
+  signal: AbortSignal;
+  lease: { check(): void };
+  onStage: (stage: string) => void;
+}
+
+/** Computes what is missing of a run; writes scores.json last. */
+export async function whole(folder: string, order: RunOrder, { signal, lease, onStage }: WholeOptions): Promise<void> {
+  const { experiment, fold, seed } = order;
+  const trained = await train(experiment, fold, seed, folder, { ...settings(), signal, onStage, beforeSave: lease.check });
+  try {
+    const { val } = trained.prepared.split(fold);
+    const predictions = path.join(folder, 'predictions');
+    fs.mkdirSync(predictions, { recursive: true });
+    const cases: RunScores['cases'] = [];
+    let predictSeconds = 0;
+    for (const id of val) {
+      onStage(`predict ${id}`);
+      signal.throwIfAborted();
+      const done = path.join(predictions, `${id}.scores.json`);
+      if (!fs.existsSync(done)) {
+        const begin = performance.now();
+        const classes = await predictAndScore(id, trained, order, predictions, signal, onStage);
+        lease.check();
+        atomicWriteJson(done, { id, classes, seconds: (performance.now() - begin) / 1000 });
+      }
+      const { seconds, ...scored } = JSON.parse(fs.readFileSync(done, 'utf8'));
+      cases.push(scored);
+      predictSeconds += seconds;
+    }
+    const { scoring } = experiment;
+    const definition = definitions[(scoring?.definition as DefinitionName) ?? 'default'];
+    const tolerance = scoring?.nsdToleranceMm ?? ('toleranceMm' in definition ? definition.toleranceMm : 1);
+    const scores: RunScores = {
+      experiment: experiment.name,
+      fold,
+      seed,
+      nsd: { toleranceMm: typeof tolerance === 'number' ? tolerance : Number.NaN, definition: definition.label },
+      cases,
+      cost: {
+        parameters: trained.forecast.parameters,
+        flops: trained.forecast.flops,
+        trainSeconds: trained.position.seconds,
+        predictSeconds,
+        peakBytes: process.resourceUsage().maxRSS * 1024,
+        forecastBytes: trained.forecast.bytes.total,
+      },
+    };
+    lease.check();
+    atomicWriteJson(path.join(folder, 'scores.json'), scores);
+  } finally {
+    tf.dispose(trained.params);
+  }
+}
+
+/** Settings of the machine, not of the experiment: they change no number. */
+function settings() {
+  const number = (name: string) => (process.env[name] ? Number(process.env[name]) : undefined);
+  return {
+    workers: number('VOXELBOOK_WORKERS'),
+    hangSeconds: number('VOXELBOOK_HANG_SECONDS'),
+    memoryBytes: number('VOXELBOOK_MEMORY_BYTES'),
+    savingShare: number('VOXELBOOK_SAVING_SHARE'),
+  };
+}
+
+async function predictAndScore(
+  id: string,
+  { network, params, prepared }: Trained,
+  { experiment }: RunOrder,
+  folder: string,
+  signal: AbortSignal,
+  onStage: (stage: string) => void,
+): Promise<Record<string, ClassScore>> {
+  const { dataset, labels, plan, configuration } = prepared;
+  const { prediction, scoring } = experiment;
+  const preprocessed = loadCase(prepared.folder, id);
+  const restored = restorer(preprocessed.shape, preprocessed.properties, {
+    plan,
+    configuration,
+    heads: labels,
+    kind: prediction.average,
+  });
+  await predictSlabs(
+    forwardOf(network, params),
+    preprocessed,
+    {
+      patchSize: configuration.patch_size,
+      heads: labels.heads,
+      stepSize: prediction.stepSize,
+      gaussian: prediction.gaussian,
+      mirrorAxes: prediction.mirrorAxes.filter((axis) => axis < configuration.patch_size.length),
+      average: prediction.average,
+      activation: labels.hasRegions ? 'sigmoid' : 'softmax',
+      signal,
+    },
+    restored.consume,
+  );
+  onStage(`score ${id}`);
+  const files = dataset.cases.find((c) => c.id === id)!;
+  const reference = readVolume(files.label!, { onWarning: () => {} }) as Volume<Uint8Array>;
+  const result = restored.result();
+  const labelMap = { ...reference, data: result.labels as Uint8Array, channels: 1 };
+  writeVolume(path.join(folder, `${id}${dataset.json.file_ending}`), labelMap);
+  const entries = labels.regions ?? labels.foreground;
+  const classes = Object.fromEntries(labels.names.map((name, i) => [name, [entries[i]].flat()]));
+  return score(reference, labelMap, {
+    classes,
+    definition: scoring?.definition as DefinitionName | undefined,
+    nsdToleranceMm: scoring?.nsdToleranceMm,
+    ignoreLabel: labels.ignoreLabel ?? undefined,
+  });
+}

@@ -1,0 +1,193 @@
+// Memory before the start: the very training step, run on shapes alone, and what the process needs besides.
+import fs from 'node:fs';
+import os from 'node:os';
+import { VoxelbookError } from '../base/errors.js';
+import { memoryAxes, type Network, type ParamInfo, type Params, parameterCount } from '../model/network.js';
+import { symbolic, symbolicOutput } from '../tensor/symbolic.js';
+import { tf } from '../tensor/tf.js';
+import { deepSupervisionWeights } from './deepSupervision.js';
+import type { Recipe } from './experiment.js';
+import { initialState, optimiserOf } from './optimiser.js';
+import { type Objective, trainStep } from './step.js';
+
+export interface Forecast {
+  parameters: number;
+  /** Multiply-adds of one forward pass on one patch. */
+  flops: number;
+  /** Shapes of the outputs, full resolution first, without batch and channel. */
+  outputShapes: number[][];
+  bytes: {
+    /** Node, TensorFlow's library and the code, before any tensor. */
+    process: number;
+    parameters: number;
+    optimiser: number;
+    /** Activations, gradients and the step's other intermediate results, at their largest. */
+    activations: number;
+    /** Batches made ahead, as arrays and as tensors. */
+    batches: number;
+    /** Preprocessed cases that the augmentation workers keep. */
+    cases: number;
+    total: number;
+  };
+  /** Bytes of checkpoints on disk: the last two, the best, the final. */
+  diskBytes: number;
+}
+
+export interface ForecastInput {
+  network: Network;
+  recipe: Recipe;
+  objective: Objective;
+  patch: readonly number[];
+  batchSize: number;
+  inputChannels: number;
+  /** Bytes of the cases workers will keep; 0 when unknown. */
+  caseBytes?: number;
+  workers?: number;
+  checkpointing?: boolean;
+}
+
+/** Measured on Linux x64: resident memory of a process that has loaded TensorFlow and run one small step. */
+const processBytes = 420e6;
+/** An augmentation worker's thread with its code, before any case. */
+const workerBytes = 45e6;
+const batchesAhead = 3;
+
+/** What a training run will need. No tensor is made. */
+export function forecast(input: ForecastInput): Forecast {
+  const { network, recipe, objective, patch, batchSize, inputChannels } = input;
+  const shape = [batchSize, ...patch, inputChannels];
+  const { outputShapes, flops } = shapesAndFlops(network, patch, inputChannels);
+  const trainable = network.parameters.filter((p) => !p.buffer && !p.aliasOf && p.dtype === 'float32').map((p) => p.name);
+  const optimiser = optimiserOf(recipe.optimiser);
+  const step = symbolic(() => {
+    const params = symbolicParams(network.parameters);
+    const slots: Params = {};
+    for (const name of trainable)
+      for (const kind of slotKinds(recipe)) slots[`${kind}.${name}`] = symbolicOutput(params[name].shape);
+    const x = symbolicOutput(shape);
+    const targets = outputShapes.map((s) => objective.target(symbolicOutput([batchSize, ...s], 'int32')));
+    const weights = deepSupervisionWeights(recipe.deepSupervision, outputShapes.length);
+    const settings = { network, optimiser, objective, weights, gradientClip: recipe.gradientClip, trainable };
+    trainStep(
+      { ...settings, checkpointing: input.checkpointing },
+      { params, optimiser: { ...initialState(), step: 1, slots } },
+      x,
+      targets,
+      1e-3,
+    );
+  });
+  const parameters = 4 * network.parameters.filter((p) => !p.aliasOf).reduce((sum, p) => sum + size(p.shape), 0);
+  const optimiserBytes = 4 * slotKinds(recipe).length * parameterCount(network);
+  const voxels = size(patch) * batchSize;
+  const targets = outputShapes.reduce((sum, s) => sum + size(s), 0) * batchSize;
+  const workers = input.workers ?? 0;
+  const bytes = {
+    process: processBytes + workers * workerBytes,
+    parameters,
+    optimiser: optimiserBytes,
+    activations: Math.max(0, step.peakBytes - parameters - optimiserBytes),
+    batches: batchesAhead * 4 * (voxels * inputChannels + targets) * 2,
+    cases: (input.caseBytes ?? 0) * Math.max(1, workers),
+    total: 0,
+  };
+  bytes.total = Object.values(bytes).reduce((a, b) => a + b, 0);
+  const diskBytes = 2 * (parameters + optimiserBytes) + 2 * parameters;
+  return { parameters: parameterCount(network), flops, outputShapes, bytes, diskBytes };
+}
+
+/** Shapes of the outputs in training and multiply-adds of one pass on one patch. */
+export function shapesAndFlops(network: Network, patch: readonly number[], inputChannels: number) {
+  const pass = symbolic(() => {
+    const params = symbolicParams(network.parameters);
+    const x = symbolicOutput([1, ...patch, inputChannels]);
+    return network.forward({ params, training: true, updates: {} }, x).map((y) => y.shape.slice(1, -1));
+  });
+  return { outputShapes: pass.result, flops: pass.macs };
+}
+
+const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+const slotKinds = (recipe: Recipe) => (recipe.optimiser.kind === 'sgd' ? ['momentum'] : ['m', 'v']);
+
+function symbolicParams(parameters: readonly ParamInfo[]): Params {
+  const params: Params = {};
+  for (const p of parameters) {
+    if (p.aliasOf) continue;
+    const shape = memoryAxes(p).map((axis) => p.shape[axis]);
+    params[p.name] = symbolicOutput(shape, p.dtype);
+  }
+  return params;
+}
+
+/** Bytes this process may still use: the machine's free memory, or what its control group leaves. */
+export function availableBytes(): number {
+  const limits = [os.freemem()];
+  const meminfo = readText('/proc/meminfo')?.match(/^MemAvailable:\s+(\d+) kB/m);
+  if (meminfo) limits[0] = Number(meminfo[1]) * 1024;
+  const limit = Number(readText('/sys/fs/cgroup/memory.max'));
+  const used = Number(readText('/sys/fs/cgroup/memory.current'));
+  if (limit > 0 && Number.isFinite(limit)) limits.push(limit - (Number.isFinite(used) ? used : 0));
+  return Math.min(...limits);
+}
+
+const readText = (file: string) => {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+};
+
+const gb = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e9 ? 2 : 1)} GB`;
+
+/**
+ * Refuses a run that will not fit, with the settings that would.
+ * @param available bytes; default what the machine has now
+ */
+export function refuseIfTooLarge(input: ForecastInput, found: Forecast, available = availableBytes(), free?: number): void {
+  const { total } = found.bytes;
+  if (total > available) {
+    const b = found.bytes;
+    throw new VoxelbookError('this run does not fit into memory', {
+      code: 'too-little-memory',
+      path: `patch [${input.patch}], batch ${input.batchSize}`,
+      given: `${gb(total)} needed (parameters ${gb(b.parameters)}, optimiser ${gb(b.optimiser)}, activations ${gb(b.activations)}, batches ${gb(b.batches)}, cases ${gb(b.cases)}, process ${gb(b.process)})`,
+      expected: `at most the ${gb(available)} that are free`,
+      fix: whatFits(input, available),
+    });
+  }
+  if (free !== undefined && found.diskBytes > free)
+    throw new VoxelbookError('this run does not fit on the disk', {
+      code: 'too-little-disk',
+      path: 'run folder',
+      given: `${gb(found.diskBytes)} needed for checkpoints`,
+      expected: `at most the ${gb(free)} that are free`,
+      fix: 'Free some space, or set VOXELBOOK_RUNS to a larger disk.',
+    });
+}
+
+/** The first change that fits: recomputation, batch 1, then ever smaller patches. */
+function whatFits(input: ForecastInput, available: number): string {
+  const patches = [1, 0.75, 0.5, 0.375, 0.25].map((share) =>
+    input.patch.map((n, i) =>
+      Math.max(
+        input.network.divisibleBy[i],
+        Math.floor((n * share) / input.network.divisibleBy[i]) * input.network.divisibleBy[i],
+      ),
+    ),
+  );
+  const tries: [string, ForecastInput][] = [
+    ['checkpointing on', { ...input, checkpointing: true }],
+    ['batch size 1', { ...input, batchSize: 1 }],
+    ...patches
+      .slice(1)
+      .map((patch): [string, ForecastInput] => [`patch [${patch}], batch size 1`, { ...input, patch, batchSize: 1 }]),
+  ];
+  for (const [name, changed] of tries) {
+    const { total } = forecast(changed).bytes;
+    if (total <= available) return `With ${name} it needs ${gb(total)}.`;
+  }
+  return 'Use a smaller network or a machine with more memory.';
+}
+
+/** Memory of TensorFlow's tensors now; for comparing with a forecast. */
+export const tensorBytes = () => tf.memory().numBytes;

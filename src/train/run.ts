@@ -1,0 +1,172 @@
+// `train.run`: one fold of an experiment, from its names to trained parameters in a run folder.
+import fs from 'node:fs';
+import path from 'node:path';
+import { atomicWriteJson } from '../base/atomicWrite.js';
+import type { WorkOptions } from '../base/progress.js';
+import { build, type Model, type Network, network as networkOf, type Params } from '../model/index.js';
+import { annotatedKey, listCases } from '../preprocess/index.js';
+import { tf } from '../tensor/tf.js';
+import { allButHeads, readCheckpoint, toParams, transfer } from '../weights/index.js';
+import { upkern } from '../weights/upkern.js';
+import type { Position } from './checkpoint.js';
+import type { Experiment } from './experiment.js';
+import { startFeed } from './feed.js';
+import { type Forecast, forecast, refuseIfTooLarge } from './forecast.js';
+import { dependencyOf, runFolderOf, runHash } from './identity.js';
+import { type LoopOptions, loop } from './loop.js';
+import { type Prepared, prepare } from './prepare.js';
+import type { Phase, SampleSource } from './sample.js';
+import { objectiveOf } from './step.js';
+
+export interface RunOptions extends WorkOptions, Omit<LoopOptions, keyof WorkOptions> {
+  onStage?: (stage: string) => void;
+  /** Augmentation threads; default one fewer than the cores, at least 1, at most 4. 0: in the training thread. The results are the same. */
+  workers?: number;
+  /** Seconds after which an augmentation worker that gives no answer is given up. */
+  hangSeconds?: number;
+  /** Recompute activations in the backward pass. */
+  checkpointing?: boolean;
+  /** Bytes the run may use; default what the machine has free. */
+  memoryBytes?: number;
+  /** Where the runs this one starts from have their folders. */
+  folderOf?: typeof runFolderOf;
+}
+
+export interface Trained {
+  network: Network;
+  /** Final parameters; the caller owns them. */
+  params: Params;
+  prepared: Prepared;
+  forecast: Forecast;
+  position: Position;
+}
+
+/** A model of an experiment for a prepared data set: channels, classes and heads filled in. */
+export function modelOf(experiment: Experiment, prepared: Prepared, seed: number | string): Model {
+  return build(experiment.model, prepared.configuration, { seed, ...endsOf(experiment, prepared) });
+}
+
+const endsOf = (experiment: Experiment, prepared: Prepared) => ({
+  inputChannels: Object.keys(prepared.dataset.json.channel_names).length,
+  classes: prepared.labels.heads,
+  deepSupervision: experiment.recipe.deepSupervision !== 'none',
+});
+
+/**
+ * Trains one fold and seed of an experiment in this process, going on from the run folder's newest checkpoint.
+ * @param folder the run folder; gets progress.jsonl, checkpoints and forecast.json
+ * @throws Stopped after an abort; VoxelbookError when it will not fit, a checkpoint is damaged, or a number is not finite
+ */
+export async function run(
+  experiment: Experiment,
+  fold: number,
+  seed: number,
+  folder: string,
+  options: RunOptions = {},
+): Promise<Trained> {
+  const { onStage = () => {}, workers = 1 } = options;
+  fs.mkdirSync(folder, { recursive: true });
+  const prepared = await prepare(experiment, { signal: options.signal, onStage });
+  const { configuration, labels, dataset } = prepared;
+  const { recipe } = experiment;
+  const { network } = networkOf(experiment.model, configuration, endsOf(experiment, prepared));
+  const patch = configuration.patch_size;
+  const dimensions = patch.length as 2 | 3;
+  const objective = objectiveOf(recipe, labels);
+  const inputChannels = Object.keys(dataset.json.channel_names).length;
+
+  onStage('forecast');
+  const caseBytes = Math.min(cacheBytes, bytesOnDisk(prepared.folder));
+  const input = { network, recipe, objective, patch, batchSize: configuration.batch_size, inputChannels, caseBytes, workers };
+  const found = forecast({ ...input, checkpointing: options.checkpointing });
+  atomicWriteJson(path.join(folder, 'forecast.json'), found);
+  const disk = fs.statfsSync(folder);
+  refuseIfTooLarge(input, found, options.memoryBytes, disk.bavail * disk.bsize);
+
+  onStage('train');
+  const { train, val } = prepared.split(fold);
+  const outputShapes = found.outputShapes.map((s) => (dimensions === 2 ? [1, ...s] : s) as [number, number, number]);
+  const source: SampleSource = {
+    folder: prepared.folder,
+    train,
+    validation: val,
+    seed,
+    batchSize: configuration.batch_size,
+    patch: outputShapes[0],
+    dimensions,
+    oversampleForeground: recipe.oversampleForeground,
+    augmentation: recipe.augmentation,
+    augmentationSettings: {
+      mirrorAxes: recipe.mirrorAxes.filter((axis) => axis < dimensions),
+      useMaskForNorm: configuration.use_mask_for_norm,
+    },
+    outputShapes,
+    annotatedKey: annotatedKey(labels),
+    cacheBytes,
+  };
+  const feed = startFeed(source, { workers, hangSeconds: options.hangSeconds, turn: turnOf(experiment) });
+  try {
+    const { params, position } = await loop(
+      {
+        run: runHash(experiment, fold, seed),
+        folder,
+        recipe,
+        network,
+        initial: () => initial(experiment, fold, seed, prepared, options.folderOf ?? runFolderOf),
+        objective,
+        feed,
+        outputShapes,
+        dimensions,
+        seed,
+        checkpointing: options.checkpointing,
+      },
+      options,
+    );
+    return { network, params, prepared, forecast: found, position };
+  } finally {
+    await feed.close();
+  }
+}
+
+/** Preprocessed cases an augmentation worker keeps in memory at most. */
+const cacheBytes = 1e9;
+
+function bytesOnDisk(folder: string): number {
+  return listCases(folder).reduce((sum, id) => sum + fs.statSync(path.join(folder, `${id}.safetensors`)).size, 0);
+}
+
+/** The batch after a batch: epochs alternate between training and validation iterations. */
+function turnOf({ recipe }: Experiment) {
+  const { epochs, iterationsPerEpoch, validationIterationsPerEpoch } = recipe;
+  return (phase: Phase, index: number): { phase: Phase; index: number } | undefined => {
+    const per = phase === 'train' ? iterationsPerEpoch : validationIterationsPerEpoch;
+    const epoch = Math.floor(index / per);
+    if ((index + 1) % per !== 0) return { phase, index: index + 1 };
+    if (phase === 'train' && validationIterationsPerEpoch > 0)
+      return { phase: 'validation', index: epoch * validationIterationsPerEpoch };
+    return epoch + 1 < epochs ? { phase: 'train', index: (epoch + 1) * iterationsPerEpoch } : undefined;
+  };
+}
+
+/** Parameters a run begins with: freshly drawn, then whatever its `init` puts in their place. The caller owns them. */
+function initial(experiment: Experiment, fold: number, seed: number, prepared: Prepared, folderOf: typeof runFolderOf): Params {
+  const own = modelOf(experiment, prepared, seed);
+  const { init } = experiment;
+  if (!init) return own.params;
+  try {
+    if ('weights' in init) return transfer(own.network, own.params, readCheckpoint(init.weights).tensors, allButHeads).params;
+    const before = dependencyOf(experiment)!;
+    const file = path.join(folderOf(before, fold, seed), 'checkpoints', 'final.safetensors');
+    const { tensors } = readCheckpoint(file);
+    if ('from' in init) return toParams(own.network, tensors);
+    const { network: smallNetwork } = networkOf(before.model, prepared.configuration, endsOf(before, prepared));
+    const small = toParams(smallNetwork, tensors);
+    try {
+      return upkern(small, own.params, own.network.parameters).params;
+    } finally {
+      tf.dispose(small);
+    }
+  } finally {
+    tf.dispose(own.params);
+  }
+}
