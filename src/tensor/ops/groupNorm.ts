@@ -1,6 +1,6 @@
 // Group normalisation, and the shared arithmetic of norms that take their mean over space.
 //
-// Memory: x and two small tables per (batch, channel) are kept; the output is one scale and one shift per channel.
+// Memory: x and two small tables per (batch, channel) are kept for the backward pass.
 
 import { VoxelbookError } from '../../base/errors.js';
 import { native } from '../native/load.js';
@@ -51,6 +51,13 @@ export function spatialNorm(
   const channels = x.shape.at(-1)!;
   const voxels = product(x.shape.slice(0, -1)) / batch;
   const rows = [batch, voxels, channels];
+  const space = batch === x.shape[0] ? x.shape.slice(1, -1) : x.shape.slice(0, -1);
+  /** Mean over voxels, one axis after another: short sums keep more digits than one over all voxels. `[batch, 1, channel]`. */
+  const overVoxels = (values: tf.Tensor) => {
+    let mean = tf.reshape(values, [batch, ...space, channels]);
+    while (mean.rank > 2) mean = tf.mean(mean, mean.rank - 2);
+    return tf.reshape(mean, [batch, 1, channels]);
+  };
   /** Mean over the channels of each group, given back per channel. `[batch, 1, channel]` both. */
   const overGroup = (table: tf.Tensor) =>
     groups === channels
@@ -66,8 +73,8 @@ export function spatialNorm(
     inputs,
     () => {
       const values = tf.reshape(x, rows);
-      const mean = overGroup(tf.mean(values, 1, true));
-      const variance = overGroup(tf.mean(tf.squaredDifference(values, mean), 1, true));
+      const mean = overGroup(overVoxels(values));
+      const variance = overGroup(overVoxels(tf.squaredDifference(values, mean)));
       const inverse = tf.rsqrt(tf.add(variance, epsilon));
       const scale = gamma ? tf.mul(inverse, gamma) : inverse;
       const normal = tf.mul(tf.sub(values, mean), scale);
@@ -75,19 +82,19 @@ export function spatialNorm(
       return { value, keep: [x, mean, inverse, ...(gamma ? [gamma] : [])] };
     },
     (dy, [x, mean, inverse, gamma]) => {
-      const values = tf.reshape(x, rows);
+      // The mean is taken off first everywhere: differences of large sums would lose digits.
+      const centred = tf.sub(tf.reshape(x, rows), mean);
       const slope = tf.reshape(dy, rows);
-      const sum = tf.sum(slope, 1, true);
-      // Σ dy·(x − mean)/sd, with the mean taken off first: the difference of two large sums would lose digits.
-      const correlation = tf.mul(tf.sum(tf.mul(slope, tf.sub(values, mean)), 1, true), inverse);
-      const weighted = (table: tf.Tensor) => overGroup(tf.div(gamma ? tf.mul(table, gamma) : table, voxels));
+      const average = overVoxels(slope);
+      const correlation = tf.mul(overVoxels(tf.mul(slope, centred)), inverse);
+      const weighted = (table: tf.Tensor) => overGroup(gamma ? tf.mul(table, gamma) : table);
       const scale = gamma ? tf.mul(inverse, gamma) : inverse;
-      const alongX = tf.neg(tf.mul(tf.square(inverse), weighted(correlation)));
-      const constant = tf.neg(tf.add(tf.mul(inverse, weighted(sum)), tf.mul(mean, alongX)));
-      const dx = tf.add(tf.add(tf.mul(slope, scale), tf.mul(values, alongX)), constant);
+      const along = tf.mul(tf.square(inverse), weighted(correlation));
+      const constant = tf.mul(inverse, weighted(average));
+      const dx = tf.sub(tf.sub(tf.mul(slope, scale), tf.mul(centred, along)), constant);
       const gradients = [tf.reshape(dx, x.shape)];
-      if (gamma) gradients.push(tf.reshape(tf.sum(correlation, 0), [channels]));
-      if (beta) gradients.push(tf.reshape(tf.sum(sum, 0), [channels]));
+      if (gamma) gradients.push(tf.mul(tf.reshape(tf.sum(correlation, 0), [channels]), voxels));
+      if (beta) gradients.push(tf.mul(tf.reshape(tf.sum(average, 0), [channels]), voxels));
       return gradients;
     },
   );
