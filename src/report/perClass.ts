@@ -1,0 +1,79 @@
+// Per-class scores as boxes with every case as a point, several variants side by side.
+
+import { metricLabel } from './ablation.js';
+import { classNames, type EmptyPolicy, isDistance, longRows, perCase, type Variant } from './aggregate.js';
+import { faded, styleOf } from './colours.js';
+import { plainLabel } from './display.js';
+import { Figure, type Layout, type Trace } from './figure.js';
+
+export interface PerClassOptions {
+  title?: string;
+  /** One panel each; default `dsc`, `nsd`. */
+  metrics?: readonly string[];
+  classes?: readonly string[];
+  empty?: EmptyPolicy;
+}
+
+/**
+ * One panel per metric: box (quartiles, whiskers to 1.5 interquartile ranges) and all cases of each class and variant. A point is a
+ * case, its seeds averaged.
+ */
+export function perClass(rows: readonly Variant[], options: PerClassOptions = {}): Figure {
+  const { metrics = ['dsc', 'nsd'], empty = 'metrics-reloaded' } = options;
+  const classes = options.classes ?? classNames(rows);
+  const data: Trace[] = [];
+  const layout: Layout = {
+    title: { text: plainLabel(options.title ?? 'Scores per class') },
+    boxmode: 'group',
+    height: 420,
+    width: Math.max(720, Math.min(1200, metrics.length * (80 + classes.length * rows.length * 34))),
+  };
+  metrics.forEach((metric, panel) => {
+    const n = panel === 0 ? '' : String(panel + 1);
+    const [from, to] = [panel / metrics.length, (panel + 1) / metrics.length];
+    layout[`xaxis${n}`] = {
+      type: 'category',
+      categoryorder: 'array',
+      categoryarray: classes.map(plainLabel),
+      domain: [from + (panel ? 0.07 : 0), to],
+      anchor: `y${n}`,
+    };
+    layout[`yaxis${n}`] = {
+      title: { text: metricLabel(metric) },
+      anchor: `x${n}`,
+      ...(isDistance(metric) ? {} : { range: [-0.02, 1.02] as [number, number] }),
+    };
+    for (const row of rows) {
+      const { colour, symbol } = styleOf(row.name);
+      const points = classes.flatMap((name) =>
+        [...perCase(row.scores, [name], metric, empty)].map(([id, value]) => ({ name, id, value })),
+      );
+      if (points.length === 0) continue;
+      data.push({
+        type: 'box',
+        name: plainLabel(row.name),
+        legendgroup: plainLabel(row.name),
+        offsetgroup: plainLabel(row.name),
+        showlegend: panel === 0,
+        x: points.map((p) => plainLabel(p.name)),
+        y: points.map((p) => Math.round(p.value * 1e5) / 1e5),
+        text: points.map((p) => plainLabel(p.id)),
+        hovertemplate: '%{text}<br>%{x}: %{y:.3f}',
+        boxpoints: 'all',
+        jitter: 0.6,
+        pointpos: 0,
+        marker: { color: colour, symbol, size: 5, opacity: 0.75 },
+        line: { color: colour, width: 1.2 },
+        fillcolor: faded(colour, 0.15),
+        xaxis: `x${n}`,
+        yaxis: `y${n}`,
+      });
+    }
+  });
+  const cases = new Set(longRows(rows, metrics, empty).map((r) => r.case)).size;
+  return new Figure(
+    data,
+    layout,
+    `${metrics.map(metricLabel).join(' and ')} per class (${classes.join(', ')}) of ${rows.map((r) => r.name).join(', ')}: box and every one of ${cases} cases.`,
+  );
+}
