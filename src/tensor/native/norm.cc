@@ -42,7 +42,8 @@ Norm normOf(Call& call) {
   n.affine = sizeOf(call.shape(1)) > 0;
   EXPECT(sizeOf(call.shape(1)) == sizeOf(call.shape(2)) && (!n.affine || sizeOf(call.shape(1)) == n.C),
          "scale " + text(call.shape(1)) + " and shift " + text(call.shape(2)) + " for " + std::to_string(n.C) + " channels");
-  n.piece = std::max<int64_t>(8, (int64_t{64} << 10) / std::max<int64_t>(1, n.C * 4));
+  // Short pieces: a float sum over thousands of voxels would lose digits that small networks' gradients need.
+  n.piece = std::clamp<int64_t>((int64_t{64} << 10) / std::max<int64_t>(1, n.C * 4), 8, 256);
   n.pieces = (n.voxels + n.piece - 1) / n.piece;
   return n;
 }
