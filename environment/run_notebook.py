@@ -123,10 +123,15 @@ def main(task):
         client.execute()
     except CellExecutionError as error:
         failure = {"ename": error.ename, "evalue": error.evalue}
+        printed = []
         for cell in notebook.cells:
             for output in cell.get("outputs", []):
                 if output.output_type == "error":
                     failure["traceback"] = output.traceback
+                elif output.output_type == "stream" and output.name == "stderr" and "traceback" not in failure:
+                    printed = output.text.splitlines()
+        # Stock tslab prints its errors instead of reporting them.
+        failure.setdefault("traceback", printed)
     except CellTimeoutError:
         failure = {"ename": "Timeout", "evalue": f"a cell ran longer than {task['timeout']} s"}
     except DeadKernelError as error:

@@ -186,7 +186,8 @@ with zipfile.ZipFile(glob.glob(sys.argv[2] + '/*.whl')[0]) as z:
   {
     name: 'library',
     key: () => hashOf(['src', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']),
-    done: () => fs.existsSync(at('dist/index.js')),
+    // npm removes the link whenever it installs something.
+    done: () => fs.existsSync(at('dist/index.js')) && fs.existsSync(at('node_modules/voxelbook')),
     async work() {
       await run(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.build.json')], {
         hint: 'the compiler lists the faults of the source above',

@@ -257,7 +257,13 @@ function inspect({ code, position }) {
   for (const p of [position, position - 1]) {
     if (p < 0) continue;
     const info = service.getQuickInfoAtPosition(current, currentModule.fromCell(p));
-    if (info) return { signature: ts.displayPartsToString(info.displayParts), documentation: documentation(info) };
+    if (!info) continue;
+    // That a name of an earlier cell arrives by import is the kernel's business.
+    const signature = ts
+      .displayPartsToString(info.displayParts)
+      .replace(/^\(alias\) /, '')
+      .replace(/\nimport .*$/, '');
+    return { signature, documentation: documentation(info) };
   }
   const help = service.getSignatureHelpItems(current, currentModule.fromCell(position), undefined);
   if (!help) return undefined;

@@ -81,8 +81,8 @@ export class Kernel {
     // A subscription takes a moment to arrive: ready means an answer to kernel_info was also heard on iopub.
     for (;;) {
       const id = kernel.send('shell', 'kernel_info_request', {});
-      const idle = kernel.find(id, 'status').catch(() => undefined);
-      if (await Promise.race([idle, sleep(500)])) return kernel;
+      const idle = await kernel.find(id, 'status', undefined, 500).catch(() => undefined);
+      if (idle) return kernel;
       if (child.exitCode !== null) throw new Error(`the kernel ended: ${kernel.stderr}`);
     }
   }
