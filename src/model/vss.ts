@@ -1,5 +1,7 @@
 // VMamba's visual state space blocks (Liu et al. 2024, https://arxiv.org/abs/2401.10166) as both Swin-UMambas use them.
 // Tensors are `[batch, height, width, channel]`.
+import { native } from '../tensor/native/load.js';
+import { nativeScan } from '../tensor/native/selectiveScan.js';
 import { selectiveScan } from '../tensor/ops/selectiveScan.js';
 import { silu } from '../tensor/ops/silu.js';
 import { tf } from '../tensor/tf.js';
@@ -36,6 +38,23 @@ export function ss2d(d: Declaration, name: string, s: Ss2dSettings): Layer {
   const outNorm = layerNorm(d, under(name, 'out_norm'), inner);
   const outProj = linear(d, under(name, 'out_proj'), inner, s.dim, { ...init, bias: false });
 
+  /** The four scans by the kernel that walks the grid itself, so nothing is reordered. `projected` `[batch, height, width, 4 wide]`. */
+  const onGrid = (c: Context, x: tf.Tensor, projected: tf.Tensor): tf.Tensor => {
+    const [batch, height, width] = x.shape;
+    const length = height * width!;
+    const ways = tf.reshape(projected, [batch, length, 4, wide]);
+    const [step, into, out] = tf.split(ways, [rank, s.states, s.states], -1);
+    const lifts = tf.unstack(stepProj(c)); // each [inner, rank]
+    const steps = tf
+      .unstack(tf.reshape(step, [batch * length, 4, rank]), 1)
+      .map((way, k) => tf.matMul(way as tf.Tensor2D, lifts[k] as tf.Tensor2D, false, true));
+    const delta = tf.reshape(tf.concat(steps, -1), [batch, length, 4 * inner]);
+    const u = tf.reshape(x, [batch, length, inner]);
+    const rates = tf.neg(tf.exp(decayLogs(c)));
+    const inputs = [u, delta, rates, into, out, skips(c), tf.reshape(stepBiases(c), [-1])];
+    return tf.reshape(nativeScan(inputs, { deltaSoftplus: true, ways: 4, height, width }), x.shape);
+  };
+
   const scanFourWays: Layer = (c, x) => {
     const [batch, height, width] = x.shape;
     const length = height * width!;
@@ -43,6 +62,7 @@ export function ss2d(d: Declaration, name: string, s: Ss2dSettings): Layer {
     // Projections act on single positions, so they run on the grid, before the four orders part.
     const weight = tf.reshape(tf.transpose(xProj(c), [2, 0, 1]), [inner, 4 * wide]);
     const projected = tf.reshape(tf.matMul(tf.reshape(x, [-1, inner]), weight as tf.Tensor2D), [batch, height, width!, 4 * wide]);
+    if (native()) return onGrid(c, x, projected);
     const perWay = tf.split(projected, 4, -1); // each [batch, height, width, rank + 2 states]
     const ordered = toSequences(perWay).map((way) => tf.split(way, [rank, s.states, s.states], -1));
     const lifts = tf.unstack(stepProj(c)); // each [inner, rank]

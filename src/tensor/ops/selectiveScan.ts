@@ -12,6 +12,8 @@
 // block by block. S is the block length, `workValues`/(b·d·n). So memory grows linearly with the length, with the slope of
 // an ordinary activation, plus a constant of about 12 blocks of `workValues` float32 while it works.
 import { FaultList } from '../../base/errors.js';
+import { native } from '../native/load.js';
+import { nativeScan } from '../native/selectiveScan.js';
 import { isSymbolic, symbolicOp, symbolicOutput } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { silu } from './silu.js';
@@ -129,6 +131,7 @@ function scanOp(inputs: tf.Tensor[], settings: ScanSettings): tf.Tensor {
       keep: [[blocks, batch, channels, states]],
     });
   }
+  if (native()) return nativeScan(inputs, settings);
   return tf.customGrad((...args: unknown[]) => {
     const save = args.pop() as tf.GradSaveFunc;
     const xs = args as tf.Tensor[];
