@@ -105,7 +105,8 @@ function volumeOf(file: Uint8Array, header: NiftiHeader, name: string): Volume {
 
 function typed(body: Uint8Array, type: string, name: string): VoxelArray {
   const size = { uint16: 2, int16: 2, uint32: 4, int32: 4, float32: 4, float64: 8, int64: 8, uint64: 8 }[type] ?? 1;
-  const aligned = body.byteOffset % size === 0 ? body : body.slice();
+  // Not `slice`: on a Buffer that shares memory.
+  const aligned = body.byteOffset % size === 0 ? body : new Uint8Array(body);
   const { buffer, byteOffset } = aligned;
   const length = aligned.byteLength / size;
   switch (type) {

@@ -1,6 +1,6 @@
 // A NIfTI-1 or NIfTI-2 header, checked before anything is believed.
 //
-// Source: nifti1.h, nifti2.h; the affine follows nibabel (sform before qform, then pixdim with the centre of the volume at 0).
+// Source: nifti1.h, nifti2.h; the affine follows nibabel (sform before qform, then pixdim with the centre of the volume at 0 and x pointing left).
 // nifti-reader-js decodes the fields; it is given exactly the header's bytes without extensions, never outside lengths or offsets.
 import { NIFTI1, NIFTI2 } from 'nifti-reader-js';
 import { FaultList } from '../base/errors.js';
@@ -185,9 +185,11 @@ function geometryOf(header: NIFTI1 | NIFTI2, bytes: Uint8Array, version: 1 | 2, 
       version,
       say,
     );
+  // No orientation at all: nibabel's base affine, x pointing left as in ANALYZE files.
   const centred = () => {
     const size = [1, 2, 3].map((i) => (i <= rank ? header.dims[i] : 1));
-    return [0, 1, 2].flatMap((r) => [0, 1, 2, 3].map((c) => (c === 3 ? (-zoom[r] * (size[r] - 1)) / 2 : r === c ? zoom[r] : 0)));
+    const step = [-zoom[0], zoom[1], zoom[2]];
+    return [0, 1, 2].flatMap((r) => [0, 1, 2, 3].map((c) => (c === 3 ? (-step[r] * (size[r] - 1)) / 2 : r === c ? step[r] : 0)));
   };
   const rows = useSform ? sform() : useQform ? qform() : centred();
   if (rows.some((v) => !Number.isFinite(v)))
@@ -211,6 +213,14 @@ function geometryOf(header: NIFTI1 | NIFTI2, bytes: Uint8Array, version: 1 | 2, 
       'Set the orientation in the header anew.',
     );
 
+  if (norms.some((n) => !(n >= 1e-9 && n <= 1e9)))
+    say(
+      useSform ? 'srow' : 'pixdim',
+      `voxels of ${norms.join(' × ')} mm`,
+      'between 1e-9 and 1e9 mm',
+      'Write the right voxel size into the header.',
+    );
+
   if (useSform && useQform) {
     const quiet = () => {};
     const other = qformOf(
@@ -229,7 +239,7 @@ function geometryOf(header: NIFTI1 | NIFTI2, bytes: Uint8Array, version: 1 | 2, 
   const unit = { 1: 1000, 3: 0.001 }[header.xyzt_units & 7] ?? 1;
   if (unit !== 1) warnings.push(`voxel size is given in ${unit === 1000 ? 'metres' : 'micrometres'}; read as mm`);
   // pixdim is what nnU-Net reports as spacing; columns of the sform carry the same number rounded differently.
-  const spacing = norms.map((n, i) => (zoom[i] > 0 && Math.abs(n - zoom[i]) <= 1e-4 * zoom[i] ? zoom[i] : n));
+  const spacing = norms.map((n, i) => (Math.abs(n - zoom[i]) <= 1e-4 * n ? zoom[i] : n));
   if (useSform && spacing.some((s, i) => s !== zoom[i]))
     warnings.push(
       `pixdim ${zoom.join(' ')} is not the sform's voxel size ${norms.map((n) => +n.toPrecision(6)).join(' ')}; the sform was used`,
@@ -244,14 +254,15 @@ function geometryOf(header: NIFTI1 | NIFTI2, bytes: Uint8Array, version: 1 | 2, 
   };
 }
 
-/** Quaternion to the first three rows of the affine. Norms slightly over 1 come from rounding and are drawn back (nibabel's `fillpositive`). */
+/** Quaternion to the first three rows of the affine. Norms within rounding of 1 mean a = 0 (nibabel's `fillpositive`). */
 function qformOf(bcd: number[], offset: number[], zoom: number[], qfacField: number, version: 1 | 2, say: Say): number[] {
   let [b, c, d] = bcd;
   const norm = b * b + c * c + d * d;
   let a = 0;
-  const slack = version === 1 ? -3 * 2 ** -23 : -3 * 2 ** -52;
-  if (1 - norm >= 0) a = Math.sqrt(1 - norm);
-  else if (!(1 - norm >= slack)) {
+  const tolerance = 3 * (version === 1 ? 2 ** -23 : 2 ** -52);
+  if (Math.abs(1 - norm) < tolerance) a = 0;
+  else if (1 - norm > 0) a = Math.sqrt(1 - norm);
+  else {
     say('quatern', `length ${Math.sqrt(norm)}`, 'at most 1', 'The orientation in the header is damaged; write it anew.');
     [b, c, d] = [0, 0, 0];
     a = 1;
