@@ -109,6 +109,22 @@ export function symbolicOp<T extends TF.Tensor>(
   })(...inputs) as T;
 }
 
+/** What a symbolic run has counted so far: differences between two moments are the cost of what ran between them. */
+export interface SymbolicMoment {
+  macs: number;
+  normFlops: number;
+  /** Bytes alive now. */
+  liveBytes: number;
+  /** Output shape of the last operator that multiplied. */
+  lastShape: readonly number[];
+}
+
+/** The moment inside `symbolic(…)`; zeros outside. */
+export function symbolicMoment(): SymbolicMoment {
+  if (!isSymbolic()) return { macs: 0, normFlops: 0, liveBytes: 0, lastShape: [] };
+  return symbolicBackend().moment();
+}
+
 /** Charges a normalisation of `elements` values; called by our norm operators, no effect outside `symbolic`. */
 export function countNorm(elements: number, kind: NormKind): void {
   if (!isSymbolic()) return;
@@ -140,6 +156,15 @@ class SymbolicBackend {
   private entries = new Map<object, Entry>();
   private liveBytes = 0;
   counts: Counts = { macs: 0, normFlops: 0, peakBytes: 0, perOp: {} };
+
+  private lastShape: Shape = [];
+
+  moment = (): SymbolicMoment => ({
+    macs: this.counts.macs,
+    normFlops: this.counts.normFlops,
+    liveBytes: this.liveBytes,
+    lastShape: this.lastShape,
+  });
 
   begin(): Counts {
     const outer = this.counts;
@@ -180,6 +205,7 @@ class SymbolicBackend {
     op.macs += macs;
     for (const output of outputs) op.bytes += bytesOf(output.shape, output.dtype);
     this.counts.macs += macs;
+    if (macs > 0) this.lastShape = outputs[0].shape;
   }
 
   // What tfjs asks of a backend.

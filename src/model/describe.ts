@@ -1,0 +1,225 @@
+// What a network is at a given input: per stage its shape, parameters, multiply-adds and the memory it keeps for the
+// backward pass. Found by running the network's own forward on shapes alone and watching whose parameters are being used.
+import { VoxelbookError } from '../base/errors.js';
+import { displayed, type Shown, shownTable } from '../base/show.js';
+import type { Configuration } from '../plan/plan.js';
+import { type SymbolicMoment, symbolic, symbolicMoment, symbolicOutput } from '../tensor/symbolic.js';
+import { tf } from '../tensor/tf.js';
+import { type Ends, network as networkOf } from './build.js';
+import { memoryAxes, type Network, type Params, parameterCount } from './network.js';
+import type { ModelSpec } from './spec.js';
+
+export interface Stage {
+  name: string;
+  /** Output without the batch, channels last; null for parameters that take no part in the pass. */
+  shape: number[] | null;
+  parameters: number;
+  /** Multiply-adds of convolutions and matrix products, one pass in evaluation mode. */
+  macs: number;
+  /** fvcore's charge for normalisations. */
+  normFlops: number;
+  /** What the stage keeps until the backward pass, in bytes. */
+  activationBytes: number;
+}
+
+export interface Description {
+  spec: ModelSpec;
+  /** `[…spatial, channel]`, batch 1. */
+  input: number[];
+  outputs: number[][];
+  stages: Stage[];
+  parameters: number;
+  macs: number;
+  /** `macs` + norms: what fvcore, and so the papers, print as FLOPs. */
+  flops: number;
+  /** Kept until the backward pass. */
+  activationBytes: number;
+  /** Largest memory of one prediction, and of one forward and backward pass without optimiser; parameters included. */
+  peakBytes: { prediction: number; training: number };
+  /** How FLOPs are counted, and what the network's own paper counts. */
+  convention: string;
+}
+
+/** How the papers count; all of them print multiply-adds as FLOPs. */
+const conventions: Record<string, string> = {
+  mednext: 'The paper’s GFLOPs are fvcore’s at 1×128³, without deep supervision: equal to ours.',
+  stunet: 'The paper’s TFLOPs are fvcore’s at 1×128³ with 105 classes: equal to ours.',
+  'swin-umamba': 'The paper adds 9·B·L·D·N for each selective scan, as this count does.',
+  'swin-umamba-d': 'The paper adds 9·B·L·D·N for each selective scan, as this count does.',
+  'ux-net': 'The paper’s 639.4 G at 1×96³ is from another counter; fvcore gives 579.3 G for the published code.',
+  unetr: 'fvcore’s count; the original paper’s 41.2 G in 3-D agrees with no counter we know.',
+  'swin-unetr': 'fvcore’s count; the 394.8 G quoted in 3-D are not fvcore’s.',
+};
+
+const common =
+  'FLOPs are multiply-adds of convolutions and matrix products plus norms (5 a value, 4 without weights, 2 for fixed statistics), as fvcore counts them.';
+
+/**
+ * Describes a network without allocating it: parameters, cost and memory per stage; shows itself as a table.
+ *
+ * @param at a plan's configuration (its patch), or the input's spatial shape in voxels, `[depth, height, width]` or `[height, width]`
+ * @param ends input channels, classes and deep supervision where the specification is silent
+ * @example model.describe({ network: 'mednext', size: 'S', kernel: 3, inputChannels: 1, classes: 14 }, [128, 128, 128])
+ * @throws VoxelbookError when nothing says the input's shape, or the shape does not divide
+ */
+export function describe(spec: ModelSpec, at: Configuration | readonly number[], ends: Ends = {}): Description {
+  const plan = Array.isArray(at) ? undefined : (at as Configuration);
+  const patch = [...(plan ? plan.patch_size : (at as readonly number[]))];
+  const built = networkOf(spec, plan, ends);
+  const { network } = built;
+  checkPatch(patch, network.divisibleBy);
+  const input = [...patch, built.spec.inputChannels!];
+
+  const cost = watch(network, input, false);
+  const memory = watch(network, input, true);
+  const names = [...cost.stages.keys()];
+  const parametersOf = new Map<string, number>();
+  for (const p of network.parameters) {
+    if (p.aliasOf) continue;
+    const stage = stageOf(p.name);
+    if (!names.includes(stage)) names.push(stage);
+    const size = p.buffer ? 0 : p.shape.reduce((a, b) => a * b, 1);
+    parametersOf.set(stage, (parametersOf.get(stage) ?? 0) + size);
+  }
+  const stages = names.map((name): Stage => {
+    const used = cost.stages.get(name);
+    return {
+      name,
+      shape: used ? used.shape.slice(1) : null,
+      parameters: parametersOf.get(name) ?? 0,
+      macs: used?.macs ?? 0,
+      normFlops: used?.normFlops ?? 0,
+      activationBytes: memory.stages.get(name)?.bytes ?? 0,
+    };
+  });
+  const sum = (key: 'macs' | 'normFlops' | 'activationBytes') => stages.reduce((total, stage) => total + stage[key], 0);
+  const description: Description = {
+    spec: built.spec,
+    input,
+    outputs: cost.outputs.map((shape) => shape.slice(1)),
+    stages,
+    parameters: parameterCount(network),
+    macs: sum('macs'),
+    flops: sum('macs') + sum('normFlops'),
+    activationBytes: sum('activationBytes'),
+    peakBytes: { prediction: cost.peakBytes, training: memory.peakBytes },
+    convention: [common, conventions[spec.network]].filter(Boolean).join(' '),
+  };
+  return displayed(description, table(description));
+}
+
+interface Used {
+  shape: readonly number[];
+  macs: number;
+  normFlops: number;
+  bytes: number;
+}
+
+/**
+ * One pass on shapes alone. Work between two looks at a parameter belongs to the first one's stage: a layer looks up its
+ * parameters just before it uses them.
+ */
+function watch(network: Network, input: number[], training: boolean) {
+  const stages = new Map<string, Used>();
+  let outputs: number[][] = [];
+  const run = symbolic(() => {
+    const values: Params = {};
+    for (const p of network.parameters)
+      if (!p.aliasOf)
+        values[p.name] = symbolicOutput(
+          memoryAxes(p).map((axis) => p.shape[axis]),
+          p.dtype,
+        );
+    const x = symbolicOutput([1, ...input]);
+    let current: string | undefined;
+    let before: SymbolicMoment = symbolicMoment();
+    const close = () => {
+      const now = symbolicMoment();
+      if (current !== undefined) {
+        const used = stages.get(current) ?? { shape: [], macs: 0, normFlops: 0, bytes: 0 };
+        used.macs += now.macs - before.macs;
+        used.normFlops += now.normFlops - before.normFlops;
+        used.bytes += now.liveBytes - before.liveBytes;
+        if (now.macs > before.macs || used.shape.length === 0) used.shape = now.lastShape;
+        stages.set(current, used);
+      }
+      before = now;
+    };
+    const params = new Proxy(values, {
+      get(target, name) {
+        if (typeof name === 'string' && name in target) {
+          close();
+          current = stageOf(name);
+        }
+        return Reflect.get(target, name);
+      },
+    });
+    const forward = () => {
+      const found = network.forward({ params, training, updates: {} }, x);
+      close();
+      current = undefined;
+      outputs = found.map((y) => y.shape);
+      return found;
+    };
+    if (!training) {
+      forward();
+      return;
+    }
+    const trainable = network.parameters
+      .filter((p) => !p.buffer && !p.aliasOf && p.dtype === 'float32')
+      .map((p) => values[p.name]);
+    tf.engine().gradients(() => tf.addN(forward().map((y) => tf.mean(y))), trainable, undefined, true);
+  });
+  return { stages, outputs, peakBytes: run.peakBytes };
+}
+
+/** `encoder.stages.0.0.convs…` → `encoder.stages.0`, `enc_block_2.0.conv1.weight` → `enc_block_2`, `stem.weight` → `stem`. */
+function stageOf(name: string): string {
+  const parts = name.split('.');
+  const at = parts.slice(0, -1).findIndex((part) => /\d$/.test(part) && !/^(conv|norm|bn|fc)\d$/.test(part));
+  return at < 0 ? parts[0] : parts.slice(0, at + 1).join('.');
+}
+
+function checkPatch(patch: number[], divisibleBy: readonly number[]) {
+  const wrong = patch.length !== divisibleBy.length || patch.some((n, i) => n % divisibleBy[i] !== 0);
+  if (!wrong) return;
+  const near = divisibleBy.map((step, i) => Math.max(step, Math.round((patch[i] ?? step) / step) * step));
+  throw new VoxelbookError('this input does not fit the network', {
+    code: 'patch',
+    path: 'inputShape',
+    given: `[${patch}]`,
+    expected: `${divisibleBy.length} edges, multiples of [${divisibleBy}]`,
+    fix: `Nearest: [${near}].`,
+  });
+}
+
+const million = (n: number) => `${(n / 1e6).toFixed(3)} M`;
+const giga = (n: number) => `${(n / 1e9).toFixed(2)} G`;
+const mebibytes = (n: number) => `${(n / 2 ** 20).toFixed(1)} MiB`;
+
+function table(d: Description): Shown {
+  const rows: unknown[][] = d.stages.map((s) => [
+    s.name,
+    s.shape ? s.shape.join(' × ') : 'not used',
+    million(s.parameters),
+    giga(s.macs + s.normFlops),
+    mebibytes(s.activationBytes),
+  ]);
+  rows.push([
+    'total',
+    d.outputs.map((o) => o.join(' × ')).join(', '),
+    million(d.parameters),
+    giga(d.flops),
+    mebibytes(d.activationBytes),
+  ]);
+  const caption = `${d.spec.network} at ${d.input.join(' × ')} (batch 1)`;
+  const shown = shownTable(caption, ['stage', 'output', 'parameters', 'FLOPs', 'kept for backward'], rows);
+  const notes = [
+    `Peak memory: prediction ${mebibytes(d.peakBytes.prediction)}, forward and backward ${mebibytes(d.peakBytes.training)} (parameters and their gradients included).`,
+    d.convention,
+  ];
+  return {
+    text: [shown.text, ...notes].join('\n'),
+    html: shown.html + notes.map((note) => `<div>${note}</div>`).join(''),
+  };
+}
