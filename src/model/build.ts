@@ -13,7 +13,9 @@ import type { Head, ModelSpec } from './spec.js';
 import { stuNet } from './stuNet.js';
 import { swinUmamba } from './swinUmamba.js';
 import { swinUmambaD } from './swinUmambaD.js';
+import { swinUnetr } from './swinUnetr.js';
 import { umamba } from './umamba.js';
+import { unetr } from './unetr.js';
 import { uxNet } from './uxNet.js';
 
 export interface Model {
@@ -40,6 +42,8 @@ const builders: { [K in ModelSpec['network']]: (spec: any, plan?: Configuration)
   'swin-umamba-d': swinUmambaD,
   'umamba-bot': umamba,
   'umamba-enc': umamba,
+  unetr,
+  'swin-unetr': swinUnetr,
 };
 
 /**

@@ -2,6 +2,7 @@
 // names, and returns the function that applies it.
 //
 // Initial values are PyTorch's own unless a layer is told otherwise.
+import { Random } from '../base/random.js';
 import { batchNorm as batchNormOp, batchStatistics } from '../tensor/ops/batchNorm.js';
 import { conv as convOp } from '../tensor/ops/conv.js';
 import { convTranspose as convTransposeOp } from '../tensor/ops/convTranspose.js';
@@ -188,10 +189,12 @@ export function recomputed(d: Declaration, declare: () => Layer): Layer {
   const names = d.parameters.slice(first).flatMap((p) => (p.buffer || p.aliasOf ? [] : [p.name]));
   return (context, x) => {
     if (!context.checkpoint) return layer(context, x);
+    // Both runs must draw the same dropout.
+    const random = context.random?.split(context.random.bits()).state();
     return recompute([x, ...names.map((name) => context.params[name])], (x, ...values) => {
       const params = { ...context.params };
       for (const [i, name] of names.entries()) params[name] = values[i];
-      return layer({ ...context, params, checkpoint: false }, x);
+      return layer({ ...context, params, checkpoint: false, random: random && Random.restore(random) }, x);
     });
   };
 }

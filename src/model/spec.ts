@@ -8,7 +8,9 @@ import type { SegResNetSpec } from './segResNet.js';
 import type { StuNetSpec } from './stuNet.js';
 import type { SwinUmambaSpec } from './swinUmamba.js';
 import type { SwinUmambaDSpec } from './swinUmambaD.js';
+import type { SwinUnetrSpec } from './swinUnetr.js';
 import type { UmambaSpec } from './umamba.js';
+import type { UnetrSpec } from './unetr.js';
 import type { UxNetSpec } from './uxNet.js';
 
 /** What every specification may say about its ends; what is left out comes from the data set when the network is built. */
@@ -30,4 +32,6 @@ export type ModelSpec =
   | UxNetSpec
   | SwinUmambaSpec
   | SwinUmambaDSpec
-  | UmambaSpec;
+  | SwinUnetrSpec
+  | UmambaSpec
+  | UnetrSpec;

@@ -1,4 +1,5 @@
 // The room of tensors: TensorFlow start-up, the operators tfjs lacks, and a backend that counts instead of computing.
+export { type AttentionOptions, attention } from './ops/attention.js';
 export { batchNorm, batchStatistics } from './ops/batchNorm.js';
 export { conv } from './ops/conv.js';
 export { convTranspose } from './ops/convTranspose.js';

@@ -9,7 +9,9 @@ import { arch as selectiveScan } from './selectiveScan.js';
 import { arch as stuNet } from './stuNet.js';
 import { arch as swinUmamba } from './swinUmamba.js';
 import { arch as swinUmambaD } from './swinUmambaD.js';
+import { arch as swinUnetr } from './swinUnetr.js';
 import { bot, enc } from './umamba.js';
+import { arch as unetr } from './unetr.js';
 import { arch as uxNet } from './uxNet.js';
 
 export const archs: Record<string, Arch> = {
@@ -24,6 +26,8 @@ export const archs: Record<string, Arch> = {
   'selective-scan': selectiveScan,
   'swin-umamba': swinUmamba,
   'swin-umamba-d': swinUmambaD,
+  'swin-unetr': swinUnetr,
   'umamba-bot': bot,
   'umamba-enc': enc,
+  unetr,
 };
