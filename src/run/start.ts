@@ -76,7 +76,7 @@ function launch(folder: string, { threads, env }: StartOptions): Death {
 
 /** Settings TensorFlow and its allocator read before the first instruction of ours runs. */
 export function computeEnvironment(threads?: number): Record<string, string> {
-  const count = threads
+  const count: Record<string, string> = threads
     ? { TF_NUM_INTRAOP_THREADS: `${threads}`, TF_NUM_INTEROP_THREADS: '1', OMP_NUM_THREADS: `${threads}` }
     : {};
   return { TF_CPP_MIN_LOG_LEVEL: '2', ...count };

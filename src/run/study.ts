@@ -84,9 +84,17 @@ export async function study(experiments: readonly Experiment[], given: StudyOpti
   const runs = graph(experiments);
   for (const run of runs) prepareFolder(run);
   const failures = options.target === 'slurm' ? await slurmStudy(runs, options) : await localStudy(runs, options);
-  const wanted = new Set(experiments.flatMap((e) => e.folds.flatMap((f) => e.seeds.map((s) => runHash(e, f, s)))));
-  const finished = runs.filter((run) => wanted.has(run.hash) && readScores(run.folder));
-  return { runs: finished.map((run) => ({ ...finishedRun(run.folder), experiment: run.experiment })), failures };
+  // Two experiments may name the same run (a k3 that is a row and what k5 starts from): each gets it under its own name.
+  const asked = experiments.flatMap((experiment) =>
+    experiment.folds.flatMap((fold) => experiment.seeds.map((seed) => ({ experiment, fold, seed }))),
+  );
+  const found = asked.flatMap(({ experiment, fold, seed }): FinishedRun[] => {
+    const folder = runFolderOf(experiment, fold, seed);
+    if (!readScores(folder)) return [];
+    const run = finishedRun(folder);
+    return [{ ...run, experiment, scores: { ...run.scores, experiment: experiment.name } }];
+  });
+  return { runs: found, failures };
 }
 
 async function localStudy(runs: readonly PlannedRun[], options: StudyOptions): Promise<Study['failures']> {

@@ -2,8 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
-import { forwardOf, predictSlabs } from '../predict/index.js';
-import { restorer } from '../predict/restore.js';
+import { forwardOf, predictCase } from '../predict/index.js';
 import { loadCase } from '../preprocess/index.js';
 import { type DefinitionName, definitions, volume as score } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
@@ -87,36 +86,25 @@ async function predictAndScore(
 ): Promise<Record<string, ClassScore>> {
   const { dataset, labels, plan, configuration } = prepared;
   const { prediction, scoring } = experiment;
-  const preprocessed = loadCase(prepared.folder, id);
-  const restored = restorer(preprocessed.shape, preprocessed.properties, {
-    plan,
-    configuration,
-    heads: labels,
-    kind: prediction.average,
-  });
-  await predictSlabs(
-    forwardOf(network, params),
-    preprocessed,
+  const dimensions = configuration.patch_size.length;
+  const { labels: predicted } = await predictCase(
     {
-      patchSize: configuration.patch_size,
-      heads: labels.heads,
-      stepSize: prediction.stepSize,
-      gaussian: prediction.gaussian,
-      mirrorAxes: prediction.mirrorAxes.filter((axis) => axis < configuration.patch_size.length),
-      average: prediction.average,
-      activation: labels.hasRegions ? 'sigmoid' : 'softmax',
-      signal,
+      forwards: [forwardOf(network, params)],
+      plan,
+      configuration: experiment.configuration,
+      dataset: dataset.json,
+      settings: { ...prediction, mirrorAxes: prediction.mirrorAxes.filter((axis) => axis < dimensions) },
     },
-    restored.consume,
+    loadCase(prepared.folder, id),
+    { signal },
   );
   onStage(`score ${id}`);
   const files = dataset.cases.find((c) => c.id === id)!;
   const reference = readVolume(files.label!, { onWarning: () => {} }) as Volume<Uint8Array>;
-  const result = restored.result();
-  const labelMap = { ...reference, data: result.labels as Uint8Array, channels: 1 };
+  const labelMap = { ...reference, data: predicted as Uint8Array, channels: 1 };
   writeVolume(path.join(folder, `${id}${dataset.json.file_ending}`), labelMap);
   const entries = labels.regions ?? labels.foreground;
-  const classes = Object.fromEntries(labels.names.map((name, i) => [name, [entries[i]].flat()]));
+  const classes = scoring?.classes ?? Object.fromEntries(labels.names.map((name, i) => [name, [entries[i]].flat()]));
   return score(reference, labelMap, {
     classes,
     definition: scoring?.definition as DefinitionName | undefined,

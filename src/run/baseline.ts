@@ -1,0 +1,94 @@
+// The baseline row of every table: what intensity alone tells, scored as the networks are (train/voxelTable.ts).
+import { predictCase } from '../predict/index.js';
+import { loadCase } from '../preprocess/index.js';
+import type { Variant } from '../report/index.js';
+import { type DefinitionName, definitions, volume as score } from '../score/index.js';
+import { tf } from '../tensor/tf.js';
+import { applyVoxelTable, type Experiment, fitVoxelTable, prepare, type RunScores, type VoxelTable } from '../train/index.js';
+import { readVolume, type Volume } from '../volume/index.js';
+
+/**
+ * Counts the training cases of an experiment's folds into a table of intensities and scores its answer for the held-out ones.
+ * Takes the experiment's data set, plan, folds and scoring; its network and recipe play no part.
+ * @returns a row for `report.ablation`, named `intensity table (no network)`
+ */
+export async function baseline(experiment: Experiment): Promise<Variant> {
+  const prepared = await prepare(experiment);
+  const { dataset, labels, plan, configuration } = prepared;
+  const { scoring } = experiment;
+  const definition = definitions[(scoring?.definition as DefinitionName) ?? 'default'];
+  const entries = labels.regions ?? labels.foreground;
+  const classes = scoring?.classes ?? Object.fromEntries(labels.names.map((name, i) => [name, [entries[i]].flat()]));
+  const scores: RunScores[] = [];
+  for (const fold of experiment.folds) {
+    const { train, val } = prepared.split(fold);
+    const begin = performance.now();
+    const channels = loadCase(prepared.folder, train[0]).channels;
+    const table = fitVoxelTable(samples(prepared.folder, train), { channels, labels: Math.max(...labels.foreground) + 1 });
+    const trainSeconds = (performance.now() - begin) / 1000;
+    const cases: RunScores['cases'] = [];
+    for (const id of val) {
+      const { labels: predicted } = await predictCase(
+        {
+          forwards: [(x) => oneHot(table, x, labels.heads, entries, labels.hasRegions)],
+          plan,
+          configuration: experiment.configuration,
+          dataset: dataset.json,
+          settings: { ...experiment.prediction, stepSize: 1, mirrorAxes: [] },
+          patchSize: configuration.patch_size,
+        },
+        loadCase(prepared.folder, id),
+      );
+      const file = dataset.cases.find((c) => c.id === id)!.label!;
+      const reference = readVolume(file, { onWarning: () => {} }) as Volume<Uint8Array>;
+      const answer = { ...reference, data: predicted as Uint8Array, channels: 1 };
+      const options = {
+        classes,
+        definition: scoring?.definition as DefinitionName | undefined,
+        nsdToleranceMm: scoring?.nsdToleranceMm,
+      };
+      cases.push({ id, classes: score(reference, answer, { ...options, ignoreLabel: labels.ignoreLabel ?? undefined }) });
+    }
+    const seconds = (performance.now() - begin) / 1000 - trainSeconds;
+    const tolerance = scoring?.nsdToleranceMm ?? ('toleranceMm' in definition ? definition.toleranceMm : 1);
+    scores.push({
+      experiment: name,
+      fold,
+      seed: 0,
+      nsd: { toleranceMm: typeof tolerance === 'number' ? tolerance : Number.NaN, definition: definition.label },
+      cases,
+      cost: { parameters: 0, flops: 0, trainSeconds, predictSeconds: seconds, peakBytes: Number.NaN, forecastBytes: Number.NaN },
+    });
+  }
+  return { name, scores };
+}
+
+const name = 'intensity table (no network)';
+
+function* samples(folder: string, ids: readonly string[]) {
+  for (const id of ids) {
+    const { data, seg, channels } = loadCase(folder, id);
+    yield { data, seg, channels };
+  }
+}
+
+/** The table's answer as logits: 1 for the chosen label (or for every region that holds it), 0 elsewhere. The caller owns it. */
+function oneHot(
+  table: VoxelTable,
+  x: tf.Tensor,
+  heads: number,
+  entries: readonly (number | readonly number[])[],
+  regions: boolean,
+): tf.Tensor {
+  const data = x.dataSync() as Float32Array;
+  const voxels = data.length / table.channels;
+  const chosen = applyVoxelTable(table, { data, seg: new Int16Array(voxels) });
+  const logits = new Float32Array(voxels * heads).fill(-1);
+  for (let i = 0; i < voxels; i++)
+    if (!regions) logits[i * heads + chosen[i]] = 1;
+    else
+      entries.forEach((labels, r) => {
+        if ([labels].flat().includes(chosen[i])) logits[i * heads + r] = 1;
+      });
+  return tf.tensor(logits, [...x.shape.slice(0, -1), heads]);
+}
