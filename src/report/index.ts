@@ -5,3 +5,4 @@ export { type Axis, Figure, type Layout, type Trace } from './figure.js';
 export { type Curve, learningCurve } from './learningCurve.js';
 export { type PerClassOptions, perClass } from './perClass.js';
 export { type Cell, type Column, ResultTable } from './table.js';
+export { type ViewOptions, VolumeView, view } from './view.js';

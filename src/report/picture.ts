@@ -1,0 +1,108 @@
+// Slices as RGB pictures: a grey image with filled labels and contours.
+import { encodePng } from './pngEncoder.js';
+
+/** 8-bit RGB, row by row. */
+export interface Rgb {
+  width: number;
+  height: number;
+  data: Uint8Array;
+}
+
+export const blank = (width: number, height: number): Rgb => ({ width, height, data: new Uint8Array(width * height * 3) });
+
+export const png = ({ width, height, data }: Rgb): Uint8Array => encodePng(width, height, 3, data);
+
+export const dataUri = (bytes: Uint8Array) => `data:image/png;base64,${Buffer.from(bytes).toString('base64')}`;
+
+export type Colour = readonly [number, number, number];
+
+/** Label colours (Okabe-Ito, bright on grey); label n takes entry (n - 1) modulo their number. */
+export const labelColours: readonly Colour[] = [
+  [230, 159, 0],
+  [86, 180, 233],
+  [0, 158, 115],
+  [240, 228, 66],
+  [204, 121, 167],
+  [213, 94, 0],
+  [0, 114, 178],
+  [255, 255, 255],
+];
+export const colourOfLabel = (label: number): Colour => labelColours[(label - 1) % labelColours.length];
+
+export const agreementColours = {
+  reference: [0, 200, 140],
+  prediction: [240, 228, 66],
+  missed: [86, 180, 233],
+  excess: [213, 94, 0],
+} as const satisfies Record<string, Colour>;
+
+/** One plane cut out of the volumes: values 0-255 and labels, rows top to bottom as shown. */
+export interface Plane {
+  width: number;
+  height: number;
+  /** Size of one pixel in mm. */
+  pixelMm: [width: number, height: number];
+  grey: Uint8Array;
+  reference?: Uint16Array;
+  prediction?: Uint16Array;
+}
+
+/**
+ * Paints a plane, enlarged to `scale` pixels per mm. With a reference alone its labels are filled and outlined; with a prediction
+ * beside it both are outlined and what they disagree on is filled.
+ */
+export function paint(plane: Plane, scale: number): Rgb {
+  const width = Math.max(1, Math.round(plane.width * plane.pixelMm[0] * scale));
+  const height = Math.max(1, Math.round(plane.height * plane.pixelMm[1] * scale));
+  const out = blank(width, height);
+  const sourceX = Int32Array.from({ length: width }, (_, x) => Math.min(plane.width - 1, Math.floor((x * plane.width) / width)));
+  const sourceY = Int32Array.from({ length: height }, (_, y) =>
+    Math.min(plane.height - 1, Math.floor((y * plane.height) / height)),
+  );
+  const edge = (map: Uint16Array, x: number, y: number) => {
+    const here = map[sourceY[y] * plane.width + sourceX[x]];
+    if (here === 0) return false;
+    return (
+      map[sourceY[Math.max(0, y - 1)] * plane.width + sourceX[x]] !== here ||
+      map[sourceY[Math.min(height - 1, y + 1)] * plane.width + sourceX[x]] !== here ||
+      map[sourceY[y] * plane.width + sourceX[Math.max(0, x - 1)]] !== here ||
+      map[sourceY[y] * plane.width + sourceX[Math.min(width - 1, x + 1)]] !== here
+    );
+  };
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const i = sourceY[y] * plane.width + sourceX[x];
+      const at = (y * width + x) * 3;
+      const grey = plane.grey[i];
+      out.data.fill(grey, at, at + 3);
+      const r = plane.reference?.[i] ?? 0;
+      if (!plane.prediction) {
+        if (r) mix(out, at, colourOfLabel(r), plane.reference && edge(plane.reference, x, y) ? 1 : 0.35);
+        continue;
+      }
+      const p = plane.prediction[i];
+      if (r !== p) mix(out, at, r === 0 ? agreementColours.excess : agreementColours.missed, 0.45);
+      if (plane.reference && edge(plane.reference, x, y)) mix(out, at, agreementColours.reference, 1);
+      if (edge(plane.prediction, x, y)) mix(out, at, agreementColours.prediction, r === p ? 0.6 : 1);
+    }
+  return out;
+}
+
+function mix(image: Rgb, at: number, colour: Colour, share: number): void {
+  for (let c = 0; c < 3; c++) image.data[at + c] = Math.round(image.data[at + c] * (1 - share) + colour[c] * share);
+}
+
+/** Pictures side by side on black, centred in height. */
+export function besideEachOther(pictures: readonly Rgb[], gap = 6): Rgb {
+  const height = Math.max(...pictures.map((p) => p.height));
+  const width = pictures.reduce((sum, p) => sum + p.width, 0) + gap * (pictures.length - 1);
+  const out = blank(width, height);
+  let x = 0;
+  for (const p of pictures) {
+    const top = Math.floor((height - p.height) / 2);
+    for (let row = 0; row < p.height; row++)
+      out.data.set(p.data.subarray(row * p.width * 3, (row + 1) * p.width * 3), ((top + row) * width + x) * 3);
+    x += p.width + gap;
+  }
+  return out;
+}

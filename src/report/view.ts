@@ -1,0 +1,311 @@
+// A volume in a cell: three orthogonal planes with labels, sliders where scripts may run, a still picture everywhere.
+import { createHash } from 'node:crypto';
+import { VoxelbookError } from '../base/errors.js';
+import { quantileSorted } from '../score/quantile.js';
+import type { LabelMap, Volume } from '../volume/volume.js';
+import { escapeText, type MimeBundle, plainText, Shown } from './display.js';
+import { agreementColours, besideEachOther, type Colour, colourOfLabel, dataUri, type Plane, paint, png } from './picture.js';
+import { encodePng } from './pngEncoder.js';
+import { viewerScript } from './viewerScript.js';
+
+export interface ViewOptions {
+  /** Shown with `labelMap` as contours, disagreement filled. */
+  prediction?: LabelMap;
+  channel?: number;
+  title?: string;
+  /** Names for the legend, as in `dataset.json`. */
+  labels?: Record<string, number | readonly number[]>;
+  /** Values shown black and white; default the 0.5 and 99.5 percentiles of the voxels that are not 0. */
+  window?: readonly [number, number];
+  /** Slices `[z, y, x]` to start at; default those with most labelled voxels. */
+  at?: readonly [number, number, number];
+  /** Upper bound of the notebook output in bytes; the sliders' copy of the volume is made coarser to keep it. Default 200 000. */
+  maxBytes?: number;
+}
+
+export class VolumeView extends Shown {
+  constructor(
+    private readonly html: string,
+    private readonly still: Uint8Array,
+    private readonly description: string,
+  ) {
+    super();
+  }
+
+  /** The still picture. */
+  toPng(): Uint8Array {
+    return this.still;
+  }
+
+  toHtml(): string {
+    return this.html;
+  }
+
+  bundle(): MimeBundle {
+    return { 'text/html': this.html, 'text/plain': this.toString() };
+  }
+
+  override toString(): string {
+    return plainText(this.description);
+  }
+}
+
+/**
+ * Shows a volume as three orthogonal planes (patient's right on the left, front and head up).
+ * @param volume `[depth, height, width, channel]`
+ * @param labelMap drawn over it; alone filled, with a prediction as contours
+ * @throws VoxelbookError when shapes differ or the channel does not exist
+ */
+export function view(volume: Volume, labelMap?: LabelMap | null, options: ViewOptions = {}): VolumeView {
+  const { channel = 0, prediction, maxBytes = 200_000 } = options;
+  check(volume, labelMap, options);
+  const grey = toGrey(volume, channel, options.window);
+  const scene: Scene = {
+    shape: volume.shape,
+    spacingMm: volume.spacingMm,
+    flip: [volume.direction[8] > 0, volume.direction[4] > 0, volume.direction[0] > 0],
+    grey,
+    reference: labelMap ? Uint16Array.from(labelMap.data) : undefined,
+    prediction: prediction ? Uint16Array.from(prediction.data) : undefined,
+  };
+  const at = options.at ?? fullest(scene);
+  const still = png(besideEachOther(planes(scene, at).map((p) => paint(p, pixelsPerMm(scene)))));
+  const [z, y, x] = at;
+  const description = `${options.title ?? 'Volume'} [${volume.shape}] voxels of ${volume.spacingMm.map((s) => +s.toFixed(3)).join(' × ')} mm, planes at z ${z}, y ${y}, x ${x}${labelMap ? ', with labels' : ''}${prediction ? ' and prediction' : ''}.`;
+  return new VolumeView(page(scene, at, still, options, maxBytes), still, description);
+}
+
+interface Scene {
+  shape: readonly [number, number, number];
+  spacingMm: readonly [number, number, number];
+  /** Whether z, y, x are shown against their order. */
+  flip: readonly [boolean, boolean, boolean];
+  grey: Uint8Array;
+  reference?: Uint16Array;
+  prediction?: Uint16Array;
+}
+
+function check(volume: Volume, labelMap: LabelMap | null | undefined, { channel = 0, prediction, at }: ViewOptions): void {
+  const faults = [];
+  for (const [path, map] of [
+    ['labelMap', labelMap],
+    ['prediction', prediction],
+  ] as const)
+    if (map && map.shape.join() !== volume.shape.join())
+      faults.push({
+        code: 'shape',
+        path,
+        given: `[${map.shape}]`,
+        expected: `the volume's [${volume.shape}]`,
+        fix: 'Resample the label map to the grid of the volume.',
+      });
+  if (!(Number.isInteger(channel) && channel >= 0 && channel < volume.channels))
+    faults.push({
+      code: 'channel',
+      path: 'channel',
+      given: String(channel),
+      expected: `0 to ${volume.channels - 1}`,
+      fix: 'Choose one of the channels.',
+    });
+  if (at?.some((v, axis) => !(Number.isInteger(v) && v >= 0 && v < volume.shape[axis])))
+    faults.push({ code: 'at', path: 'at', given: `[${at}]`, expected: `inside [${volume.shape}]`, fix: 'Choose slices inside.' });
+  if (faults.length > 0) throw new VoxelbookError('this volume cannot be shown', faults);
+}
+
+function toGrey({ data, channels }: Volume, channel: number, window?: readonly [number, number]): Uint8Array {
+  const count = data.length / channels;
+  let [low, high] = window ?? [0, 0];
+  if (!window) {
+    const sample: number[] = [];
+    const step = Math.max(1, Math.floor(count / 50_000));
+    for (let i = 0; i < count; i += step) {
+      const v = data[i * channels + channel];
+      if (v !== 0 && Number.isFinite(v)) sample.push(v);
+    }
+    sample.sort((a, b) => a - b);
+    if (sample.length > 0) [low, high] = [quantileSorted(sample, 0.005), quantileSorted(sample, 0.995)];
+    // Background 0 stays black where the values are positive, as in MR.
+    if (low > 0) low = 0;
+  }
+  if (!(high > low)) high = low + 1;
+  const grey = new Uint8Array(count);
+  for (let i = 0; i < count; i++) {
+    const v = ((data[i * channels + channel] - low) / (high - low)) * 255;
+    grey[i] = Math.min(255, Math.max(0, v));
+  }
+  return grey;
+}
+
+/** The slice of each axis with most labelled voxels; the middle where nothing is labelled. */
+function fullest({ shape, reference, prediction }: Scene): [number, number, number] {
+  const map = reference ?? prediction;
+  const middle = shape.map((n) => Math.floor(n / 2)) as [number, number, number];
+  if (!map) return middle;
+  const counts = shape.map((n) => new Int32Array(n));
+  for (let z = 0, i = 0; z < shape[0]; z++)
+    for (let y = 0; y < shape[1]; y++)
+      for (let x = 0; x < shape[2]; x++, i++)
+        if (map[i]) {
+          counts[0][z]++;
+          counts[1][y]++;
+          counts[2][x]++;
+        }
+  return counts.map((c, axis) => {
+    const most = c.reduce((a, b) => Math.max(a, b), 0);
+    return most === 0 ? middle[axis] : c.indexOf(most);
+  }) as [number, number, number];
+}
+
+/** Axial, coronal and sagittal plane; only the axial one of a picture. */
+function planes(scene: Scene, [z, y, x]: readonly number[]): Plane[] {
+  const [depth, height, width] = scene.shape;
+  const [sz, sy, sx] = scene.spacingMm;
+  const axial = plane(scene, width, height, [sx, sy], [scene.flip[2], scene.flip[1]], (u, v) => (z * height + v) * width + u);
+  if (depth === 1) return [{ ...axial, pixelMm: [1, sy / sx] }];
+  return [
+    axial,
+    plane(scene, width, depth, [sx, sz], [scene.flip[2], scene.flip[0]], (u, v) => (v * height + y) * width + u),
+    plane(scene, height, depth, [sy, sz], [scene.flip[1], scene.flip[0]], (u, v) => (v * height + u) * width + x),
+  ];
+}
+
+function plane(
+  scene: Scene,
+  width: number,
+  height: number,
+  pixelMm: [number, number],
+  [flipU, flipV]: [boolean, boolean],
+  index: (u: number, v: number) => number,
+): Plane {
+  const take = <A extends Uint8Array | Uint16Array>(from: A): A => {
+    const out = new (from.constructor as new (n: number) => A)(width * height);
+    for (let v = 0; v < height; v++)
+      for (let u = 0; u < width; u++) out[v * width + u] = from[index(flipU ? width - 1 - u : u, flipV ? height - 1 - v : v)];
+    return out;
+  };
+  return {
+    width,
+    height,
+    pixelMm,
+    grey: take(scene.grey),
+    reference: scene.reference && take(scene.reference),
+    prediction: scene.prediction && take(scene.prediction),
+  };
+}
+
+/** All three planes together about 840 pixels wide. */
+function pixelsPerMm({ shape, spacingMm }: Scene): number {
+  if (shape[0] === 1) return Math.min(4, 420 / shape[2]);
+  const wide = 2 * shape[2] * spacingMm[2] + shape[1] * spacingMm[1];
+  return 840 / wide;
+}
+
+interface Coarse extends Scene {
+  /** Voxels of the scene per voxel here, per axis. */
+  step: [number, number, number];
+}
+
+/** Every n-th voxel, so that n voxels of an axis become about n / step. */
+function coarser(scene: Scene, factor: number): Coarse {
+  const step = scene.shape.map((n, axis) =>
+    n === 1 ? 1 : Math.max(1, (factor * Math.min(...scene.spacingMm)) / scene.spacingMm[axis]),
+  ) as [number, number, number];
+  const shape = scene.shape.map((n, axis) => Math.max(1, Math.floor(n / step[axis]))) as [number, number, number];
+  const exact = scene.shape.map((n, axis) => n / shape[axis]) as [number, number, number];
+  const take = <A extends Uint8Array | Uint16Array>(from: A): A => {
+    const out = new (from.constructor as new (n: number) => A)(shape[0] * shape[1] * shape[2]);
+    for (let z = 0, i = 0; z < shape[0]; z++)
+      for (let y = 0; y < shape[1]; y++)
+        for (let x = 0; x < shape[2]; x++, i++)
+          out[i] =
+            from[
+              (Math.floor((z + 0.5) * exact[0]) * scene.shape[1] + Math.floor((y + 0.5) * exact[1])) * scene.shape[2] +
+                Math.floor((x + 0.5) * exact[2])
+            ];
+    return out;
+  };
+  return {
+    ...scene,
+    shape,
+    spacingMm: scene.spacingMm.map((s, axis) => s * exact[axis]) as [number, number, number],
+    grey: take(scene.grey),
+    reference: scene.reference && take(scene.reference),
+    prediction: scene.prediction && take(scene.prediction),
+    step: exact,
+  };
+}
+
+/** All slices in one grey picture: above the values in 64 steps, below the reference labels, below them the predicted ones. */
+function sprite(scene: Scene): { bytes: Uint8Array; columns: number } {
+  const [depth, height, width] = scene.shape;
+  const columns = Math.ceil(Math.sqrt((depth * height) / width));
+  const rows = Math.ceil(depth / columns);
+  const layers = [scene.grey, scene.reference, scene.prediction].filter((layer) => layer !== undefined);
+  const wide = columns * width;
+  const out = new Uint8Array(wide * rows * height * layers.length);
+  layers.forEach((layer, l) => {
+    for (let z = 0, i = 0; z < depth; z++)
+      for (let y = 0; y < height; y++) {
+        let at = ((l * rows + Math.floor(z / columns)) * height + y) * wide + (z % columns) * width;
+        for (let x = 0; x < width; x++, i++, at++) out[at] = layer === scene.grey ? layer[i] >> 2 : Math.min(255, layer[i]);
+      }
+  });
+  return { bytes: encodePng(wide, rows * height * layers.length, 1, out), columns };
+}
+
+const css = (c: Colour) => `rgb(${c.join()})`;
+
+function page(scene: Scene, at: readonly number[], still: Uint8Array, options: ViewOptions, maxBytes: number): string {
+  const title = options.title ? `<div style="font-weight:bold">${escapeText(options.title)}</div>` : '';
+  const picture = `<img alt="three planes" style="max-width:100%;image-rendering:pixelated;background:black" src="${dataUri(still)}">`;
+  const head = `${title}<div class="vb-still">${picture}</div>`;
+  const foot = `<div style="font-size:85%">${legend(scene, options)}</div>`;
+  if (scene.shape[0] === 1) return `<div>${head}${foot}</div>`;
+  const room = ((maxBytes - still.length * 1.34 - 9000) / 4) * 3;
+  for (const factor of [1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6, 8]) {
+    const coarse = coarser(scene, factor);
+    // A guess saves encoding volumes that cannot fit.
+    if (coarse.grey.length * 0.1 > room) continue;
+    const { bytes, columns } = sprite(coarse);
+    if (bytes.length > room) continue;
+    const id = `vb${createHash('sha256').update(bytes).update(JSON.stringify(at)).digest('hex').slice(0, 12)}`;
+    const settings = {
+      shape: coarse.shape,
+      spacing: coarse.spacingMm,
+      flip: scene.flip,
+      columns,
+      rows: Math.ceil(coarse.shape[0] / columns) * coarse.shape[1],
+      layers: [coarse.reference ? 1 : 0, coarse.prediction ? (coarse.reference ? 2 : 1) : 0],
+      full: scene.shape,
+      at: at.map((v, axis) => Math.min(coarse.shape[axis] - 1, Math.floor(v / coarse.step[axis]))),
+      scale: pixelsPerMm(scene),
+      compare: Boolean(scene.reference && scene.prediction),
+      colours: Array.from({ length: 8 }, (_, i) => colourOfLabel(i + 1)),
+      agreement: agreementColours,
+    };
+    return `<div id="${id}">${head}<div class="vb-live" style="display:none"></div>${foot}<img class="vb-data" alt="" hidden src="${dataUri(bytes)}"><script>${viewerScript}(${JSON.stringify(id)},${JSON.stringify(settings)})</script></div>`;
+  }
+  return `<div>${head}${foot}</div>`;
+}
+
+function legend(scene: Scene, options: ViewOptions): string {
+  const swatch = (c: Colour, text: string) =>
+    `<span style="white-space:nowrap;margin-right:1em"><span style="display:inline-block;width:0.9em;height:0.9em;border:1px solid #444;background:${css(c)}"></span> ${escapeText(text)}</span>`;
+  if (scene.reference && scene.prediction)
+    return [
+      swatch(agreementColours.reference, 'reference contour'),
+      swatch(agreementColours.prediction, 'prediction contour'),
+      swatch(agreementColours.missed, 'missed or another label'),
+      swatch(agreementColours.excess, 'predicted without reference'),
+    ].join('');
+  const map = scene.reference ?? scene.prediction;
+  if (!map) return '';
+  const present = [...new Set(map)].filter((v) => v > 0).sort((a, b) => a - b);
+  const names = new Map(
+    Object.entries(options.labels ?? {}).flatMap(([name, labels]) =>
+      typeof labels === 'number' ? [[labels, name] as const] : [],
+    ),
+  );
+  const list = present.slice(0, 32).map((label) => swatch(colourOfLabel(label), names.get(label) ?? `label ${label}`));
+  return list.join('') + (present.length > 32 ? `and ${present.length - 32} more` : '');
+}
