@@ -146,6 +146,7 @@ function afterHardStop(id) {
     running.controller.abort(stopReason);
     running.stop(stopReason);
   }
+  loader.forgetCut();
   repairEngine();
   send({ kind: 'alive', id });
 }

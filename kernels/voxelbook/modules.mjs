@@ -163,6 +163,12 @@ export function moduleLoader({ root, builtin, globals, onScript }) {
       for (const file of stale) sources.get(file).running = undefined;
     },
 
+    /** After a hard stop: a source that was being run when it came will never finish, and runs again when asked for. */
+    forgetCut() {
+      for (const source of sources.values())
+        if (source.evaluating) Object.assign(source, { running: undefined, evaluating: false });
+    },
+
     /** Prepares a cell: resolves to a function that runs it. */
     async cell({ js, label, map, imports, inserted }, exports, file) {
       const require = await ready(js, imports, path.dirname(file));

@@ -139,7 +139,7 @@ async function execute(request, { code }) {
   parents.set(id, request);
   if (parents.size > 1000) parents.delete(parents.keys().next().value);
   if (code.trim() === '') return { status: 'ok' };
-  const label = `In [${count}]`;
+  const label = request.content.silent ? 'In [silent]' : `In [${count}]`;
   const me = running;
   const interrupted = new Promise((resolve) => {
     me.cancel = () => resolve({ faults: 'interrupted' });

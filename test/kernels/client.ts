@@ -47,7 +47,11 @@ export class Kernel {
   ) {}
 
   /** Starts the kernel in `folder` and waits until it answers. */
-  static async start(folder = fs.mkdtempSync(path.join(os.tmpdir(), 'voxelbook-kernel-')), env: NodeJS.ProcessEnv = {}) {
+  static async start(
+    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'voxelbook-kernel-')),
+    env: NodeJS.ProcessEnv = {},
+    [command, ...args]: string[] = kernelCommand(),
+  ) {
     const names = ['shell', 'control', 'stdin', 'iopub', 'hb'] as const;
     const ports = await Promise.all(names.map(freePort));
     const key = randomUUID();
@@ -57,7 +61,6 @@ export class Kernel {
     };
     const file = path.join(os.tmpdir(), `voxelbook-${key}.json`);
     fs.writeFileSync(file, JSON.stringify(connection));
-    const [command, ...args] = kernelCommand();
     const child = spawn(command, [...args, file], {
       cwd: folder,
       env: { ...process.env, ...kernelEnvironment, ...env },
