@@ -56,20 +56,27 @@ export async function predictLogits(
   image: Image,
   options: SlidingWindowOptions,
 ): Promise<Float32Array> {
-  const [depth, height, width] = image.shape;
-  const slice = height * width * options.heads;
-  const out = new Float32Array(depth * slice);
-  await predictSlabs(forward, image, options, (values, from, to) =>
-    out.set(values.subarray(0, (to - from) * slice), from * slice),
-  );
-  return out;
+  let out: Float32Array | undefined;
+  await slide(forward, image, options, true, (values) => {
+    out = values;
+  });
+  return out!;
 }
 
 /** `predictLogits` that hands finished slices to `consume` in order instead of keeping them. */
-export async function predictSlabs(
+export const predictSlabs = (
   forward: Forward | readonly Forward[],
   image: Image,
   options: SlidingWindowOptions,
+  consume: SlabConsumer,
+): Promise<void> => slide(forward, image, options, false, consume);
+
+/** @param whole keep accumulators for the whole image and hand all slices on at the end, instead of row by row */
+async function slide(
+  forward: Forward | readonly Forward[],
+  image: Image,
+  options: SlidingWindowOptions,
+  whole: boolean,
   consume: SlabConsumer,
 ): Promise<void> {
   const forwards = typeof forward === 'function' ? [forward] : forward;
@@ -81,31 +88,34 @@ export async function predictSlabs(
   const starts = tileStarts(padded, patch, stepSize);
   if (flat) starts[0] = Array.from({ length: padded[0] }, (_, i) => i);
   const map = gaussian ? gaussianMap(options.patchSize, { precision }) : new Float32Array(patch[0] * patch[1] * patch[2]).fill(1);
-  const windows = forwards.map(() => new Window(padded, patch[0], heads, precision));
-  const weights = new Window(padded, patch[0], 1, precision);
+  const depth = whole ? padded[0] : patch[0];
+  // In float32 the sum over networks may be taken before the division by the weights; nnU-Net's rounding needs each on its own.
+  const windows = (precision === 'float16' ? forwards : [0]).map(() => new Window(padded, depth, heads, precision));
+  const weights = new Window(padded, depth, 1, precision);
   const total = starts[0].length * starts[1].length * starts[2].length;
   const report = progressOf(total, options);
   report(0, 'predict');
 
   let done = 0;
   for (const [row, z] of starts[0].entries()) {
-    for (const w of [...windows, weights]) w.moveTo(z);
+    if (!whole) for (const w of [...windows, weights]) w.moveTo(z);
     const tiles = starts[1].flatMap((y) => starts[2].map((x) => [z, y, x]));
     for (let first = 0; first < tiles.length; first += batchTiles) {
       const batch = tiles.slice(first, first + batchTiles);
       const patches = cut(image, inside, batch, patch);
       for (const [i, run] of forwards.entries()) {
-        const values = await predictPatches(run, patches, batch.length, patch, image.channels, options);
-        for (const [b, tile] of batch.entries()) windows[i].add(tile, patch, map, values, b);
+        const window = windows[i] ?? windows[0];
+        await predictPatches(run, patches, batch, patch, image.channels, options, map, window);
       }
-      for (const tile of batch) weights.add(tile, patch, map);
+      for (const tile of batch) weights.addMap(tile, patch, map);
       done += batch.length;
       report(done, 'predict');
       await new Promise(setImmediate); // an interrupt or a progress message gets its turn
     }
     const next = starts[0][row + 1] ?? padded[0];
-    await emit(windows, weights, z, next, inside, heads, precision, consume);
+    if (!whole) await emit(windows, weights, forwards.length, z, next, inside, precision, consume);
   }
+  if (whole) await emit(windows, weights, forwards.length, 0, padded[0], inside, precision, consume);
 }
 
 /** Every check of the sizes before anything is computed. */
@@ -158,46 +168,80 @@ function cut(
   return out;
 }
 
-/** Mean of the network's answers over all mirrored copies, as float32 values; disposes of every tensor it makes. */
+/**
+ * Adds the network's mean answer over all mirrored copies of `patches` to `window`; disposes of every tensor it makes.
+ * Outputs of a whole patch are large, so the sum over passes is kept in slabs: nothing but the last output stands beside it.
+ */
 async function predictPatches(
   run: Forward,
   patches: Float32Array,
-  count: number,
-  patch: readonly number[],
+  tiles: readonly number[][],
+  [depth, height, width]: readonly number[],
   channels: number,
   { patchSize, heads, mirrorAxes = [], average = 'logits', activation = 'softmax' }: SlidingWindowOptions,
-): Promise<Float32Array> {
-  const mean = tf.tidy(() => {
-    const x = tf.tensor(patches, [count, ...patchSize, channels]);
-    const pass = (input: tf.Tensor) => {
-      const y = run(input);
-      if (average === 'logits') return y;
-      return activation === 'softmax' ? tf.softmax(y) : tf.sigmoid(y);
-    };
-    let sum = pass(x);
-    const axes = subsets(mirrorAxes.map((a) => a + 1));
-    for (const flip of axes) {
-      const mirrored = tf.tidy(() => tf.reverse(pass(tf.reverse(x, flip)), flip));
-      const next = tf.add(sum, mirrored);
-      tf.dispose([sum, mirrored]);
-      sum = next;
-    }
-    return axes.length > 0 ? tf.div(sum, axes.length + 1) : sum;
+  map: ArrayLike<number>,
+  window: Window,
+): Promise<void> {
+  const stack = [tiles.length, depth, height, width, heads];
+  const thickness = Math.max(1, Math.floor(slabValues / (tiles.length * height * width * heads)));
+  const slabs = Array.from({ length: Math.ceil(depth / thickness) }, (_, i) => {
+    const from = i * thickness;
+    return { from, to: Math.min(from + thickness, depth) };
   });
-  const expected = [count, ...patchSize, heads];
+  const passes = [[], ...subsets(mirrorAxes)];
+  const x = tf.tensor(patches, [tiles.length, ...patchSize, channels]);
+  const sums: tf.Tensor[] = [];
   try {
-    if (mean.shape.join() !== expected.join())
-      throw new VoxelbookError('the network does not fit the prediction', {
-        code: 'bad-output',
-        path: 'forward',
-        given: `output [${mean.shape}] for ${count} patches [${patch}]`,
-        expected: `[${expected}]`,
-        fix: 'Give the number of heads of this network, and a patch its strides divide.',
+    for (const flip of passes) {
+      const axes = flip.map((axis) => axis + 1);
+      const output = tf.tidy(() => {
+        const logits = run(axes.length > 0 ? tf.reverse(x, axes) : x);
+        checkOutput(logits.shape, [tiles.length, ...patchSize, heads]);
+        if (average === 'logits') return tf.reshape(logits, stack);
+        return tf.reshape(activation === 'softmax' ? tf.softmax(logits) : tf.sigmoid(logits), stack);
       });
-    return (await mean.data()) as Float32Array;
+      try {
+        // The patch's axes as axes of the stack.
+        const back = flip.map((axis) => axis + 4 - patchSize.length);
+        for (const [i, { from, to }] of slabs.entries()) {
+          const start = back.includes(1) ? depth - to : from;
+          const sum = tf.tidy(() => {
+            const slab = tf.slice(output, [0, start, 0, 0, 0], [tiles.length, to - from, height, width, heads]);
+            return sums[i] ? tf.add(sums[i], tf.reverse(slab, back)) : slab;
+          });
+          sums[i]?.dispose();
+          sums[i] = sum;
+        }
+      } finally {
+        output.dispose();
+      }
+    }
+    for (const [i, { from, to }] of slabs.entries()) {
+      const mean = passes.length > 1 ? tf.div(sums[i], passes.length) : sums[i].clone();
+      const values = (await mean.data()) as Float32Array;
+      mean.dispose();
+      for (const [t, tile] of tiles.entries()) {
+        const start = t * (to - from) * height * width * heads;
+        window.add(tile, from, to, [height, width], map, values, start);
+      }
+    }
   } finally {
-    mean.dispose();
+    tf.dispose([x, ...sums]);
   }
+}
+
+/** Values of a slab of outputs. */
+const slabValues = 1 << 21;
+
+function checkOutput(given: readonly number[], expected: readonly number[]): void {
+  if (given.join() === expected.join()) return;
+  throw new VoxelbookError('the network does not fit the prediction', {
+    code: 'bad-output',
+    path: 'forward',
+    given: `output [${given}]`,
+    expected: `[${expected}]`,
+    fix: 'Give the number of heads of this network, and a patch its strides divide.',
+  });
 }
 
 /** All non-empty subsets, by size, then in order. */
@@ -214,18 +258,13 @@ class Window {
   private first = 0;
 
   constructor(
-    private readonly padded: readonly number[],
+    readonly padded: readonly number[],
     private readonly depth: number,
-    private readonly heads: number,
+    readonly heads: number,
     private readonly precision: 'float32' | 'float16',
   ) {
     this.slice = padded[1] * padded[2] * heads;
     this.values = new Float32Array(depth * this.slice);
-  }
-
-  /** Height and width of a slice. */
-  plane(): [number, number] {
-    return [this.padded[1], this.padded[2]];
   }
 
   /** Forgets the slices before `z`, makes room for as many after. */
@@ -236,77 +275,101 @@ class Window {
     this.first = z;
   }
 
-  /** Adds `map` times tile number `index` of `tiles`, or `map` alone. */
+  /** Adds slices `[from, to)` of a tile times the map; they start at `source` in `values`. */
   add(
-    [, ty, tx]: readonly number[],
-    [pd, ph, pw]: readonly number[],
+    [tz, ty, tx]: readonly number[],
+    from: number,
+    to: number,
+    [height, width]: readonly number[],
     map: ArrayLike<number>,
-    tiles?: Float32Array,
-    index = 0,
+    tile: Float32Array,
+    source: number,
   ): void {
-    const { values, heads, slice } = this;
+    const { values, heads } = this;
     const half = this.precision === 'float16';
-    let m = 0;
-    let source = index * pd * ph * pw * heads;
-    for (let z = 0; z < pd; z++)
-      for (let y = 0; y < ph; y++) {
-        let target = z * slice + ((ty + y) * this.padded[2] + tx) * heads;
-        for (let x = 0; x < pw; x++, m++) {
+    let s = source;
+    let m = from * height * width;
+    for (let z = from; z < to; z++)
+      for (let y = 0; y < height; y++) {
+        let target = (tz - this.first + z) * this.slice + ((ty + y) * this.padded[2] + tx) * heads;
+        for (let x = 0; x < width; x++, m++) {
           const g = map[m];
-          if (!tiles) values[target] = half ? toHalf(Math.fround(values[target] + g)) : values[target] + g;
-          else if (half)
-            for (let c = 0; c < heads; c++)
-              values[target + c] = toHalf(Math.fround(values[target + c] + Math.fround(tiles[source + c] * g)));
-          else for (let c = 0; c < heads; c++) values[target + c] += tiles[source + c] * g;
-          target += heads;
-          source += heads;
+          if (half)
+            for (let c = 0; c < heads; c++, target++, s++)
+              values[target] = toHalf(Math.fround(values[target] + Math.fround(tile[s] * g)));
+          else for (let c = 0; c < heads; c++, target++, s++) values[target] += tile[s] * g;
+        }
+      }
+  }
+
+  /** Adds `map` alone (one head). */
+  addMap([tz, ty, tx]: readonly number[], [pd, ph, pw]: readonly number[], map: ArrayLike<number>): void {
+    const { values, slice } = this;
+    const half = this.precision === 'float16';
+    for (let z = 0, m = 0; z < pd; z++)
+      for (let y = 0; y < ph; y++) {
+        let target = (tz - this.first + z) * slice + (ty + y) * this.padded[2] + tx;
+        for (let x = 0; x < pw; x++, m++, target++) {
+          const sum = values[target] + map[m];
+          values[target] = half ? toHalf(Math.fround(sum)) : sum;
         }
       }
   }
 }
 
-/** Divides the finished slices `[from, to)` (padded coordinates) by their weights, averages the networks, cuts the padding off. */
+/**
+ * Divides the finished slices `[from, to)` (padded coordinates) by their weights, averages the networks, cuts the padding off.
+ * The first window's slices are overwritten; without padding they are what is handed on.
+ */
 async function emit(
   windows: readonly Window[],
   weights: Window,
+  networks: number,
   from: number,
   to: number,
   inside: readonly [number, number][],
-  heads: number,
   precision: 'float32' | 'float16',
   consume: SlabConsumer,
 ): Promise<void> {
   const first = Math.max(from, inside[0][0]);
   const last = Math.min(to, inside[0][1]);
   if (last <= first) return;
-  const [height, width] = weights.plane();
+  const { heads, padded, values } = windows[0];
+  const [height, width] = padded.slice(1);
   const [[top, bottom], [left, right]] = [inside[1], inside[2]];
-  const out = new Float32Array((last - first) * (bottom - top) * (right - left) * heads);
-  const n = windows.length;
-  const round = precision === 'float16' ? toHalf : (x: number) => x;
-  let o = 0;
+  const size = right - left;
+  const start = (first - from) * height * width * heads;
+  // Packed towards the front of the window: reading is never behind writing.
+  let o = start;
+  let finite = true;
   for (let z = first; z < last; z++)
     for (let y = top; y < bottom; y++) {
       let v = ((z - from) * height + y) * width + left;
-      for (let x = left; x < right; x++, v++) {
+      for (let x = 0; x < size; x++, v++) {
         const weight = weights.values[v];
-        for (let c = 0; c < heads; c++, o++) {
-          let sum = 0;
-          for (const w of windows) sum = round(Math.fround(sum + round(Math.fround(w.values[v * heads + c] / weight))));
-          out[o] = n === 1 ? sum : round(Math.fround(sum / n));
+        for (let i = v * heads; i < (v + 1) * heads; i++, o++) {
+          const value = precision === 'float16' ? halfMean(windows, i, weight) : values[i] / (weight * networks);
+          if (!Number.isFinite(value)) finite = false;
+          values[o] = value;
         }
       }
     }
-  for (let i = 0; i < out.length; i++)
-    if (!Number.isFinite(out[i]))
-      throw new VoxelbookError('the prediction is not finite', {
-        code: 'not-finite',
-        path: 'forward',
-        given: `${out[i]} in slices ${first - inside[0][0]}…${last - 1 - inside[0][0]}`,
-        expected: 'finite logits',
-        fix: precision === 'float16' ? 'Predict with precision float32.' : 'Look at the weights: training may have diverged.',
-      });
-  await consume(out, first - inside[0][0], last - inside[0][0]);
+  if (!finite)
+    throw new VoxelbookError('the prediction is not finite', {
+      code: 'not-finite',
+      path: 'forward',
+      given: `NaN or infinite logits in slices ${first - inside[0][0]}…${last - 1 - inside[0][0]}`,
+      expected: 'finite logits',
+      fix: precision === 'float16' ? 'Predict with precision float32.' : 'Look at the weights: training may have diverged.',
+    });
+  await consume(values.subarray(start, o), first - inside[0][0], last - inside[0][0]);
+}
+
+/** Mean over networks of sum / weight, rounded to half precision after every step as nnU-Net's arrays are. */
+function halfMean(windows: readonly Window[], i: number, weight: number): number {
+  let sum = 0;
+  for (const w of windows) sum = toHalf(Math.fround(sum + toHalf(Math.fround(w.values[i] / weight))));
+  return windows.length === 1 ? sum : toHalf(Math.fround(sum / windows.length));
 }
 
 /** A network with its parameters as a `Forward`: the full-resolution output, all others disposed of. */
