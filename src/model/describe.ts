@@ -3,6 +3,7 @@
 import { VoxelbookError } from '../base/errors.js';
 import { displayed, type Shown, shownTable } from '../base/show.js';
 import type { Configuration } from '../plan/plan.js';
+import { gradients } from '../tensor/gradients.js';
 import { type SymbolicMoment, symbolic, symbolicMoment, symbolicOutput } from '../tensor/symbolic.js';
 import { tf } from '../tensor/tf.js';
 import { type Ends, network as networkOf } from './build.js';
@@ -168,7 +169,7 @@ function watch(network: Network, input: number[], training: boolean) {
     const trainable = network.parameters
       .filter((p) => !p.buffer && !p.aliasOf && p.dtype === 'float32')
       .map((p) => values[p.name]);
-    tf.engine().gradients(() => tf.addN(forward().map((y) => tf.mean(y))), trainable, undefined, true);
+    gradients(() => tf.addN(forward().map((y) => tf.mean(y))), trainable);
   });
   return { stages, outputs, peakBytes: run.peakBytes };
 }

@@ -1,4 +1,6 @@
 // The room of tensors: TensorFlow start-up, the operators tfjs lacks, and a backend that counts instead of computing.
+
+export { gradients } from './gradients.js';
 export { type AttentionOptions, attention } from './ops/attention.js';
 export { batchNorm, batchStatistics } from './ops/batchNorm.js';
 export { conv } from './ops/conv.js';

@@ -3,6 +3,7 @@ import { VoxelbookError } from '../base/errors.js';
 import type { Random } from '../base/random.js';
 import type { Labels } from '../dataset/index.js';
 import type { Context, Network, Params } from '../model/network.js';
+import { gradients } from '../tensor/gradients.js';
 import { tf } from '../tensor/tf.js';
 import { dcAndBce, dcAndCe } from './compound.js';
 import { deepSupervision } from './deepSupervision.js';
@@ -89,21 +90,19 @@ export interface StepSettings {
 export function lossAndGradients(settings: StepSettings, params: Params, x: tf.Tensor, targets: tf.Tensor[], random?: Random) {
   const { network, objective, weights, trainable, checkpointing } = settings;
   const context: Context = { params, training: true, updates: {}, random, checkpoint: checkpointing };
-  const result = tf.engine().gradients(
+  const result = gradients(
     () => {
       const outputs = network.forward(context, x);
       for (const update of Object.values(context.updates)) tf.keep(update);
       return deepSupervision(objective.loss, outputs, targets, weights);
     },
     trainable.map((name) => params[name]),
-    undefined,
-    true,
   );
-  const gradients: Params = {};
-  for (const [i, name] of trainable.entries()) if (result.grads[i]) gradients[name] = result.grads[i];
+  const found: Params = {};
+  for (const [i, name] of trainable.entries()) if (result.grads[i]) found[name] = result.grads[i]!;
   const loss = result.value.dataSync()[0];
   result.value.dispose();
-  return { loss, gradients, updates: context.updates };
+  return { loss, gradients: found, updates: context.updates };
 }
 
 /** What went wrong in a step that met a value that is not finite. */

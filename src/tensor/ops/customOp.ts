@@ -1,4 +1,5 @@
 // An operator with a gradient of our own.
+import { gradients } from '../gradients.js';
 import { tf } from '../tf.js';
 
 /**
@@ -17,7 +18,7 @@ export function customOp(
     const save = args.pop() as tf.GradSaveFunc;
     const { value, keep } = forward();
     save(keep);
-    return { value, gradFunc: (dy: tf.Tensor, kept: tf.Tensor[]) => backward(dy, kept) };
+    return { value, gradFunc: (dy: tf.Tensor, kept: tf.Tensor[]) => tf.tidy(() => backward(dy, kept)) };
   })(...inputs);
 }
 
@@ -43,15 +44,9 @@ export function recompute(inputs: tf.Tensor[], f: (...inputs: tf.Tensor[]) => tf
     inputs,
     () => ({ value: f(...inputs), keep: inputs }),
     (dy, kept) => {
-      const engine = tf.engine();
-      const outerTape = engine.state.activeTape;
-      try {
-        const { value, grads } = engine.gradients(() => tf.tidy(() => f(...kept)), kept, dy, true);
-        value.dispose();
-        return kept.map((input, i) => grads[i] ?? tf.zerosLike(input));
-      } finally {
-        engine.state.activeTape = outerTape;
-      }
+      const { value, grads } = gradients(() => f(...kept), kept, dy);
+      value.dispose();
+      return kept.map((input, i) => grads[i] ?? tf.zerosLike(input));
     },
   );
 }

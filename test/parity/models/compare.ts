@@ -1,6 +1,7 @@
 // The comparisons every architecture shares: forward, gradients and buffers of a fixture; names, shapes and cost at full size.
 import type { StoredTensor } from '../../../src/base/safetensors.js';
 import { memoryAxes, type ParamInfo, type Params, parameterCount } from '../../../src/model/network.js';
+import { gradients } from '../../../src/tensor/gradients.js';
 import { symbolic, symbolicOutput } from '../../../src/tensor/symbolic.js';
 import { tf } from '../../../src/tensor/tf.js';
 import { close, equal, errors, type Row } from '../case.js';
@@ -137,7 +138,7 @@ function compareGradients(
     return tf.div(tf.addN(terms), mean ? terms.length : 1);
   };
   const xs = [...infos.map((p) => params[p.name]), ...floatInputs.map((k) => inputs[k])];
-  const { value, grads } = tf.engine().gradients(loss, xs, undefined, true);
+  const { value, grads } = gradients(loss, xs);
   rows.push(
     close('loss', value.dataSync(), [json.loss_value], { abs: 1e-6 + 10 * (json.float32_vs_float64?.loss_abs ?? 0), rel: 1e-4 }),
   );
