@@ -15,9 +15,10 @@ export function gunzipStart(bytes: Uint8Array, length: number, name: string): Ui
       finishFlush: zlib.constants.Z_SYNC_FLUSH,
       maxOutputLength: 16 * 2 ** 20,
     });
-    return start.subarray(0, length);
+    // Too little came out: either the content is so short, or the file is damaged, which expanding it whole will say.
+    return start.length >= length ? start.subarray(0, length) : gunzip(bytes, 0, name).subarray(0, length);
   } catch (error) {
-    throw damaged(name, error as Error);
+    throw error instanceof VoxelbookError ? error : damaged(name, error as Error);
   }
 }
 

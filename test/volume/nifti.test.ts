@@ -51,11 +51,7 @@ describe('NIfTI', () => {
       for (const Kind of kinds)
         for (const channels of [1, 3]) {
           const file = path.join(folder, `a${ending}`);
-          const written = volume(
-            Kind.from({ length: 24 * channels }, (_, i) => i),
-            [2, 3, 4],
-            channels,
-          );
+          const written = volume(new Kind(Array.from({ length: 24 * channels }, (_, i) => i)), [2, 3, 4], channels);
           writeVolume(file, written);
           const read = readVolume(file, { onWarning: assert.fail });
           assert.deepEqual({ ...read, direction: read.direction.map(Math.round) }, written);
