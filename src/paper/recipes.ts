@@ -85,7 +85,7 @@ export const predictions = {
  */
 export function demo(
   recipe: Recipe,
-  { epochs, iterationsPerEpoch = 30, learningRate }: { epochs: number; iterationsPerEpoch?: number; learningRate?: number },
+  { epochs, iterationsPerEpoch = 15, learningRate }: { epochs: number; iterationsPerEpoch?: number; learningRate?: number },
 ): Recipe {
   const { batchSize: _, patchSize: __, ...rest } = recipe;
   return {
@@ -93,6 +93,6 @@ export function demo(
     optimiser: { ...recipe.optimiser, learningRate: learningRate ?? recipe.optimiser.learningRate },
     epochs,
     iterationsPerEpoch,
-    validationIterationsPerEpoch: 4,
+    validationIterationsPerEpoch: 2,
   };
 }

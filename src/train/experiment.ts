@@ -57,8 +57,11 @@ export interface Experiment {
   folds: number[];
   seeds: number[];
   init?: Start;
-  /** Definition and tolerance (mm) of NSD; default the score room's own. */
-  scoring?: { definition?: string; nsdToleranceMm?: number | Record<string, number> };
+  /**
+   * Definition and tolerance (mm) of NSD, and what is scored: name → the labels it is made of (WT = [1, 2, 3]).
+   * Default: the score room's own definition, and the data set's labels or regions.
+   */
+  scoring?: { definition?: string; nsdToleranceMm?: number | Record<string, number>; classes?: Record<string, number[]> };
   scale: Scale;
 }
 

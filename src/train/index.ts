@@ -18,3 +18,4 @@ export * from './sample.js';
 export * from './sampling.js';
 export * from './schedule.js';
 export * from './step.js';
+export * from './voxelTable.js';

@@ -21,7 +21,7 @@ interface Embedded {
 }
 
 /** Changing how a set is made changes this, and the set is written anew. */
-const generator = 'voxelbook-embedded-1';
+const generator = 'voxelbook-embedded-2';
 
 const tissueLabels = { background: 0, CSF: 1, GM: 2, WM: 3 };
 const lazy = <T>(make: () => T) => {

@@ -152,7 +152,7 @@ function render(of: {
   const vessels = noise('vessels', 3);
   return contrasts.map((row, channel) => {
     const draw = random.split(channel);
-    const mean = row.map((mu) => mu * (1 + 0.1 * draw.normal()));
+    const mean = row.map((mu) => mu * (1 + 0.13 * draw.normal()));
     const texture = noise(`texture${channel}`, 4);
     const inside = noise(`inside${channel}`, 4);
     const bias = noise(`bias${channel}`, 45);
@@ -171,7 +171,7 @@ function render(of: {
     }
     const seen = blur(image, 0.4 * mm).data;
     const rician = draw.split('noise');
-    const sd = draw.uniform(0.06, 0.11);
+    const sd = draw.uniform(0.1, 0.16);
     const gain = draw.uniform(90, 130);
     return Uint8Array.from(seen, (v, i) => {
       const [a, b] = [v + sd * rician.normal(), sd * rician.normal()];

@@ -12,7 +12,7 @@ export interface AblationOptions {
   dataset?: string;
   seeds?: number[];
   folds?: number[];
-  /** Demo only: epochs of 30 iterations for each stage of training. */
+  /** Demo only: epochs of 15 iterations for each stage of training. */
   epochs?: number;
   /** Demo only: channels at full resolution. */
   width?: number;
@@ -34,7 +34,14 @@ export function ablation(options: AblationOptions): Experiment[] {
   ];
 }
 
-function demoBase({ dataset = 'SimGlioma', seeds = [0, 1], folds = [0], epochs = 10, width = 8 }: AblationOptions): Experiment {
+/** BraTS's nested regions, and one voxel as the tolerance of NSD. */
+const demoScoring: Record<string, Experiment['scoring']> = {
+  SimGlioma: { classes: { WT: [1, 2, 3], TC: [1, 3], ET: [3] }, nsdToleranceMm: 3 },
+  IcbmTissue: { nsdToleranceMm: 1 },
+  MacaqueTissue: { nsdToleranceMm: 0.5 },
+};
+
+function demoBase({ dataset = 'SimGlioma', seeds = [0, 1], folds = [0], epochs = 20, width = 8 }: AblationOptions): Experiment {
   return {
     name: '',
     dataset,
@@ -42,6 +49,7 @@ function demoBase({ dataset = 'SimGlioma', seeds = [0, 1], folds = [0], epochs =
     model: { network: 'mednext', kernel: 3, width, blocks: Array(9).fill(1), expansion: 2, deepSupervision: true },
     recipe: { ...demo(recipe, { epochs, learningRate: 2e-3 }), batchSize: 2, patchSize: [32, 32, 32] },
     prediction: { ...predictions.mednext, mirrorAxes: [] },
+    scoring: demoScoring[dataset],
     folds,
     seeds,
     scale: 'demo',

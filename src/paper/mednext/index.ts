@@ -1,0 +1,2 @@
+// MedNeXt (2303.09975).
+export { type AblationOptions, ablation } from './experiments.js';
