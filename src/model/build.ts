@@ -6,6 +6,7 @@ import type { tf } from '../tensor/tf.js';
 import { kaistUnet } from './kaistUnet.js';
 import { mednext } from './mednext.js';
 import { type Context, initialise, type Network, type Params } from './network.js';
+import { nnFormer } from './nnFormer.js';
 import { plainConvUnet } from './plainConvUnet.js';
 import { residualEncoderUnet } from './residualEncoderUnet.js';
 import { segResNet } from './segResNet.js';
@@ -14,6 +15,7 @@ import { stuNet } from './stuNet.js';
 import { swinUmamba } from './swinUmamba.js';
 import { swinUmambaD } from './swinUmambaD.js';
 import { swinUnetr } from './swinUnetr.js';
+import { transBts } from './transBts.js';
 import { umamba } from './umamba.js';
 import { unetr } from './unetr.js';
 import { uxNet } from './uxNet.js';
@@ -42,9 +44,14 @@ const builders: { [K in ModelSpec['network']]: (spec: any, plan?: Configuration)
   'swin-umamba-d': swinUmambaD,
   'umamba-bot': umamba,
   'umamba-enc': umamba,
+  nnformer: nnFormer,
+  transbts: transBts,
   unetr,
   'swin-unetr': swinUnetr,
 };
+
+/** What `spec.network` may be. */
+export const networkNames = Object.keys(builders) as ModelSpec['network'][];
 
 /**
  * The network of a specification, without parameters.

@@ -2,6 +2,7 @@
 
 import type { KaistUnetSpec } from './kaistUnet.js';
 import type { MedNextSpec } from './mednext.js';
+import type { NnFormerSpec } from './nnFormer.js';
 import type { PlainConvUnetSpec } from './plainConvUnet.js';
 import type { ResidualEncoderUnetSpec } from './residualEncoderUnet.js';
 import type { SegResNetSpec } from './segResNet.js';
@@ -9,6 +10,7 @@ import type { StuNetSpec } from './stuNet.js';
 import type { SwinUmambaSpec } from './swinUmamba.js';
 import type { SwinUmambaDSpec } from './swinUmambaD.js';
 import type { SwinUnetrSpec } from './swinUnetr.js';
+import type { TransBtsSpec } from './transBts.js';
 import type { UmambaSpec } from './umamba.js';
 import type { UnetrSpec } from './unetr.js';
 import type { UxNetSpec } from './uxNet.js';
@@ -32,6 +34,8 @@ export type ModelSpec =
   | UxNetSpec
   | SwinUmambaSpec
   | SwinUmambaDSpec
+  | NnFormerSpec
   | SwinUnetrSpec
+  | TransBtsSpec
   | UmambaSpec
   | UnetrSpec;

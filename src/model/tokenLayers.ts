@@ -1,5 +1,4 @@
 // What the transformer and Mamba networks need besides `layers.ts`: module names, single parameters, dropout.
-import type { Random } from '../base/random.js';
 import { tf } from '../tensor/tf.js';
 import { heNormal, type Layer } from './layers.js';
 import type { Context, Declaration, Init } from './network.js';
@@ -28,17 +27,28 @@ export const he = (channelsPerGroup: number, kernel: readonly number[]) => ({
 });
 
 /** Dropout of single values with probability `rate`; acts while training and with a generator only. */
-export function dropout(rate: number): Layer {
-  return (c, x) => (c.training && c.random && rate > 0 ? maskedBy(c.random, x, x.shape, rate) : x);
-}
+export const dropout =
+  (rate: number): Layer =>
+  (c, x) =>
+    times(x, dropoutMask(c, x.shape, rate));
 
 /** Stochastic depth (`DropPath`): drops whole batch entries with probability `rate` and scales the others up. */
-export function dropPath(rate: number): Layer {
-  return (c, x) =>
-    c.training && c.random && rate > 0 ? maskedBy(c.random, x, [x.shape[0], ...x.shape.slice(1).map(() => 1)], rate) : x;
-}
+export const dropPath =
+  (rate: number): Layer =>
+  (c, x) =>
+    times(x, dropoutMask(c, [x.shape[0], ...x.shape.slice(1).map(() => 1)], rate));
 
-function maskedBy(random: Random, x: tf.Tensor, shape: number[], rate: number): tf.Tensor {
+/** `dropout2d`/`3d`: drops whole channels of a batch entry. */
+export const channelDropout =
+  (rate: number): Layer =>
+  (c, x) =>
+    times(x, dropoutMask(c, [x.shape[0], ...x.shape.slice(1, -1).map(() => 1), x.shape.at(-1)!], rate));
+
+const times = (x: tf.Tensor, mask: tf.Tensor | undefined) => (mask ? tf.mul(x, mask) : x);
+
+/** 0 with probability `rate`, else 1/(1 − rate); nothing when dropout does not act. */
+export function dropoutMask({ training, random }: Context, shape: readonly number[], rate: number): tf.Tensor | undefined {
+  if (!training || !random || rate <= 0) return undefined;
   const mask = Float32Array.from({ length: product(shape) }, () => (random.chance(rate) ? 0 : 1 / (1 - rate)));
-  return tf.mul(x, tf.tensor(mask, shape));
+  return tf.tensor(mask, [...shape]);
 }

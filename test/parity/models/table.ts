@@ -3,6 +3,7 @@ import type { Arch } from './arch.js';
 import { arch as kaistUnet } from './kaistUnet.js';
 import { arch as mamba } from './mamba.js';
 import { mednext } from './mednext.js';
+import { arch as nnFormer } from './nnFormer.js';
 import { plain, residual } from './nnunet.js';
 import { arch as segResNet } from './segResNet.js';
 import { arch as selectiveScan } from './selectiveScan.js';
@@ -10,6 +11,7 @@ import { arch as stuNet } from './stuNet.js';
 import { arch as swinUmamba } from './swinUmamba.js';
 import { arch as swinUmambaD } from './swinUmambaD.js';
 import { arch as swinUnetr } from './swinUnetr.js';
+import { arch as transBts } from './transBts.js';
 import { bot, enc } from './umamba.js';
 import { arch as unetr } from './unetr.js';
 import { arch as uxNet } from './uxNet.js';
@@ -23,10 +25,12 @@ export const archs: Record<string, Arch> = {
   stunet: stuNet,
   'ux-net': uxNet,
   mamba,
+  nnformer: nnFormer,
   'selective-scan': selectiveScan,
   'swin-umamba': swinUmamba,
   'swin-umamba-d': swinUmambaD,
   'swin-unetr': swinUnetr,
+  transbts: transBts,
   'umamba-bot': bot,
   'umamba-enc': enc,
   unetr,
