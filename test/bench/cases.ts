@@ -1,0 +1,82 @@
+// What is measured against PyTorch: the network, the patch, and whether it learns or predicts.
+import type { ModelSpec } from '../../src/model/index.js';
+
+export interface Case {
+  name: string;
+  /** Key of the peer in train.py. */
+  peer: string;
+  spec: ModelSpec;
+  patch: number[];
+  mode: 'train' | 'predict';
+  channels: number;
+  classes: number;
+}
+
+const mednext = (size: 'S' | 'B', kernel: number, edge: number, mode: Case['mode']): Case => ({
+  name: `MedNeXt-${size} k${kernel} ${edge}³ ${mode}`,
+  peer: `mednext-${size}-k${kernel}`,
+  spec: { network: 'mednext', size, kernel },
+  patch: [edge, edge, edge],
+  mode,
+  channels: 1,
+  classes: 4,
+});
+
+const three = [3, 3, 3];
+const plainConvUnet: ModelSpec = {
+  network: 'plain-conv-unet',
+  architecture: {
+    n_stages: 5,
+    features_per_stage: [32, 64, 128, 256, 320],
+    conv_op: 'torch.nn.modules.conv.Conv3d',
+    kernel_sizes: [three, three, three, three, three],
+    strides: [
+      [1, 1, 1],
+      [2, 2, 2],
+      [2, 2, 2],
+      [2, 2, 2],
+      [2, 2, 2],
+    ],
+    n_conv_per_stage: [2, 2, 2, 2, 2],
+    n_conv_per_stage_decoder: [2, 2, 2, 2],
+    conv_bias: true,
+    norm_op: 'torch.nn.modules.instancenorm.InstanceNorm3d',
+    norm_op_kwargs: { eps: 1e-5, affine: true },
+    dropout_op: null,
+    dropout_op_kwargs: null,
+    nonlin: 'torch.nn.LeakyReLU',
+    nonlin_kwargs: { inplace: true },
+  },
+} as ModelSpec;
+
+const cube = (name: string, peer: string, spec: ModelSpec, edge: number, mode: Case['mode'] = 'train'): Case => ({
+  ...{ name: `${name} ${edge}³ ${mode}`, peer, spec, patch: [edge, edge, edge], mode, channels: 1, classes: 4 },
+});
+const square = (edge: number): Case => ({
+  name: `Swin-UMamba ${edge}² train`,
+  peer: 'swin-umamba',
+  spec: { network: 'swin-umamba', dropPath: 0 },
+  patch: [edge, edge],
+  mode: 'train',
+  channels: 3,
+  classes: 4,
+});
+
+export const cases: Case[] = [
+  mednext('S', 3, 64, 'train'),
+  mednext('S', 5, 64, 'train'),
+  mednext('B', 3, 64, 'train'),
+  mednext('B', 5, 64, 'train'),
+  mednext('S', 3, 96, 'predict'),
+  mednext('S', 5, 96, 'predict'),
+  mednext('B', 3, 96, 'predict'),
+  mednext('B', 5, 96, 'predict'),
+  mednext('S', 3, 96, 'train'),
+  cube('STU-Net-S', 'stunet-S', { network: 'stunet', size: 'S' }, 64),
+  cube('PlainConvUNet', 'plain', plainConvUnet, 64),
+  square(256),
+  square(512),
+];
+
+/** How time and memory grow with the patch. */
+export const growth: Case[] = [32, 48, 64, 96, 128].map((edge) => mednext('S', 3, edge, 'train'));
