@@ -16,6 +16,7 @@ import { swinUmamba } from './swinUmamba.js';
 import { swinUmambaD } from './swinUmambaD.js';
 import { swinUnetr } from './swinUnetr.js';
 import { transBts } from './transBts.js';
+import { transUnet } from './transUnet.js';
 import { umamba } from './umamba.js';
 import { unetr } from './unetr.js';
 import { uxNet } from './uxNet.js';
@@ -46,6 +47,7 @@ const builders: { [K in ModelSpec['network']]: (spec: any, plan?: Configuration)
   'umamba-enc': umamba,
   nnformer: nnFormer,
   transbts: transBts,
+  transunet: transUnet,
   unetr,
   'swin-unetr': swinUnetr,
 };

@@ -11,6 +11,7 @@ import type { SwinUmambaSpec } from './swinUmamba.js';
 import type { SwinUmambaDSpec } from './swinUmambaD.js';
 import type { SwinUnetrSpec } from './swinUnetr.js';
 import type { TransBtsSpec } from './transBts.js';
+import type { TransUnetSpec } from './transUnet.js';
 import type { UmambaSpec } from './umamba.js';
 import type { UnetrSpec } from './unetr.js';
 import type { UxNetSpec } from './uxNet.js';
@@ -37,5 +38,6 @@ export type ModelSpec =
   | NnFormerSpec
   | SwinUnetrSpec
   | TransBtsSpec
+  | TransUnetSpec
   | UmambaSpec
   | UnetrSpec;

@@ -12,6 +12,7 @@ import { arch as swinUmamba } from './swinUmamba.js';
 import { arch as swinUmambaD } from './swinUmambaD.js';
 import { arch as swinUnetr } from './swinUnetr.js';
 import { arch as transBts } from './transBts.js';
+import { arch as transUnet } from './transUnet.js';
 import { bot, enc } from './umamba.js';
 import { arch as unetr } from './unetr.js';
 import { arch as uxNet } from './uxNet.js';
@@ -31,6 +32,7 @@ export const archs: Record<string, Arch> = {
   'swin-umamba-d': swinUmambaD,
   'swin-unetr': swinUnetr,
   transbts: transBts,
+  transunet: transUnet,
   'umamba-bot': bot,
   'umamba-enc': enc,
   unetr,
