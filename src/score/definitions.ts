@@ -21,6 +21,8 @@ export interface Definition {
   bothEmpty: readonly [number, number, number];
   falseAlarm: readonly [number, number, number];
   missed: readonly [number, number, number];
+  /** Added to the denominator of DSC. */
+  dscEpsilon?: number;
   /** Digits the peer rounds to. */
   digits?: number;
 }
@@ -77,6 +79,7 @@ export const definitions = {
     hd95: 'area',
     spacingMm: [1.5, 1.5, 1.5],
     toleranceMm: 3,
+    dscEpsilon: 1e-6,
     bothEmpty: [nan, nan, nan],
     falseAlarm: [nan, nan, nan],
     missed: [0, 0, infinity],

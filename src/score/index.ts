@@ -1,33 +1,35 @@
-export { bootstrap, bootstrapMean, resamples } from './bootstrap.js';
+// Scores of predictions, and the statistics of scores.
+export { assign } from './assignment.js';
+export { type BootstrapResult, bootstrap, bootstrapMean, type Interval, resamples } from './bootstrap.js';
+export {
+  type Components,
+  type Connectivity,
+  connectedComponents,
+  dilate,
+  erode,
+  fillHoles,
+  largestComponent,
+  removeSmaller,
+} from './components.js';
 export { type Definition, type DefinitionName, definitions } from './definitions.js';
 export { distanceTransform } from './distanceTransform.js';
+export { type Agreement, blandAltman, kendallTau, type PairedEffect, pairedEffect, pearson, spearman } from './effect.js';
+export { type InstanceScore, instanceF1, panopticQuality, relabel, removeAtBorder } from './instances.js';
+export { type Lesion, type LesionParameters, type LesionwiseScore, lesionParameters, lesionwise } from './lesionwise.js';
 export { adjust } from './multipleTesting.js';
-export {
-  type BestConfiguration,
-  type Candidate,
-  chooseBest,
-  findBestConfiguration,
-  inferenceInformation,
-  inferenceInstructions,
-  type TrainedModel,
-} from './nnunetBest.js';
-export { readNnunetJson, toNnunetJson, writeNnunetJson } from './nnunetJson.js';
-export {
-  applyPostprocessing,
-  choosePostprocessing,
-  determinePostprocessing,
-  type PostprocessingChoice,
-  readPostprocessing,
-} from './nnunetPostprocessing.js';
-export {
-  type EvaluationCase,
-  evaluateFolder,
-  type NnunetMetrics,
-  type NnunetSummary,
-  nnunetMetrics,
-  nnunetSummary,
-} from './nnunetSummary.js';
 export { quantile } from './quantile.js';
+export {
+  friedman,
+  kruskalWallis,
+  minRanks,
+  pairwisePvalues,
+  type RankingMethod,
+  rank,
+  rankingStability,
+  ranksPerCase,
+  significance,
+} from './ranking.js';
+export { type Summary, summarise } from './summary.js';
 export { contourLengths, surfelAreas } from './surfels.js';
 export { type MetricName, metricNames, type ScoreOptions, volume } from './volume.js';
-export { wilcoxon } from './wilcoxon.js';
+export { type WilcoxonOptions, type WilcoxonResult, wilcoxon } from './wilcoxon.js';

@@ -1,7 +1,7 @@
 // Scores of one prediction against its reference, class by class.
 import { VoxelbookError } from '../base/errors.js';
 import type { ClassScore } from '../train/experiment.js';
-import type { LabelMap } from '../volume/volume.js';
+import { identityDirection, type LabelMap } from '../volume/volume.js';
 import { type Definition, type DefinitionName, definitions } from './definitions.js';
 import { type Census, census, cut, type Labels, type MaskPair, type Shape3 } from './masks.js';
 import {
@@ -54,6 +54,8 @@ export interface ScoreOptions {
   definition?: DefinitionName | Definition;
   /** A map of depth 1: `contour` (default) = a picture with outlines, `volume` = one slice whose top and bottom are surface. */
   oneSlice?: 'contour' | 'volume';
+  /** Classes scored only between the first and the last slice of the reference, the last left out (U-Mamba's aorta, IVC, oesophagus). */
+  betweenReferenceSlices?: { classes: readonly string[]; axis?: 0 | 1 | 2 };
   /** Label of voxels that count nowhere. */
   ignoreLabel?: number;
 }
@@ -69,7 +71,34 @@ export interface ScoreOptions {
  */
 export function volume(reference: LabelMap, prediction: LabelMap, options: ScoreOptions): Record<string, ClassScore> {
   const request = check(reference, prediction, options);
-  return Object.fromEntries(Object.keys(request.regions).map((name) => [name, scoreClass(request, name)]));
+  const cropped = options.betweenReferenceSlices;
+  return Object.fromEntries(
+    Object.keys(request.regions).map((name) => [
+      name,
+      cropped?.classes.includes(name) ? scoreBetween(reference, prediction, request, name, options) : scoreClass(request, name),
+    ]),
+  );
+}
+
+/** Scores two masks as class `mask`: all metrics under a definition. */
+export function scoreMasks(
+  reference: Uint8Array,
+  prediction: Uint8Array,
+  shape: Shape3,
+  spacingMm: readonly [number, number, number],
+  definition: DefinitionName | Definition = 'default',
+): ClassScore {
+  const map = (data: Uint8Array): LabelMap => ({
+    data,
+    shape: [...shape],
+    channels: 1,
+    spacingMm: [...spacingMm],
+    originMm: [0, 0, 0],
+    direction: [...identityDirection],
+  });
+  const metrics = ['dsc', 'hd95', 'sensitivity', 'specificity', 'tp', 'fp', 'fn'] as const;
+  return volume(map(reference), map(prediction), { classes: { mask: 1 }, definition, spacingMm, metrics, oneSlice: 'volume' })
+    .mask;
 }
 
 /** A checked question: plain data, so that a worker can answer a part of it. */
@@ -180,6 +209,47 @@ function without(reference: Labels, prediction: Labels, ignore: number): [Labels
   return [a, b];
 }
 
+/** Scores a class in the slices `first … last - 1` of its reference. */
+function scoreBetween(
+  reference: LabelMap,
+  prediction: LabelMap,
+  request: Request,
+  name: string,
+  options: ScoreOptions,
+): ClassScore {
+  const axis = options.betweenReferenceSlices?.axis ?? 0;
+  const wanted = new Set(request.regions[name]);
+  const [, height, width] = reference.shape;
+  let [first, last] = [Number.POSITIVE_INFINITY, -1];
+  for (let i = 0; i < reference.data.length; i++) {
+    if (!wanted.has(reference.data[i])) continue;
+    const slice = axis === 0 ? Math.floor(i / (height * width)) : axis === 1 ? Math.floor(i / width) % height : i % width;
+    first = Math.min(first, slice);
+    last = Math.max(last, slice);
+  }
+  if (last < 0) return scoreClass(request, name);
+  const slab = (map: LabelMap): LabelMap => {
+    const shape = map.shape.map((n, k) => (k === axis ? last - first : n)) as [number, number, number];
+    const start = [0, 0, 0];
+    start[axis] = first;
+    const data = new Uint16Array(shape[0] * shape[1] * shape[2]);
+    for (let z = 0, i = 0; z < shape[0]; z++)
+      for (let y = 0; y < shape[1]; y++)
+        for (let x = 0; x < shape[2]; x++, i++)
+          data[i] = map.data[((z + start[0]) * height + y + start[1]) * width + x + start[2]];
+    return { ...map, data, shape };
+  };
+  const empty = [Number.NaN, Number.NaN, Number.NaN] as const;
+  return volume(slab(reference), slab(prediction), {
+    classes: { [name]: request.regions[name] },
+    nsdToleranceMm: { [name]: request.toleranceMm[name] },
+    metrics: request.metrics,
+    spacingMm: request.spacingMm,
+    definition: { ...request.definition, bothEmpty: empty },
+    oneSlice: 'volume',
+  })[name];
+}
+
 /** Scores one class of a checked request. */
 export function scoreClass(request: Request, name: string): ClassScore {
   const { reference, prediction, shape, spacingMm, definition, metrics } = request;
@@ -188,7 +258,7 @@ export function scoreClass(request: Request, name: string): ClassScore {
   const state = tp + fp + fn === 0 ? 'both-empty' : tp + fn === 0 ? 'false-alarm' : tp + fp === 0 ? 'missed' : 'ok';
   const voxelMm3 = spacingMm[0] * spacingMm[1] * spacingMm[2];
   const values: Record<MetricName, () => number> = {
-    dsc: () => round((2 * tp) / (2 * tp + fp + fn), definition.digits),
+    dsc: () => round((2 * tp) / (2 * tp + fp + fn + (definition.dscEpsilon ?? 0)), definition.digits),
     iou: () => tp / (tp + fp + fn),
     sensitivity: () => tp / (tp + fn),
     specificity: () => tn / (tn + fp),
