@@ -35,7 +35,7 @@ export type PaperName = 'mednext' | 'kaistBrats21' | 'stuNet' | 'swinUmamba';
 export const published = { mednext, kaistBrats21, stuNet, swinUmamba } as unknown as Record<PaperName, PublishedPaper>;
 
 /** Columns of text or structure tell rows apart; a column that ever holds a plain number (or is all null) holds results. */
-const namesRow = (table: PublishedTable, column: string) => {
+export const namesRow = (table: PublishedTable, column: string) => {
   const values = table.rows.map((row) => row[column]).filter((v) => v !== null);
   return rowColumns.has(column) || (values.length > 0 && values.every((v) => typeof v !== 'number'));
 };

@@ -1,5 +1,7 @@
 // A table of results: numbers kept as an arquero table, shown with best values marked, exported as CSV, Markdown, LaTeX and HTML.
+
 import { table as arqueroTable, type ColumnTable } from 'arquero';
+import { atomicWrite } from '../base/atomicWrite.js';
 import { escapeText, type MimeBundle, plainText, Shown } from './display.js';
 
 export interface Column {
@@ -49,6 +51,18 @@ export class ResultTable extends Shown {
     if (!cell.why) return cell.text;
     const reasons = [...new Set(this.cells.flatMap((r) => this.columns.flatMap((c) => r[c.key]?.why ?? [])))];
     return `${cell.text} ${marker(reasons.indexOf(cell.why))}`;
+  }
+
+  /**
+   * Writes the table beside each other as `<stem>.csv`, `.md`, `.tex`, `.html` and `.txt`.
+   * @param stem path without ending; its folder must exist
+   */
+  save(stem: string): void {
+    atomicWrite(`${stem}.csv`, this.toCsv());
+    atomicWrite(`${stem}.md`, this.toMarkdown());
+    atomicWrite(`${stem}.tex`, this.toLatex());
+    atomicWrite(`${stem}.html`, this.toHtml());
+    atomicWrite(`${stem}.txt`, `${this.toString()}\n`);
   }
 
   /** Raw values, full precision. A cell that a spreadsheet would run as a formula is kept text by a leading quote mark. */

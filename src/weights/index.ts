@@ -4,3 +4,5 @@ export { type Checkpoint, readCheckpoint } from './checkpoint.js';
 export { fromParams, save, toParams } from './params.js';
 export { readTorch } from './pth.js';
 export { allButHeads, type TransferRow, type TransferRule, transfer } from './transfer.js';
+export { upkern } from './upkern.js';
+export { vmambaRule, vmambaTransfer } from './vmambaTransfer.js';
