@@ -1,5 +1,5 @@
 // The room of networks: a specification is data, `build` makes a network of it.
-export { build, type Ends, type Model, network } from './build.js';
+export { build, type Ends, type Model, network, networkNames } from './build.js';
 export { type Description, describe, type Stage } from './describe.js';
 export * as layers from './layers.js';
 export {
