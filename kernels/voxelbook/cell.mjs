@@ -70,7 +70,7 @@ export function cellModule(ts, code, names, { wholeScope = false, plain = false 
     },
     /** Offset in the cell → offset in the module. */
     fromCell(offset) {
-      return prefix.length + offset + insertions.reduce((n, { at, text }) => (at < offset ? n + text.length : n), 0);
+      return prefix.length + offset + insertions.reduce((n, { at, text }) => (at <= offset ? n + text.length : n), 0);
     },
   };
 }

@@ -49,5 +49,11 @@ export async function register({ root, prefix }) {
     const folder = path.join(kernels, name);
     fs.mkdirSync(folder, { recursive: true });
     fs.writeFileSync(path.join(folder, 'kernel.json'), `${JSON.stringify(spec, null, 2)}\n`);
+    fs.copyFileSync(path.join(here, 'logo.svg'), path.join(folder, 'logo-svg.svg'));
   }
+  // JupyterLab would otherwise ask every new reader whether to fetch news.
+  const settings = path.join(prefix, 'share/jupyter/lab/settings');
+  const overrides = { '@jupyterlab/apputils-extension:notification': { fetchNews: 'false', checkForUpdates: false } };
+  fs.mkdirSync(settings, { recursive: true });
+  fs.writeFileSync(path.join(settings, 'overrides.json'), `${JSON.stringify(overrides, null, 2)}\n`);
 }

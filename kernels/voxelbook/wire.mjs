@@ -235,10 +235,10 @@ const info = {
   language_info: {
     name: 'typescript',
     version: versions.typescript,
-    mimetype: 'text/typescript',
+    mimetype: 'application/typescript',
     file_extension: '.ts',
     pygments_lexer: 'typescript',
-    codemirror_mode: { name: 'javascript', typescript: true },
+    codemirror_mode: 'typescript',
     nbconvert_exporter: 'script',
   },
   banner: `voxelbook: TypeScript ${versions.typescript} on Node ${versions.node}`,
