@@ -21,12 +21,11 @@ export interface TransBtsSpec extends Head {
   network: 'transbts';
   /** Size of the input in voxels, multiples of 8, which fixes the position embedding; default the plan's patch. */
   patchSize?: number[];
-  /** Channels at full resolution; default 16. */
+  /** Channels at full resolution; default 16. A token has 32 times as many, so that the decoder's widths meet the skips'. */
   width?: number;
   /** Groups of the CNN's norms; default 8. */
   groups?: number;
-  /** Channels of a token, layers, heads and hidden channels of the transformer; default 512, 4, 8, 4096. */
-  hidden?: number;
+  /** Layers, heads and hidden channels of the transformer; default 4, 8, 4096. */
   layers?: number;
   heads?: number;
   mlp?: number;
@@ -44,7 +43,8 @@ const one = [1, 1, 1];
 
 /** The network of a specification with channels and classes given. There is no deep supervision. */
 export function transBts(spec: TransBtsSpec, plan?: Configuration): Network {
-  const { width = 16, groups = 8, hidden = 512, layers = 4, heads = 8, mlp = 4096 } = spec;
+  const { width = 16, groups = 8, layers = 4, heads = 8, mlp = 4096 } = spec;
+  const hidden = 32 * width;
   const size = inputSize('TransBTS', spec.patchSize ?? plan?.patch_size);
   const tokens = size.reduce((count, n) => count * Math.floor(n / 8), 1);
   const d = new Declaration();

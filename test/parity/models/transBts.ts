@@ -19,6 +19,7 @@ import { checkedBlock } from './unetr.js';
 function spec(c: any): TransBtsSpec {
   if (c.positional_encoding_type !== 'learned' || !c.conv_patch_representation || c.patch_dim !== 8)
     throw new Error('unknown: another TransBTS than the released one');
+  if (c.embedding_dim !== 32 * (c.base_channels ?? 16)) throw new Error('unknown: widths that do not meet in the decoder');
   return {
     network: 'transbts',
     inputChannels: c.num_channels,
@@ -26,7 +27,6 @@ function spec(c: any): TransBtsSpec {
     patchSize: [c.img_dim, c.img_dim, c.img_dim],
     width: c.base_channels,
     groups: c.group_norm_groups,
-    hidden: c.embedding_dim,
     layers: c.num_layers,
     heads: c.num_heads,
     mlp: c.hidden_dim,
