@@ -62,6 +62,13 @@ export function isAlive(folder: string, lease = readLease(folder)): boolean {
   return lease.startTicks === null || lease.startTicks === startTicks(lease.pid);
 }
 
+/** `123_4/1`: element 4 of array 123, started again once. */
+function slurmJob(): string | null {
+  const { SLURM_JOB_ID, SLURM_ARRAY_JOB_ID, SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT = '0' } = process.env;
+  if (!SLURM_JOB_ID) return null;
+  return `${SLURM_ARRAY_JOB_ID ? `${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}` : SLURM_JOB_ID}/${SLURM_RESTART_COUNT}`;
+}
+
 /**
  * Claims a run folder for this process.
  * @param force take it even from a living process, which will stop before its next checkpoint (a requeued cluster job)
@@ -81,7 +88,7 @@ export function takeLease(folder: string, force = false): { check(): void; relea
     pid: process.pid,
     host: os.hostname(),
     startTicks: startTicks(process.pid),
-    job: process.env.SLURM_JOB_ID ? `${process.env.SLURM_JOB_ID}/${process.env.SLURM_RESTART_COUNT ?? 0}` : null,
+    job: slurmJob(),
     since: new Date().toISOString(),
   };
   atomicWriteJson(fileOf(folder), mine);

@@ -2,7 +2,7 @@
 import os from 'node:os';
 import { FaultList } from '../base/errors.js';
 import { dependencyOf, runFolderOf, runHash } from '../train/identity.js';
-import type { Experiment } from '../train/index.js';
+import type { Experiment, ProgressLine } from '../train/index.js';
 import { prepareFolder, type RunOrder, readScores } from './folder.js';
 import { type Display, kernel } from './live.js';
 import { type FinishedRun, finishedRun } from './result.js';
@@ -23,11 +23,15 @@ export interface PlannedRun extends RunOrder {
 export interface StudyOptions {
   /** Runs computed at the same time; 1 by default. Each gets its share of the cores. */
   atOnce?: number;
+  /** Threads of each run; default its share of the cores when several run at once, else all. */
+  threads?: number;
   target?: 'local' | 'slurm';
   slurm?: SlurmOptions;
   signal?: AbortSignal;
   /** A line for every run that starts, ends or fails. */
   onEvent?: (text: string) => void;
+  /** Called with every new line of any run's log. */
+  onLine?: (line: ProgressLine, run: PlannedRun) => void;
   onProgress?: (done: number, total: number, what: string) => void;
   display?: Display | null;
 }
@@ -116,7 +120,8 @@ async function localStudy(runs: readonly PlannedRun[], options: StudyOptions): P
       seed: run.seed,
       signal,
       display: options.display,
-      threads: atOnce > 1 ? threads : undefined,
+      onProgress: (line) => options.onLine?.(line, run),
+      threads: options.threads ?? (atOnce > 1 ? threads : undefined),
     }).then(
       () => {
         ended.set(run.hash, 'finished');

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import { build, type Model, type Network, network as networkOf, type Params } from '../model/index.js';
 import { annotatedKey, listCases } from '../preprocess/index.js';
@@ -11,7 +12,7 @@ import { upkern } from '../weights/upkern.js';
 import type { Position } from './checkpoint.js';
 import type { Experiment } from './experiment.js';
 import { startFeed } from './feed.js';
-import { type Forecast, forecast, refuseIfTooLarge } from './forecast.js';
+import { type Forecast, type ForecastInput, forecast, refuseIfTooLarge } from './forecast.js';
 import { dependencyOf, runFolderOf, runHash } from './identity.js';
 import { type LoopOptions, loop } from './loop.js';
 import { type Prepared, prepare } from './prepare.js';
@@ -69,16 +70,15 @@ export async function run(
   const prepared = await prepare(experiment, { signal: options.signal, onStage });
   const { configuration, labels, dataset } = prepared;
   const { recipe } = experiment;
-  const { network } = networkOf(experiment.model, configuration, endsOf(experiment, prepared));
-  const patch = configuration.patch_size;
-  const dimensions = patch.length as 2 | 3;
-  const objective = objectiveOf(recipe, labels);
-  const inputChannels = Object.keys(dataset.json.channel_names).length;
+  const dimensions = configuration.patch_size.length as 2 | 3;
+  // What prediction needs besides the weights, so that the run folder can be taken elsewhere.
+  atomicWriteJson(path.join(folder, 'plan.json'), prepared.plan);
+  atomicWriteJson(path.join(folder, 'dataset.json'), dataset.json);
 
   onStage('forecast');
-  const caseBytes = Math.min(cacheBytes, bytesOnDisk(prepared.folder));
-  const input = { network, recipe, objective, patch, batchSize: configuration.batch_size, inputChannels, caseBytes, workers };
-  const found = forecast({ ...input, checkpointing: options.checkpointing });
+  const input = forecastInput(experiment, prepared, workers, options.checkpointing);
+  const { network, objective } = input;
+  const found = forecast(input);
   atomicWriteJson(path.join(folder, 'forecast.json'), found);
   const disk = fs.statfsSync(folder);
   refuseIfTooLarge(input, found, options.memoryBytes, disk.bavail * disk.bsize);
@@ -128,6 +128,26 @@ export async function run(
   }
 }
 
+function forecastInput(experiment: Experiment, prepared: Prepared, workers: number, checkpointing?: boolean): ForecastInput {
+  const { configuration, labels, dataset, folder } = prepared;
+  return {
+    network: networkOf(experiment.model, configuration, endsOf(experiment, prepared)).network,
+    recipe: experiment.recipe,
+    objective: objectiveOf(experiment.recipe, labels),
+    patch: configuration.patch_size,
+    batchSize: configuration.batch_size,
+    inputChannels: Object.keys(dataset.json.channel_names).length,
+    caseBytes: Math.min(cacheBytes, bytesOnDisk(folder)),
+    workers,
+    checkpointing,
+  };
+}
+
+/** Memory, disk and arithmetic of an experiment before anything is trained; prepares its data. */
+export async function forecastOf(experiment: Experiment, options: WorkOptions = {}): Promise<Forecast> {
+  return forecast(forecastInput(experiment, await prepare(experiment, options), 1));
+}
+
 /** Preprocessed cases an augmentation worker keeps in memory at most. */
 const cacheBytes = 1e9;
 
@@ -157,6 +177,14 @@ function initial(experiment: Experiment, fold: number, seed: number, prepared: P
     if ('weights' in init) return transfer(own.network, own.params, readCheckpoint(init.weights).tensors, allButHeads).params;
     const before = dependencyOf(experiment)!;
     const file = path.join(folderOf(before, fold, seed), 'checkpoints', 'final.safetensors');
+    if (!fs.existsSync(file))
+      throw new VoxelbookError('what this run starts from is not there', {
+        code: 'dependency-missing',
+        path: file,
+        given: 'no such file',
+        expected: `the final weights of "${before.name}", fold ${fold}, seed ${seed}`,
+        fix: 'Run that experiment first, or start both as a study.',
+      });
     const { tensors } = readCheckpoint(file);
     if ('from' in init) return toParams(own.network, tensors);
     const { network: smallNetwork } = networkOf(before.model, prepared.configuration, endsOf(before, prepared));
