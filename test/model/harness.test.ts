@@ -188,9 +188,8 @@ const tiny: Record<string, Tiny> = {
     spec: {
       network: 'transbts',
       patchSize: [16, 16, 16],
-      width: 2,
-      groups: 2,
-      hidden: 64,
+      width: 1,
+      groups: 1,
       layers: 2,
       heads: 2,
       mlp: 12,
@@ -315,13 +314,14 @@ describe('every network', () => {
       );
       if (unused) assert.ok(silent.every((n) => unused.test(n)));
       const recomputed = step(true);
+      const steepest = Math.max(...grads.map((g) => (g ? tf.tidy(() => tf.max(tf.abs(g)).dataSync()[0]) : 0)));
       for (const [i, n] of names.entries()) {
         if (!grads[i]) continue;
         const [a, b] = [grads[i].dataSync(), recomputed.grads[i]!.dataSync()];
         const largest = Array.from(a).reduce((m, v) => Math.max(m, Math.abs(v)), 0);
         assert.ok(Array.from(a).every(Number.isFinite), `${n} has a gradient that is not finite`);
         assert.ok(
-          Array.from(a).every((v, j) => Math.abs(v - b[j]) <= 1e-4 * largest + 1e-6),
+          Array.from(a).every((v, j) => Math.abs(v - b[j]) <= 1e-4 * largest + 1e-5 * steepest),
           `${n} differs with checkpointing`,
         );
       }
