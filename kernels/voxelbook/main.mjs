@@ -25,24 +25,37 @@ const versions = {
 
 // ---- threads ----------------------------------------------------------------------------------------------------
 
-const channel = new MessageChannel();
 const waiting = new Int32Array(new SharedArrayBuffer(4));
 const connection = JSON.parse(fs.readFileSync(process.argv.at(-1), 'utf8'));
-const thread = (file, port, data, limits) =>
-  new Worker(new URL(file, import.meta.url), {
-    workerData: { ...data, [file === './wire.mjs' ? 'types' : 'wire']: port },
-    transferList: [port],
-    resourceLimits: limits,
-    stdout: false,
+
+/** Starts the compiler's thread; returns the port that talks to it. It starts anew when it runs out of memory. */
+function startCompiler() {
+  const { port1, port2 } = new MessageChannel();
+  const begin = performance.now();
+  const worker = new Worker(new URL('./types.mjs', import.meta.url), {
+    workerData: { root, folder, wire: port2 },
+    transferList: [port2],
+    resourceLimits: { maxOldGenerationSizeMb: Number(process.env.VOXELBOOK_COMPILER_MB ?? 3072) },
   });
-const types = thread('./types.mjs', channel.port2, { root, folder }, { maxOldGenerationSizeMb: 3072 });
-const wire = thread('./wire.mjs', channel.port1, { root, connection, versions, waiting });
-types.unref();
-for (const [name, worker] of Object.entries({ compiler: types, connection: wire }))
+  worker.unref();
   worker.on('error', (error) => {
-    realStderr(`voxelbook kernel: the ${name} thread failed: ${error?.stack ?? error}\n`);
-    reallyExit(1);
+    realStderr(`voxelbook kernel: the compiler's thread ended: ${error?.stack ?? error}\n`);
+    if (performance.now() - begin < 2000) reallyExit(1);
+    const types = startCompiler();
+    wire.postMessage({ kind: 'compiler', types }, [types]);
   });
+  return port1;
+}
+
+const types = startCompiler();
+const wire = new Worker(new URL('./wire.mjs', import.meta.url), {
+  workerData: { root, connection, versions, waiting, types },
+  transferList: [types],
+});
+wire.on('error', (error) => {
+  realStderr(`voxelbook kernel: the connection's thread ended: ${error?.stack ?? error}\n`);
+  reallyExit(1);
+});
 
 /** Sends to the wire thread; waits while thousands of messages are unsent, so that a printing loop cannot fill memory. */
 function send(message) {

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { cellModule, resultName } from './cell.mjs';
 
 const { root, folder, wire } = workerData;
@@ -293,7 +293,13 @@ function isComplete({ code }) {
   return { status: 'incomplete', indent: /[{[(]\s*$/.test(code) ? `${open}  ` : open };
 }
 
-const answers = { compile, complete, inspect, isComplete };
+/** A cell taken before this thread had to start anew; what the other side has of its sources is not known here. */
+function again(about) {
+  compile(about);
+  sent.clear();
+}
+
+const answers = { compile, again, complete, inspect, isComplete };
 
 wire.on('message', ({ request, ask, ...about }) => {
   let answer;
@@ -304,8 +310,6 @@ wire.on('message', ({ request, ask, ...about }) => {
   }
   wire.postMessage({ request, ...answer });
 });
-
-parentPort.on('message', () => wire.close());
 
 // The first cell finds the library's types already read.
 setCurrent(cellModule(ts, "import * as voxelbook from 'voxelbook'; voxelbook;", names));

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageCodec } from './message.mjs';
 
-const { root, connection, versions, waiting, types } = workerData;
+const { root, connection, versions, waiting } = workerData;
 const require = createRequire(path.join(root, 'package.json'));
 const zmq = require('zeromq');
 const codec = messageCodec(connection);
@@ -65,22 +65,36 @@ function flush() {
 // ---- the other two threads --------------------------------------------------------------------------------------
 
 const pending = new Map();
+/** Cells the compiler took, for the day it has to start anew. */
+const accepted = [];
+let types;
+function connectCompiler(port) {
+  types = port;
+  port.on('message', ({ request, value, error }) => {
+    const { resolve, reject } = pending.get(request) ?? {};
+    pending.delete(request);
+    if (error) reject?.(new Error(`the compiler failed: ${error}`));
+    else resolve?.(value);
+  });
+  for (const about of accepted) port.postMessage({ ask: 'again', ...about });
+  for (const { reject } of pending.values())
+    reject(
+      new Error('the compiler ran out of memory and was started again, with what earlier cells declared; run the cell again'),
+    );
+  pending.clear();
+}
+connectCompiler(workerData.types);
+
 function askTypes(ask, about) {
   const request = randomUUID();
   types.postMessage({ request, ask, ...about });
   return new Promise((resolve, reject) => pending.set(request, { resolve, reject }));
 }
-types.on('message', ({ request, value, error }) => {
-  const { resolve, reject } = pending.get(request);
-  pending.delete(request);
-  if (error) reject(new Error(`the compiler failed: ${error}`));
-  else resolve(value);
-});
 
 /** Requests by cell id, so that output finds its parent; old ones are forgotten. */
 const parents = new Map();
 parentPort.on('message', (message) => {
-  Atomics.sub(waiting, 0, 1);
+  if (message.kind !== 'compiler') Atomics.sub(waiting, 0, 1);
   Atomics.notify(waiting, 0);
   const parent = parents.get(message.id);
   if (message.kind === 'stream') print(parent, message.name, message.text);
@@ -90,6 +104,7 @@ parentPort.on('message', (message) => {
     if (type.startsWith('comm_')) trackComm(type, content);
   } else if (message.kind === 'done' || message.kind === 'aborting') running?.heard(message);
   else if (message.kind === 'alive') mainAnswers();
+  else if (message.kind === 'compiler') connectCompiler(message.types);
   else if (message.kind === 'interrupt') interrupt();
   else if (message.kind === 'input') ask(message, parent);
 });
@@ -147,6 +162,7 @@ async function execute(request, { code }) {
   const compiled = await Promise.race([askTypes('compile', { code, id, label }), interrupted]);
   if (compiled.faults === 'interrupted') return { status: 'error', ...stopped };
   if (compiled.faults) return { status: 'error', ...typeErrors(compiled.faults) };
+  accepted.push({ code, id, label });
   me.stage = 'run';
   const done = new Promise((resolve) => {
     me.heard = (message) => {

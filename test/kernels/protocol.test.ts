@@ -179,6 +179,24 @@ describe('the life of the process', function () {
     await kernel.close();
   });
 
+  it('when the compiler runs out of memory, the cell says so, and everything before it is still there', async () => {
+    const kernel = await Kernel.start(undefined, { VOXELBOOK_COMPILER_MB: '220' });
+    try {
+      assert.equal((await kernel.run('let patients: number = 12; const twice = () => patients * 2;')).error, undefined);
+      const huge = await kernel.run(
+        'type Grow<N extends number, A extends number[][] = []> = A["length"] extends N ? A : Grow<N, [...A, [A["length"]]]>;\n' +
+          Array.from({ length: 400 }, (_, i) => `type G${i} = Grow<${900 - i}>; declare const g${i}: G${i}; g${i}[3];`).join(
+            '\n',
+          ),
+      );
+      assert.match(huge.error.evalue, /the compiler ran out of memory/);
+      assert.equal((await kernel.run('patients = 21; twice()')).result['text/plain'], '42');
+      assert.equal((await kernel.run("patients = 'none'")).error.evalue, "Type 'string' is not assignable to type 'number'.");
+    } finally {
+      await kernel.close();
+    }
+  });
+
   it('ends when the Jupyter that started it is gone', async () => {
     const { spawn } = await import('node:child_process');
     const parent = spawn('sleep', ['60']);
