@@ -6,6 +6,9 @@ import type { MedNextSpec } from '../../model/mednext.js';
 import type { Experiment, Scale } from '../../train/experiment.js';
 import { demo, predictions, mednext as recipe } from '../recipes.js';
 
+/** An experiment whose network is a MedNeXt. */
+export type MedNextExperiment = Experiment & { model: MedNextSpec };
+
 export interface AblationOptions {
   scale: Scale;
   /** Demo: embedded set (default SimGlioma). Paper: BTCV or AMOS22. */
@@ -22,9 +25,9 @@ export interface AblationOptions {
  * k3, k5 from scratch, k5 grown from k3 by UpKern, and k3 trained for as long as both: the paper's own controls.
  * The third and fourth start from the first, so it is trained once.
  */
-export function ablation(options: AblationOptions): Experiment[] {
+export function ablation(options: AblationOptions): MedNextExperiment[] {
   const base = options.scale === 'demo' ? demoBase(options) : paperBase(options);
-  const of = (name: string, kernel: number): Experiment => ({ ...base, name, model: { ...base.model, kernel } as MedNextSpec });
+  const of = (name: string, kernel: number): MedNextExperiment => ({ ...base, name, model: { ...base.model, kernel } });
   const k3 = of('MedNeXt k3', 3);
   return [
     k3,
@@ -41,7 +44,7 @@ const demoScoring: Record<string, Experiment['scoring']> = {
   MacaqueTissue: { nsdToleranceMm: 0.5 },
 };
 
-function demoBase({ dataset = 'SimGlioma', seeds = [0, 1], folds = [0], epochs = 20, width = 8 }: AblationOptions): Experiment {
+function demoBase({ dataset = 'SimGlioma', seeds = [0, 1], folds = [0], epochs = 20, width = 8 }: AblationOptions): MedNextExperiment {
   return {
     name: '',
     dataset,
@@ -56,7 +59,7 @@ function demoBase({ dataset = 'SimGlioma', seeds = [0, 1], folds = [0], epochs =
   };
 }
 
-function paperBase({ dataset = 'BTCV', seeds = [0], folds = [0, 1, 2, 3, 4] }: AblationOptions): Experiment {
+function paperBase({ dataset = 'BTCV', seeds = [0], folds = [0, 1, 2, 3, 4] }: AblationOptions): MedNextExperiment {
   return {
     name: '',
     dataset,
