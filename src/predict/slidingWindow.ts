@@ -230,8 +230,8 @@ async function predictPatches(
   }
 }
 
-/** Values of a slab of outputs. */
-const slabValues = 1 << 21;
+/** Values of a slab of outputs; TensorFlow keeps what it once allocated, and large slabs break up what outputs need whole. */
+const slabValues = 1 << 19;
 
 function checkOutput(given: readonly number[], expected: readonly number[]): void {
   if (given.join() === expected.join()) return;

@@ -16,10 +16,9 @@ settings = json.load(open(sys.argv[1]))
 torch.set_num_threads(settings["threads"])
 image = np.fromfile(settings["image"], dtype=np.float32).reshape(1, *settings["shape"])
 
-network = torch.nn.Conv3d(1, settings["heads"], 1)
+network = torch.nn.Conv3d(1, settings["heads"], 1, bias=False)
 with torch.no_grad():
     network.weight.copy_(torch.tensor(settings["weights"]).reshape(network.weight.shape))
-    network.bias.copy_(torch.tensor(settings["biases"]))
 
 predictor = nnUNetPredictor(
     tile_step_size=0.5, use_gaussian=True, use_mirroring=True, perform_everything_on_device=False,

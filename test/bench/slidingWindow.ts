@@ -19,7 +19,6 @@ interface Settings {
   patchSize: number[];
   heads: number;
   weights: number[];
-  biases: number[];
   threads: number;
   peerLabels: string;
   ourLabels: string;
@@ -40,11 +39,8 @@ async function ours(file: string, labelsOnly: boolean): Promise<Result> {
   const bytes = fs.readFileSync(settings.image);
   const image = { data: new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4), shape: settings.shape, channels: 1 };
   const kernel = tf.tensor2d(settings.weights, [1, settings.heads]);
-  const bias = tf.tensor1d(settings.biases);
   const network = (x: import('@tensorflow/tfjs-node-gpu').Tensor) =>
-    tf.tidy(() =>
-      tf.reshape(tf.fused.matMul({ a: tf.reshape(x, [-1, 1]), b: kernel, bias }), [...x.shape.slice(0, -1), settings.heads]),
-    );
+    tf.tidy(() => tf.reshape(tf.matMul(tf.reshape(x, [-1, 1]), kernel), [...x.shape.slice(0, -1), settings.heads]));
   const options = { patchSize: settings.patchSize, heads: settings.heads, mirrorAxes: [0, 1, 2] };
   const heads = { heads: settings.heads, hasRegions: false, regionsClassOrder: null };
   const labels = new Uint8Array(settings.shape[0] * settings.shape[1] * settings.shape[2]);
@@ -97,7 +93,6 @@ function main(): void {
     patchSize: values.patch!.split(',').map(Number),
     heads,
     weights: Array.from({ length: heads }, () => Math.fround(random.normal())),
-    biases: Array.from({ length: heads }, () => Math.fround(random.normal())),
     threads: os.availableParallelism(),
     peerLabels: path.join(folder, 'peer.u8'),
     ourLabels: path.join(folder, 'ours.u8'),
