@@ -76,13 +76,16 @@ interface Topology {
 }
 
 function topology(spec: UmambaSpec, plan?: Configuration): Topology {
-  const k = (plan?.architecture.arch_kwargs ?? {}) as Record<string, number[] | number[][]>;
+  const k = (plan?.architecture.arch_kwargs ?? {}) as Record<string, any>;
+  const widths: number[] = spec.widths ?? k.features_per_stage;
+  const perStage = (n: number | number[] | undefined, count: number) =>
+    typeof n === 'number' ? Array<number>(count).fill(n) : n;
   const t = {
-    widths: spec.widths ?? k.features_per_stage,
+    widths,
     kernels: spec.kernels ?? k.kernel_sizes,
     strides: spec.strides ?? k.strides,
-    blocks: spec.blocks ?? k.n_conv_per_stage ?? k.n_blocks_per_stage,
-    decoderBlocks: spec.decoderBlocks ?? k.n_conv_per_stage_decoder,
+    blocks: perStage(spec.blocks ?? k.n_conv_per_stage ?? k.n_blocks_per_stage, widths?.length),
+    decoderBlocks: perStage(spec.decoderBlocks ?? k.n_conv_per_stage_decoder, widths?.length - 1),
   } as Topology;
   const faults = new FaultList();
   const stages = t.widths?.length ?? 0;
