@@ -16,6 +16,7 @@ export { distanceTransform } from './distanceTransform.js';
 export { type Agreement, blandAltman, kendallTau, type PairedEffect, pairedEffect, pearson, spearman } from './effect.js';
 export { type InstanceScore, instanceF1, panopticQuality, relabel, removeAtBorder } from './instances.js';
 export { type Lesion, type LesionParameters, type LesionwiseScore, lesionParameters, lesionwise } from './lesionwise.js';
+export { cutMasks, type MaskPair } from './masks.js';
 export { adjust } from './multipleTesting.js';
 export { quantile } from './quantile.js';
 export {
@@ -29,7 +30,9 @@ export {
   ranksPerCase,
   significance,
 } from './ranking.js';
+export { confusion, type MonaiReduction, monaiReduce, nanMean } from './reduce.js';
 export { type Summary, summarise } from './summary.js';
+export { boundaryDistances, nsd, type Surfaces, surfelDistances } from './surface.js';
 export { contourLengths, surfelAreas } from './surfels.js';
 export { type MetricName, metricNames, type ScoreOptions, volume } from './volume.js';
 export { type WilcoxonOptions, type WilcoxonResult, wilcoxon } from './wilcoxon.js';

@@ -94,5 +94,12 @@ export function panopticQuality(reference: ArrayLike<number>, prediction: ArrayL
   const tp = matched.length;
   const sum = matched.reduce((a, b) => a + b, 0);
   const [fp, fn] = [m - tp, n - tp];
-  return { pq: sum / (tp + fp / 2 + fn / 2), sq: sum / tp, rq: tp / (tp + fp / 2 + fn / 2), tp, fp, fn };
+  return {
+    pq: sum / (tp + fp / 2 + fn / 2),
+    sq: tp === 0 && n + m > 0 ? 0 : sum / tp,
+    rq: tp / (tp + fp / 2 + fn / 2),
+    tp,
+    fp,
+    fn,
+  };
 }

@@ -99,7 +99,7 @@ export function lesionwise(
     tp: found.length,
     fp: falsePositives.length,
     fn: counted.length - found.length,
-    sensitivity: whole.state === 'both-empty' ? 1 : Number(whole.sensitivity),
+    sensitivity: whole.state === 'both-empty' ? 1 : whole.state === 'false-alarm' ? 0 : Number(whole.sensitivity),
     specificity: Number(whole.specificity),
     legacyDsc: whole.dsc,
     legacyHd95: whole.hd95,

@@ -126,7 +126,9 @@ export function cut(
     else if (r) fn += n;
     else if (p) fp += n;
   }
-  const box = unite(labels.flatMap((label) => boxes.get(label) ?? []));
+  // Boxes of background are not kept: a region with it takes the whole volume.
+  const whole = Int32Array.of(0, 0, 0, ...shape);
+  const box = tp + fp + fn === 0 ? null : unite(labels.flatMap((label) => (label === 0 ? whole : (boxes.get(label) ?? []))));
   const tn = voxels - tp - fp - fn;
   if (!box) return { bits: null, tp: 0, fp: 0, fn: 0, tn: voxels };
   const [z0, y0, x0, z1, y1, x1] = box;
@@ -147,4 +149,17 @@ export function cut(
 function unite(list: Int32Array[]): number[] | null {
   if (list.length === 0) return null;
   return [0, 1, 2, 3, 4, 5].map((k) => (k < 3 ? Math.min : Math.max)(...list.map((box) => box[k])));
+}
+
+/** The pair of two masks (non-zero = inside); null when both are empty. */
+export function cutMasks(
+  reference: ArrayLike<number>,
+  prediction: ArrayLike<number>,
+  shape: Shape3,
+  planar: boolean,
+): MaskPair | null {
+  const binary = (mask: ArrayLike<number>) => Uint8Array.from(mask, (v) => (v ? 1 : 0));
+  const [r, p] = [binary(reference), binary(prediction)];
+  const pair = cut(r, p, shape, [1], census(r, p, shape));
+  return pair.bits ? { ...pair, planar } : null;
 }

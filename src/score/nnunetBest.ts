@@ -1,11 +1,11 @@
 // The best configuration or pair of configurations by cross-validation (nnU-Net v2 `find_best_configuration`).
 import fs from 'node:fs';
 import path from 'node:path';
-import { VoxelbookError } from '../base/errors.js';
+import { FaultList, VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import type { DatasetJson } from '../dataset/dataset.js';
 import { type Labels, labels } from '../dataset/labels.js';
-import { ensembleFolders, ensembleLabels, probabilityFile } from '../predict/ensemble.js';
+import { copyDescriptions, ensembleFolders, ensembleLabels, probabilityFile } from '../predict/ensemble.js';
 import { writeNnunetJson } from './nnunetJson.js';
 import { choosePostprocessing, determinePostprocessing, type PostprocessingChoice } from './nnunetPostprocessing.js';
 import { type EvaluationCase, evaluated, evaluateFolder, type NnunetSummary, nnunetSummary } from './nnunetSummary.js';
@@ -143,15 +143,16 @@ export function inferenceInstructions(information: ReturnType<typeof inferenceIn
   const { selected_model_or_models: chosen, postprocessing_file: file } = information.best_model_or_ensemble;
   const ensemble = chosen.length > 1;
   const outputs = chosen.map((_, i) => (ensemble ? `OUTPUT_FOLDER_MODEL_${i + 1}` : 'OUTPUT_FOLDER'));
+  const runs = (m: (typeof chosen)[number]) =>
+    information.folds.map((fold) => `--run ${m.trainer}__${m.plans_identifier}__${m.configuration}/fold_${fold}`).join(' ');
   const commands = chosen.map(
-    (m, i) =>
-      `npx voxelbook predict -d ${information.dataset_name_or_id} -i INPUT_FOLDER -o ${outputs[i]} -f ${information.folds.join(' ')} -tr ${m.trainer} -c ${m.configuration} -p ${m.plans_identifier}${ensemble ? ' --save-probabilities' : ''}`,
+    (m, i) => `npx voxelbook predict INPUT_FOLDER ${outputs[i]} ${runs(m)}${ensemble ? ' --probabilities' : ''}`,
   );
   return [
     '***Run inference like this:***\n',
     ...(ensemble ? ['An ensemble of two won; predict with each member:\n'] : []),
     ...commands,
-    ...(ensemble ? ['\nThen average them:\n', `npx voxelbook ensemble -i ${outputs.join(' ')} -o OUTPUT_FOLDER`] : []),
+    ...(ensemble ? ['\nThen average them:\n', `npx voxelbook ensemble ${outputs.join(' ')} --out OUTPUT_FOLDER`] : []),
     '\n***Once inference is completed, run postprocessing like this:***\n',
     `npx voxelbook postprocess -i OUTPUT_FOLDER -o OUTPUT_FOLDER_PP --steps ${file}`,
     '',
@@ -170,7 +171,18 @@ export function findBestConfiguration(
   models: readonly TrainedModel[],
   { folds = [0, 1, 2, 3, 4], ensembles = true, ...work }: { folds?: readonly number[]; ensembles?: boolean } & WorkOptions = {},
 ): ReturnType<typeof inferenceInformation> {
-  const dataset = path.basename(results);
+  const dataset = path.basename(path.resolve(results));
+  const faults = new FaultList();
+  for (const model of models)
+    if (!fs.existsSync(path.join(results, modelIdentifier(model), 'dataset.json')))
+      faults.add(
+        'untrained',
+        path.join(results, modelIdentifier(model)),
+        'no dataset.json there',
+        "a trained model in nnU-Net's results layout",
+        'Train it, or leave this configuration out.',
+      );
+  faults.throwIfAny('the best configuration cannot be chosen');
   const first = path.join(results, modelIdentifier(models[0]), 'dataset.json');
   const json = JSON.parse(fs.readFileSync(first, 'utf8')) as DatasetJson;
   const ending = json.file_ending;
@@ -189,7 +201,6 @@ export function findBestConfiguration(
         const folder = path.join(results, 'ensembles', name);
         fs.rmSync(folder, { recursive: true, force: true });
         ensembleFolders(members, folder, json, work);
-        for (const file of ['dataset.json', 'plans.json']) fs.copyFileSync(path.join(members[0], file), path.join(folder, file));
         folderOf.set(name, { folder, models: [a, b] });
       }
   const options = [...folderOf].map(([name, entry]) => ({ name, ...entry }));
@@ -211,7 +222,7 @@ function mergeFolds(modelFolder: string, folds: readonly number[], ending: strin
   const output = path.join(modelFolder, `crossval_results_folds_${folds.join('_')}`);
   fs.rmSync(output, { recursive: true, force: true });
   fs.mkdirSync(output);
-  for (const file of ['dataset.json', 'plans.json']) fs.copyFileSync(path.join(modelFolder, file), path.join(output, file));
+  copyDescriptions(modelFolder, output);
   for (const fold of folds) {
     const folder = path.join(modelFolder, `fold_${fold}`, 'validation');
     const refuse = (code: string, given: string, expected: string, fix: string): never => {

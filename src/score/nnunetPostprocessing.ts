@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { progressOf, type WorkOptions } from '../base/progress.js';
 import type { LabelOrRegion, Labels } from '../dataset/labels.js';
+import { copyDescriptions } from '../predict/ensemble.js';
 import { keepLargestComponent, type PostprocessingStep, postprocess } from '../predict/postprocess.js';
 import { readVolume, writeVolume } from '../volume/index.js';
 import { readNnunetJson, writeNnunetJson } from './nnunetJson.js';
@@ -133,6 +134,7 @@ export function applyPostprocessing(
   { ending = '.nii.gz', ...work }: { ending?: string } & WorkOptions = {},
 ): void {
   fs.mkdirSync(output, { recursive: true });
+  copyDescriptions(input, output);
   const names = filesIn(input, ending);
   const report = progressOf(names.length, work);
   for (const [i, name] of names.entries()) {

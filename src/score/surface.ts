@@ -54,13 +54,10 @@ export function overlaps(s: Surfaces, toleranceMm: number): { reference: number;
   };
 }
 
-/** nnU-Net 1's surface Dice: the mean of the two directed fractions, each with 1e-8 in the denominator. */
+/** nnU-Net 1's surface Dice: the mean of the two directed fractions of boundary voxels, 1e-8 added to their number. */
 export function directedMeanNsd(s: Surfaces, toleranceMm: number): number {
-  const fraction = (d: Float64Array) => {
-    const hits = within(d, toleranceMm);
-    return hits / (hits + (d.length - hits) + 1e-8);
-  };
-  return (fraction(s.reference) + fraction(s.prediction)) / 2;
+  const fraction = (d: Float64Array) => within(d, toleranceMm) / d.length;
+  return (fraction(s.reference) + fraction(s.prediction)) / (2 + 1e-8);
 }
 
 /** Larger of the two directed percentiles with linear interpolation (Metrics Reloaded, MONAI). `percent` 100 is the Hausdorff distance. */
