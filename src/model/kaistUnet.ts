@@ -14,6 +14,8 @@ export interface KaistUnetSpec extends Head {
   /** Channels at full resolution (before `encoderScale`), default 32, doubled at each level up to `maxWidth`, default 320. */
   width?: number;
   maxWidth?: number;
+  /** Growth of the width from level to level, default 2. */
+  growth?: number;
   /** 2: the large encoder. Decoder stages still end at half their skip's width. */
   encoderScale?: number;
   norm?: 'batch' | 'group' | 'instance';
@@ -56,12 +58,12 @@ export function kaistUnet(spec: KaistUnetSpec, plan?: Configuration): Network {
   const planned = plan?.architecture.arch_kwargs as { strides?: number[][]; kernel_sizes?: number[][] } | undefined;
   const strides = spec.strides ?? planned?.strides?.slice(1) ?? Array.from({ length: 5 }, () => [2, 2, 2]);
   const kernels = spec.kernels ?? planned?.kernel_sizes ?? [...strides, []].map(() => strides[0].map(() => 3));
-  const { width = 32, maxWidth = 320, encoderScale = 1, convsPerStage = 2, attention, headBias = false } = spec;
+  const { width = 32, maxWidth = 320, encoderScale = 1, convsPerStage = 2, attention, headBias = false, growth = 2 } = spec;
   const pools = strides.length;
   const dimensions = strides[0].length;
   const one = strides[0].map(() => 1);
   const widths = [width * encoderScale];
-  for (let i = 0; i < pools; i++) widths.push(Math.min(widths[i] * 2, maxWidth));
+  for (let i = 0; i < pools; i++) widths.push(Math.min(Math.round(widths[i] * growth), maxWidth));
   const volume = attention?.volume ?? plan?.patch_size ?? Array<number>(dimensions).fill(128);
   /** Edge of the volume at a level, cut to whole voxels as the original does. */
   const volumeAt = (level: number) => volume.map((n) => Math.trunc(n / 2 ** level));
@@ -164,11 +166,13 @@ export function kaistUnet(spec: KaistUnetSpec, plan?: Configuration): Network {
   };
 }
 
+const dot = (name: string, part: string) => (name ? `${name}.${part}` : part);
+
 /** Position embedding: one learned table per axis, all added. `name.param_0` `[1, channel, n, 1, 1]` and so on. */
-function axialPositions(d: Declaration, name: string, channels: number, volume: number[]): Layer {
+export function axialPositions(d: Declaration, name: string, channels: number, volume: number[]): Layer {
   const tables = volume.map((n, axis) => {
     const shape = [1, channels, ...volume.map((_, i) => (i === axis ? n : 1))];
-    return d.add(`${name}.param_${axis}`, shape, { init: { kind: 'normal', sd: 1 } });
+    return d.add(dot(name, `param_${axis}`), shape, { init: { kind: 'normal', sd: 1 } });
   });
   return ({ params }, x) =>
     tf.tidy(() =>
@@ -183,7 +187,7 @@ function axialPositions(d: Declaration, name: string, channels: number, volume: 
  * Self-attention along one spatial axis after another (or all summed), each with every other axis as batch
  * (axial-attention 0.6.1). The inner width is heads × head width, whatever the channels.
  */
-function axialAttention(
+export function axialAttention(
   d: Declaration,
   name: string,
   channels: number,
@@ -192,7 +196,7 @@ function axialAttention(
 ): Layer {
   const inner = heads * headWidth;
   const axes = Array.from({ length: dimensions }, (_, i) => {
-    const part = `${name}.axial_attentions.${i}.fn`;
+    const part = dot(name, `axial_attentions.${i}.fn`);
     const q = linear(d, `${part}.to_q`, channels, inner, { bias: false });
     const kv = linear(d, `${part}.to_kv`, channels, 2 * inner, { bias: false });
     const out = linear(d, `${part}.to_out`, inner, channels);
@@ -216,7 +220,7 @@ function axialAttention(
 }
 
 /** `AxialAttention3D` of Axial_UNet: positions, attention, batch norm, LeakyReLU; with or without the input added. */
-function axialModule(
+export function axialModule(
   d: Declaration,
   name: string,
   channels: number,
@@ -224,13 +228,14 @@ function axialModule(
   level: number,
   settings: AxialAttentionSettings,
 ): Layer {
-  const positions = axialPositions(d, `${name}.axial_attention.0`, channels, volume);
-  const attend = axialAttention(d, `${name}.axial_attention.1`, channels, volume.length, {
+  const module = dot(name, 'axial_attention');
+  const positions = axialPositions(d, `${module}.0`, channels, volume);
+  const attend = axialAttention(d, `${module}.1`, channels, volume.length, {
     heads: settings.heads * 2 ** level,
     headWidth: settings.headWidth * 2 ** level,
     sum: settings.sum ?? true,
   });
-  const norm = (settings.batchNorm ?? true) ? [batchNorm(d, `${name}.axial_attention.2`, channels)] : [];
+  const norm = (settings.batchNorm ?? true) ? [batchNorm(d, `${module}.2`, channels)] : [];
   const body = sequence(positions, attend, ...norm, (_, x) => leakyRelu(x));
   return (context, x) => (settings.residual ? tf.tidy(() => tf.add(x, body(context, x))) : body(context, x));
 }

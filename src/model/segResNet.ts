@@ -4,7 +4,7 @@
 import { resize } from '../tensor/ops/resize.js';
 import { padSpatial } from '../tensor/ops/spread.js';
 import { tf } from '../tensor/tf.js';
-import { channelDropout, conv, convTranspose, cube, groupNorm, type Layer, sequence } from './layers.js';
+import { batchNorm, channelDropout, conv, convTranspose, cube, groupNorm, instanceNorm, type Layer, sequence } from './layers.js';
 import { Declaration, type Init, type Network } from './network.js';
 import type { Head } from './spec.js';
 
@@ -13,7 +13,9 @@ export interface SegResNetSpec extends Head {
   dimensions?: 2 | 3;
   /** Channels at full resolution, doubled at every level; default 8. */
   width?: number;
-  /** Groups of every norm; default 8. */
+  /** Default `group`; batch and instance norms as MONAI's factory makes them, the latter without weights. */
+  norm?: 'group' | 'batch' | 'instance';
+  /** Groups of every group norm; default 8. */
   groups?: number;
   /** Residual blocks of each level down, default [1, 2, 2, 4]. */
   blocksDown?: number[];
@@ -38,9 +40,15 @@ export function segResNet(spec: SegResNetSpec): Network {
   const one = cube(1, dimensions);
   const plain = (name: string, channels: number, out: number, stride = 1) =>
     conv(d, `${name}.conv`, channels, out, window, { stride, padding: 1, bias: false });
+  const normOf = (name: string, channels: number) =>
+    spec.norm === 'batch'
+      ? batchNorm(d, name, channels)
+      : spec.norm === 'instance'
+        ? instanceNorm(d, name, channels, { affine: false })
+        : groupNorm(d, name, channels, groups);
   const block = (name: string, channels: number): Layer => {
-    const norm1 = groupNorm(d, `${name}.norm1`, channels, groups);
-    const norm2 = groupNorm(d, `${name}.norm2`, channels, groups);
+    const norm1 = normOf(`${name}.norm1`, channels);
+    const norm2 = normOf(`${name}.norm2`, channels);
     const conv1 = plain(`${name}.conv1`, channels, channels);
     const conv2 = plain(`${name}.conv2`, channels, channels);
     return (c, x) =>
@@ -66,7 +74,7 @@ export function segResNet(spec: SegResNetSpec): Network {
     const halve = conv(d, `up_samples.${i}.0.conv`, channels, channels / 2, one, { bias: false });
     return sequence(halve, up(d, `up_samples.${i}.1`, channels / 2, dimensions, upsample));
   });
-  const norm = groupNorm(d, 'conv_final.0', width, groups);
+  const norm = normOf('conv_final.0', width);
   const head = conv(d, 'conv_final.2.conv', width, spec.classes!, one);
 
   return {

@@ -1,6 +1,7 @@
 // KAIST's networks: constructor arguments of Generic_UNet and Axial_UNet as our specification.
 import { network } from '../../../src/model/build.js';
-import type { KaistUnetSpec } from '../../../src/model/kaistUnet.js';
+import { axialAttention, axialModule, axialPositions, type KaistUnetSpec } from '../../../src/model/kaistUnet.js';
+import { Declaration } from '../../../src/model/network.js';
 import type { Arch, Fixture } from './arch.js';
 
 const norms = { BatchNorm3d: 'batch', BatchNorm2d: 'batch', GroupNorm: 'group', InstanceNorm3d: 'instance' } as const;
@@ -14,6 +15,7 @@ export function kaistSpec(c: any, cls: string): KaistUnetSpec {
     deepSupervision: c.deep_supervision && (c.do_ds ?? true),
     width: c.base_num_features,
     maxWidth: c.max_num_features ?? 320,
+    growth: c.feat_map_mul_on_downscale ?? 2,
     encoderScale: c.encoder_scale ?? 1,
     norm: norms[c.norm_op as keyof typeof norms],
     groups: c.norm_op_kwargs?.num_groups,
@@ -37,5 +39,35 @@ export function kaistSpec(c: any, cls: string): KaistUnetSpec {
 }
 
 export const arch: Arch = {
-  network: (c, json: Fixture) => network(kaistSpec(c, json.source.cls)).network,
+  network(c, json: Fixture) {
+    if (c.convolutional_pooling === false || c.convolutional_upsampling === false)
+      throw new Error('unknown: pooling or interpolation instead of convolutions');
+    return network(kaistSpec(c, json.source.cls)).network;
+  },
+  block(cls, c) {
+    const d = new Declaration();
+    const dimensions = c.num_dimensions ?? 3;
+    const layer =
+      cls === 'AxialPositionalEmbedding'
+        ? axialPositions(d, '', c.dim, c.shape)
+        : cls === 'AxialAttention'
+          ? axialAttention(d, '', c.dim, dimensions, {
+              heads: c.heads ?? 8,
+              headWidth: c.dim_heads ?? Math.floor(c.dim / (c.heads ?? 8)),
+              sum: c.sum_axial_out ?? true,
+            })
+          : cls === 'AxialAttention3D'
+            ? axialModule(d, '', c.n_features, c.emb_shape, 0, {
+                where: 'both',
+                heads: c.heads,
+                headWidth: c.dim_heads,
+                without: [],
+                sum: c.sum_axial_out ?? true,
+                batchNorm: c.bn ?? true,
+                residual: c.residual_attention ?? false,
+              })
+            : undefined;
+    if (!layer) throw new Error(`unknown: block ${cls}`);
+    return { parameters: d.parameters, forward: (context, x) => [layer(context, x)] };
+  },
 };

@@ -1,6 +1,7 @@
 // MedNeXt: constructor arguments of MedNeXt, create_mednext_v1 and its blocks as our specification.
 import type { StoredTensor } from '../../../src/base/safetensors.js';
 import { network } from '../../../src/model/build.js';
+import { convTranspose, cube } from '../../../src/model/layers.js';
 import { type MedNextSpec, medNextBlock, medNextDownBlock, medNextUpBlock } from '../../../src/model/mednext.js';
 import { Declaration, type ParamInfo, type Params } from '../../../src/model/network.js';
 import { tf } from '../../../src/tensor/tf.js';
@@ -8,6 +9,7 @@ import { upkern } from '../../../src/weights/upkern.js';
 import { close, equal, type Row } from '../case.js';
 import type { Arch, Fixture } from './arch.js';
 import { compareFixture, toMemory, toOfficial } from './compare.js';
+import { layerNormBlock } from './layerNorm.js';
 
 export function mednextSpec(c: any): MedNextSpec {
   if (c.model_id)
@@ -46,6 +48,12 @@ export const mednext: Arch = {
     return { parameters: net.parameters, forward: (context, x) => net.forward({ ...context, checkpoint }, x) };
   },
   block(cls, c) {
+    if (cls === 'OutBlock') {
+      const d = new Declaration();
+      const head = convTranspose(d, 'conv_out', c.in_channels, c.n_classes, cube(1, c.dim === '2d' ? 2 : 3));
+      return { parameters: d.parameters, forward: (context, x) => [head(context, x)] };
+    }
+    if (cls === 'LayerNorm') return layerNormBlock(c, 1e-5);
     const declare = blocks[cls as keyof typeof blocks];
     if (!declare) throw new Error(`unknown: block ${cls}`);
     const d = new Declaration();

@@ -1,10 +1,9 @@
 // 3D UX-Net: constructor arguments of UXNET and its blocks as our specification.
 import { network } from '../../../src/model/build.js';
-import { layerNorm } from '../../../src/model/layers.js';
 import { Declaration } from '../../../src/model/network.js';
 import { uxBlock } from '../../../src/model/uxNet.js';
-import { tf } from '../../../src/tensor/tf.js';
 import type { Arch } from './arch.js';
+import { layerNormBlock } from './layerNorm.js';
 
 export const arch: Arch = {
   network: (c) =>
@@ -25,16 +24,7 @@ export const arch: Arch = {
       const layer = uxBlock(d, '', c.dim);
       return { parameters: d.parameters, forward: (context, x) => [layer(context, x)] };
     }
-    if (cls !== 'LayerNorm') throw new Error(`unknown: block ${cls}`);
-    const epsilon = c.eps ?? 1e-6;
-    const first = c.data_format === 'channels_first';
-    const norm = layerNorm(d, 'norm', c.normalized_shape, epsilon);
-    for (const info of d.parameters) info.name = info.name.replace('norm.', '');
-    return {
-      parameters: d.parameters,
-      channelsFirst: () => first,
-      forward: ({ params, ...rest }, x) =>
-        tf.tidy(() => [norm({ ...rest, params: { 'norm.weight': params.weight, 'norm.bias': params.bias } }, x)]),
-    };
+    if (cls === 'LayerNorm') return layerNormBlock(c, 1e-6);
+    throw new Error(`unknown: block ${cls}`);
   },
 };
