@@ -1,6 +1,7 @@
 // Ensembles: probabilities of several predictions of a case averaged in float32, then labels (nnU-Net v2 `ensemble_folders`).
 import fs from 'node:fs';
 import path from 'node:path';
+import { atomicWrite } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
 import { readSafetensors, writeSafetensors } from '../base/safetensors.js';
@@ -63,6 +64,14 @@ export function ensembleLabels(
   return { labels: segmentation(probabilities, heads, 'probabilities', out) as Uint8Array | Uint16Array, probabilities };
 }
 
+/** `dataset.json` and `plans.json` of a folder of predictions go where its predictions go. */
+export function copyDescriptions(from: string, to: string): void {
+  for (const name of ['dataset.json', 'plans.json']) {
+    const file = path.join(from, name);
+    if (fs.existsSync(file)) atomicWrite(path.join(to, name), fs.readFileSync(file));
+  }
+}
+
 /**
  * Ensembles folders of predictions made with `keepProbabilities`; every folder must hold the same cases.
  * Label files take their geometry from the first folder's.
@@ -92,6 +101,7 @@ export function ensembleFolders(
     });
   const heads = labels(json);
   fs.mkdirSync(output, { recursive: true });
+  copyDescriptions(inputs[0], output);
   const report = progressOf(ids.length, work);
   for (const [i, id] of ids.entries()) {
     report(i, `ensemble ${id}`);
