@@ -39,17 +39,23 @@ const current = path.join(folder, '__cell__.ts');
 let currentText = 'export {};\n';
 let currentVersion = 0;
 let currentModule;
+/** Packages that cells imported so far stay in the program: taking their files in and out costs more than any cell. */
+const packages = path.join(folder, '__packages__.ts');
+const imported = new Set();
+const packagesText = () => [...imported].map((name) => `import '${name}';\n`).join('');
 
 /** Accepted cells: `cell:3` stands at a path beside the notebook, with the text of its module. */
 const cellPath = (name) => path.join(folder, `__${name.replace(':', '_')}__.ts`);
 const cellAt = new Map();
 const isSource = (file) => /\.[cm]?tsx?$/.test(file) && !/\.d\.[cm]?ts$/.test(file);
-const isLocal = (file) => isSource(file) && !file.includes('/node_modules/') && file !== current && !cellAt.has(file);
+const own = (file) => file === current || file === packages || cellAt.has(file);
+const isLocal = (file) => isSource(file) && !file.includes('/node_modules/') && !own(file);
 
 const snapshots = new Map();
 /** Only source files beside the notebook may change while the kernel lives; declarations of packages are read once. */
 const versionOf = (file) => {
   if (file === current) return String(currentVersion);
+  if (file === packages) return String(imported.size);
   if (!isLocal(file)) return '1';
   try {
     const { mtimeMs, size } = fs.statSync(file);
@@ -62,10 +68,11 @@ const versionOf = (file) => {
 const cache = ts.createModuleResolutionCache(folder, (f) => f, options);
 const host = {
   getCompilationSettings: () => options,
-  getScriptFileNames: () => [current],
+  getScriptFileNames: () => [current, packages],
   getScriptVersion: versionOf,
   getScriptSnapshot(file) {
     if (file === current) return ts.ScriptSnapshot.fromString(currentText);
+    if (file === packages) return ts.ScriptSnapshot.fromString(packagesText());
     if (cellAt.has(file)) return ts.ScriptSnapshot.fromString(cellAt.get(file));
     const version = versionOf(file);
     const known = snapshots.get(file);
@@ -78,8 +85,8 @@ const host = {
   },
   getCurrentDirectory: () => folder,
   getDefaultLibFileName: (o) => ts.getDefaultLibFilePath(o),
-  fileExists: (file) => file === current || cellAt.has(file) || ts.sys.fileExists(file),
-  readFile: (file) => (file === current ? currentText : (cellAt.get(file) ?? ts.sys.readFile(file))),
+  fileExists: (file) => own(file) || ts.sys.fileExists(file),
+  readFile: (file) => ts.sys.readFile(file),
   directoryExists: ts.sys.directoryExists,
   getDirectories: ts.sys.getDirectories,
   readDirectory: ts.sys.readDirectory,
@@ -102,7 +109,8 @@ const host = {
     });
   },
 };
-const service = ts.createLanguageService(host);
+const registry = ts.createDocumentRegistry();
+const service = ts.createLanguageService(host, registry);
 
 /**
  * What the running side must see of the code: `import()`, `require` and `import.meta` go to the kernel's loader, and
@@ -227,6 +235,8 @@ function compile({ code, id, label }) {
     throw error;
   }
   const output = emitted(program, program.getSourceFile(current));
+  for (const [name, file] of Object.entries(output.imports))
+    if (!file && /^[@\w]/.test(name) && !name.includes(':')) imported.add(name);
   const { declared, reset, hasResult, inserted } = currentModule;
   const from = `cell:${id}`;
   cellAt.set(cellPath(from), currentText);
@@ -311,6 +321,15 @@ wire.on('message', ({ request, ask, ...about }) => {
   wire.postMessage({ request, ...answer });
 });
 
-// The first cell finds the library's types already read.
-setCurrent(cellModule(ts, "import * as voxelbook from 'voxelbook'; voxelbook;", names));
+// The standard types are read at once, the library's when nobody asks for anything; a second service, which is never
+// asked, holds those, so that cells without them in between do not give them back.
 service.getSemanticDiagnostics(current);
+const library = path.join(folder, '__library__.ts');
+const libraryText = ts.ScriptSnapshot.fromString("import 'voxelbook'; import 'arquero'; import '@tensorflow/tfjs-node-gpu';");
+const libraryHost = {
+  ...host,
+  getScriptFileNames: () => [library],
+  getScriptSnapshot: (file) => (file === library ? libraryText : host.getScriptSnapshot(file)),
+  fileExists: (file) => file === library || host.fileExists(file),
+};
+setTimeout(() => ts.createLanguageService(libraryHost, registry).getProgram(), 100);
