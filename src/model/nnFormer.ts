@@ -162,7 +162,8 @@ function ratesOf(depths: readonly number[], last: number): number[][] {
   return depths.map((depth) => Array.from({ length: depth }, () => (total > 1 ? (last * block++) / (total - 1) : 0)));
 }
 
-interface Merging {
+/** How the grid shrinks between two stages. */
+export interface Merging {
   kernel: number[];
   stride: number[];
   padding: number[];
@@ -171,7 +172,7 @@ interface Merging {
 }
 
 /** Between stage i and i + 1. acdc leaves the depth alone first, and at last does not pad it. */
-function mergingOf(variant: NnFormerSpec['variant'], i: number): Merging {
+export function mergingOf(variant: NnFormerSpec['variant'], i: number): Merging {
   const whole = { kernel: [3, 3, 3], stride: [2, 2, 2], padding: [1, 1, 1], outputPadding: [0, 0, 0] };
   if (variant !== 'acdc' || i === 1) return whole;
   if (i === 0) return { kernel: [1, 3, 3], stride: [1, 2, 2], padding: [0, 1, 1], outputPadding: [0, 0, 0] };
@@ -189,23 +190,26 @@ export function nnFormerEmbedding(
   const half = Math.floor(p0 / 2);
   const first = { synapse: p0, acdc: 1, tumor: half }[s.variant];
   const second = s.variant === 'acdc' ? 1 : half;
-  const project = (at: string, inWidth: number, out: number, stride: number[], last: boolean): Layer => {
-    const conv1 = conv(d, `${at}.conv1`, inWidth, out, [3, 3, 3], { stride, padding: 1 });
-    const conv2 = conv(d, `${at}.conv2`, out, out, [3, 3, 3], { padding: 1 });
-    const norm1 = layerNorm(d, `${at}.norm1`, out);
-    const norm2 = last ? undefined : layerNorm(d, `${at}.norm2`, out);
-    return (c, x) => {
-      const h = conv2(c, norm1(c, gelu(conv1(c, x))));
-      return norm2 ? norm2(c, gelu(h)) : h;
-    };
-  };
-  const proj1 = project(under(name, 'proj1'), s.in, Math.floor(s.dim / 2), [first, ...inPlane], false);
-  const proj2 = project(under(name, 'proj2'), Math.floor(s.dim / 2), s.dim, [second, ...inPlane], true);
+  const half1 = Math.floor(s.dim / 2);
+  const proj1 = projection(d, under(name, 'proj1'), s.in, half1, [first, ...inPlane], false);
+  const proj2 = projection(d, under(name, 'proj2'), half1, s.dim, [second, ...inPlane], true);
   const norm: Layer = s.norm === false ? (_, x) => x : layerNorm(d, under(name, 'norm'), s.dim);
   return (c, x) => {
     const ends = x.shape.slice(1, -1).map((n, i): [number, number] => [0, (s.patch[i] - (n % s.patch[i])) % s.patch[i]]);
     const whole = ends.some(([, n]) => n > 0) ? tf.pad(x, [[0, 0], ...ends, [0, 0]]) : x;
     return norm(c, proj2(c, proj1(c, whole)));
+  };
+}
+
+/** `project`: a strided convolution, GELU, norm, a convolution, and but for the last pair GELU and norm again. */
+function projection(d: Declaration, name: string, inWidth: number, out: number, stride: number[], last: boolean): Layer {
+  const conv1 = conv(d, `${name}.conv1`, inWidth, out, [3, 3, 3], { stride, padding: 1 });
+  const conv2 = conv(d, `${name}.conv2`, out, out, [3, 3, 3], { padding: 1 });
+  const norm1 = layerNorm(d, `${name}.norm1`, out);
+  const norm2 = last ? undefined : layerNorm(d, `${name}.norm2`, out);
+  return (c, x) => {
+    const h = conv2(c, norm1(c, gelu(conv1(c, x))));
+    return norm2 ? norm2(c, gelu(h)) : h;
   };
 }
 
@@ -220,35 +224,37 @@ export interface NnFormerStageSettings {
   merging?: Merging;
 }
 
-/** `BasicLayer`: blocks, every second one shifted, then GELU, norm and a strided convolution to twice the width. */
+/** `BasicLayer`: blocks, every second one shifted, then the merging. */
 export function nnFormerStage(d: Declaration, name: string, s: NnFormerStageSettings) {
-  const blocks = s.rates.map((rate, i) => swinBlock(d, under(name, `blocks.${i}`), s, i % 2 === 1, rate));
-  let merge: Layer = (_, x) => x;
-  if (s.merging) {
-    const at = under(name, 'downsample');
-    const reduction = conv(d, `${at}.reduction`, s.dim, 2 * s.dim, s.merging.kernel, s.merging);
-    const norm = layerNorm(d, `${at}.norm`, s.dim);
-    merge = (c, x) => reduction(c, norm(c, gelu(x)));
-  }
+  const blocks = s.rates.map((rate, i) => nnFormerBlock(d, under(name, `blocks.${i}`), s, i % 2 === 1, rate));
+  const merge: Layer = s.merging ? nnFormerMerging(d, under(name, 'downsample'), s.dim, s.merging) : (_, x) => x;
   return (c: Context, x: tf.Tensor) => {
     const stageOutput = blocks.reduce((y, block) => block(c, y), x);
     return { stageOutput, merged: merge(c, stageOutput) };
   };
 }
 
-/** The published strides between stages of the synapse and tumour versions. */
-export const plainMerging = mergingOf('synapse', 0);
-
 /** `BasicLayer_up`: up-sampling, then a block whose keys and values come from the skip, then shifted blocks. */
 export function nnFormerUpStage(d: Declaration, name: string, s: NnFormerStageSettings & { merging: Merging }) {
-  const cross = crossBlock(d, under(name, 'blocks.0'), s, s.rates[0]);
-  const blocks = s.rates.slice(1).map((rate, i) => swinBlock(d, under(name, `blocks.${i + 1}`), s, true, rate));
-  const at = under(name, 'Upsample');
-  const norm = layerNorm(d, `${at}.norm`, 2 * s.dim);
-  const { stride, outputPadding } = s.merging;
-  const up = convTranspose(d, `${at}.up`, 2 * s.dim, s.dim, stride, { stride, outputPadding });
+  const cross = nnFormerCrossBlock(d, under(name, 'blocks.0'), s, s.rates[0]);
+  const blocks = s.rates.slice(1).map((rate, i) => nnFormerBlock(d, under(name, `blocks.${i + 1}`), s, true, rate));
+  const expand = nnFormerExpanding(d, under(name, 'Upsample'), 2 * s.dim, s.merging);
   return (c: Context, below: tf.Tensor, skip: tf.Tensor) =>
-    blocks.reduce((y, block) => block(c, y), cross(c, up(c, norm(c, below)), skip));
+    blocks.reduce((y, block) => block(c, y), cross(c, expand(c, below), skip));
+}
+
+/** `PatchMerging`: GELU, norm and a strided convolution to twice the width. */
+export function nnFormerMerging(d: Declaration, name: string, dim: number, merging: Merging): Layer {
+  const reduction = conv(d, under(name, 'reduction'), dim, 2 * dim, merging.kernel, merging);
+  const norm = layerNorm(d, under(name, 'norm'), dim);
+  return (c, x) => reduction(c, norm(c, gelu(x)));
+}
+
+/** `Patch_Expanding`: norm and a transposed convolution to half the width. */
+export function nnFormerExpanding(d: Declaration, name: string, dim: number, { stride, outputPadding }: Merging): Layer {
+  const norm = layerNorm(d, under(name, 'norm'), dim);
+  const up = convTranspose(d, under(name, 'up'), dim, dim / 2, stride, { stride, outputPadding });
+  return (c, x) => up(c, norm(c, x));
 }
 
 /** Row steps of the bias table as published: the first axis has 3w − 1 instead of (2w − 1)², so offsets share rows. */
@@ -275,7 +281,7 @@ export const nnFormerAttention = (
 ) => windowAttention(d, name, { ...s, steps: sharedSteps(s.window) });
 
 /** `SwinTransformerBlock`. */
-function swinBlock(d: Declaration, name: string, s: NnFormerStageSettings, shifted: boolean, rate: number): Layer {
+export function nnFormerBlock(d: Declaration, name: string, s: NnFormerStageSettings, shifted: boolean, rate: number): Layer {
   const { window, shift } = windowOf(s, shifted);
   const branch1 = recomputed(d, () => {
     const norm = layerNorm(d, under(name, 'norm1'), s.dim);
@@ -294,7 +300,7 @@ function swinBlock(d: Declaration, name: string, s: NnFormerStageSettings, shift
 }
 
 /** `SwinTransformerBlock_kv`: queries are the up-sampled map without a projection; the sum with the skip is what goes on. */
-function crossBlock(d: Declaration, name: string, s: NnFormerStageSettings, rate: number) {
+export function nnFormerCrossBlock(d: Declaration, name: string, s: NnFormerStageSettings, rate: number) {
   const { window } = windowOf(s, false);
   const norm = layerNorm(d, under(name, 'norm1'), s.dim);
   const attend = nnFormerAttention(d, under(name, 'attn'), { ...s, window, queriesGiven: true });

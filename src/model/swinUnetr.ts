@@ -153,7 +153,11 @@ export function swinStage(d: Declaration, name: string, s: SwinStageSettings): L
 }
 
 /** `SwinTransformerBlock`: x + attention(norm(x)) in windows, then x + perceptron(norm(x)). */
-function swinBlock(d: Declaration, name: string, s: SwinStageSettings & { shift: readonly number[]; dropPath: number }): Layer {
+export function swinBlock(
+  d: Declaration,
+  name: string,
+  s: SwinStageSettings & { shift: readonly number[]; dropPath: number },
+): Layer {
   const branch1 = recomputed(d, () => {
     const norm = layerNorm(d, under(name, 'norm1'), s.dim);
     const attend = windowAttention(d, under(name, 'attn'), s);

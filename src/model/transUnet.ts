@@ -179,14 +179,18 @@ export function bottleneck(
 }
 
 /** `ResNetV2`: features at 1/16 and, deepest first, the skips at 1/8, 1/4 and 1/2. */
-function resNetV2(d: Declaration, name: string, s: { in: number; width: number; units: readonly number[]; groups: number }) {
-  const root = standardisedConv(d, `${name}.root.conv`, s.in, s.width, 7, { stride: 2, padding: 3 });
-  const rootNorm = groupNorm(d, `${name}.root.gn`, s.width, s.groups, 1e-6);
+export function resNetV2(
+  d: Declaration,
+  name: string,
+  s: { in: number; width: number; units: readonly number[]; groups: number },
+) {
+  const root = standardisedConv(d, under(name, 'root.conv'), s.in, s.width, 7, { stride: 2, padding: 3 });
+  const rootNorm = groupNorm(d, under(name, 'root.gn'), s.width, s.groups, 1e-6);
   const stages = s.units.map((count, i) => {
     const out = s.width * 2 ** (i + 2);
     return sequence(
       ...Array.from({ length: count }, (_, j) =>
-        bottleneck(d, `${name}.body.block${i + 1}.unit${j + 1}`, {
+        bottleneck(d, under(name, `body.block${i + 1}.unit${j + 1}`), {
           in: j > 0 ? out : i === 0 ? s.width : out / 2,
           out,
           middle: out / 4,
@@ -253,9 +257,9 @@ export function transUnetBlock(
 }
 
 /** `Conv2dReLU`: 3x3 convolution without bias, batch norm, ReLU. */
-function convReLU(d: Declaration, name: string, inWidth: number, out: number, useNorm = true): Layer {
-  const convolution = conv(d, `${name}.0`, inWidth, out, [3, 3], { padding: 1, bias: !useNorm });
-  const norm = batchNorm(d, `${name}.1`, out); // always applied; `use_batchnorm` decides about the bias only
+export function convReLU(d: Declaration, name: string, inWidth: number, out: number, useNorm = true): Layer {
+  const convolution = conv(d, under(name, 0), inWidth, out, [3, 3], { padding: 1, bias: !useNorm });
+  const norm = batchNorm(d, under(name, 1), out); // always applied; `use_batchnorm` decides about the bias only
   return (c, x) => tf.relu(norm(c, convolution(c, x)));
 }
 

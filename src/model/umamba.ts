@@ -156,7 +156,7 @@ function firstRelease(d: Declaration, spec: UmambaSpec, t: Topology): Parts {
  * nnU-Net's `BasicBlockD`: conv - norm - LReLU - conv - norm, plus the input, LReLU. The input is averaged over the stride,
  * then projected by a 1x1 convolution without bias and normed where channels change.
  */
-function blockD(
+export function blockD(
   d: Declaration,
   name: string,
   inWidth: number,

@@ -12,7 +12,7 @@ import { attention } from '../tensor/ops/attention.js';
 import { gelu } from '../tensor/ops/gelu.js';
 import { tf } from '../tensor/tf.js';
 import { conv, type Layer, layerNorm, linear, recomputed, sequence } from './layers.js';
-import { Declaration, type Network } from './network.js';
+import { type Context, Declaration, type Network } from './network.js';
 import { type MonaiNorm, unetOutBlock, unetrBasicBlock, unetrProjectionUpBlock, unetrUpBlock } from './residualUnet.js';
 import type { Head } from './spec.js';
 import { dropout, parameter, smallNormal, under } from './tokenLayers.js';
@@ -48,18 +48,18 @@ export function unetr(spec: UnetrSpec, plan?: Configuration): Network {
   const dimensions = size.length as 2 | 3;
   const d = new Declaration();
 
-  const embed = patchEmbedding(d, 'vit.patch_embedding', {
+  const vit = visionTransformer(d, 'vit', {
     in: spec.inputChannels!,
     dim: hidden,
     size,
     patch: size.map(() => token),
     projection,
+    mlp,
+    heads,
+    layers: 12,
+    qkvBias: spec.qkvBias,
     dropout: spec.dropout,
   });
-  const blocks = Array.from({ length: 12 }, (_, i) =>
-    transformerBlock(d, `vit.blocks.${i}`, { dim: hidden, mlp, heads, qkvBias: spec.qkvBias, dropout: spec.dropout }),
-  );
-  const vitNorm = layerNorm(d, 'vit.norm', hidden);
   const block = (inWidth: number, out: number) => ({ dimensions, in: inWidth, out, norm, residual }) as const;
   const up = { blocks: spec.convBlocks };
   const encoder1 = unetrBasicBlock(d, 'encoder1', block(spec.inputChannels!, width));
@@ -79,12 +79,8 @@ export function unetr(spec: UnetrSpec, plan?: Configuration): Network {
     forward: (c, input) =>
       tf.tidy(() => {
         const onGrid = (x: tf.Tensor) => tf.reshape(x, [x.shape[0], ...grid, hidden]);
-        let x = embed(c, input); // [batch, tokens, hidden]
-        const states = blocks.map((layer) => {
-          x = layer(c, x);
-          return x;
-        });
-        const at8 = decoder5(c, onGrid(vitNorm(c, x)), encoder4(c, onGrid(states[9])));
+        const { normed, states } = vit(c, input); // each [batch, tokens, hidden]
+        const at8 = decoder5(c, onGrid(normed), encoder4(c, onGrid(states[9])));
         const at4 = decoder4(c, at8, encoder3(c, onGrid(states[6])));
         const at2 = decoder3(c, at4, encoder2(c, onGrid(states[3])));
         const at1 = decoder2(c, at2, encoder1(c, input));
@@ -100,6 +96,25 @@ export function inputSize(network: string, size: number[] | undefined): number[]
     faults.add('patch-size', 'patchSize', `${size ?? 'none'}`, 'two or three edges in voxels', 'Give it, or build from a plan.');
   faults.throwIfAny(`This ${network} cannot be built.`);
   return size!;
+}
+
+/** `ViT`: the last state, normed, and every block's output. */
+export function visionTransformer(
+  d: Declaration,
+  name: string,
+  s: Parameters<typeof patchEmbedding>[2] & { mlp: number; heads: number; layers: number; qkvBias?: boolean },
+) {
+  const embed = patchEmbedding(d, under(name, 'patch_embedding'), s);
+  const blocks = Array.from({ length: s.layers }, (_, i) => transformerBlock(d, under(name, `blocks.${i}`), s));
+  const norm = layerNorm(d, under(name, 'norm'), s.dim);
+  return (c: Context, input: tf.Tensor) => {
+    let x = embed(c, input);
+    const states = blocks.map((block) => {
+      x = block(c, x);
+      return x;
+    });
+    return { normed: norm(c, x), states };
+  };
 }
 
 /** `PatchEmbeddingBlock`: patches to tokens `[batch, tokens, dim]`, plus a learned vector for every place. */

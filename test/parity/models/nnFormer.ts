@@ -1,13 +1,17 @@
 // nnFormer: constructor arguments of its three versions and its blocks as our specification.
 import { Declaration } from '../../../src/model/network.js';
 import {
+  mergingOf,
   type NnFormerSpec,
   nnFormer,
   nnFormerAttention,
+  nnFormerBlock,
+  nnFormerCrossBlock,
   nnFormerEmbedding,
+  nnFormerExpanding,
+  nnFormerMerging,
   nnFormerStage,
   nnFormerUpStage,
-  plainMerging,
 } from '../../../src/model/nnFormer.js';
 import { tf } from '../../../src/tensor/tf.js';
 import type { Arch, Checked, Fixture } from './arch.js';
@@ -36,7 +40,7 @@ const tokens = () => false;
 
 function stage(c: any, json: Fixture) {
   const variant = variantOf(json);
-  const merging = c.downsample || c.upsample ? plainMerging : undefined;
+  const merging = c.downsample || c.upsample ? mergingOf('synapse', 0) : undefined;
   if (variant === 'acdc' && merging) throw new Error('unknown: stride of a single acdc stage');
   const rates = Array(c.depth).fill(0);
   return { variant, dim: c.dim, heads: c.num_heads, grid: c.input_resolution, window: c.window_size, rates, merging };
@@ -71,13 +75,36 @@ const blocks: Record<string, (c: any, json: Fixture) => Checked> = {
     };
   },
   BasicLayer_up: (c, json) => {
-    const settings = { ...stage(c, json), merging: plainMerging };
+    const settings = { ...stage(c, json), merging: mergingOf('synapse', 0) };
     const below = c.input_resolution.map((n: number) => n / 2);
     return checkedBlock((d) => {
       const layer = nnFormerUpStage(d, '', settings);
       return (context, x, { skip }) => flat(layer(context, onGrid(x, below), onGrid(skip, c.input_resolution)));
     }, tokens);
   },
+  SwinTransformerBlock: (c, json) =>
+    checkedBlock((d) => {
+      const shifted = [c.shift_size ?? 0].flat().some((n: number) => n > 0);
+      const block = nnFormerBlock(d, '', single(c, json), shifted, 0);
+      return (context, x) => flat(block(context, onGrid(x, c.input_resolution)));
+    }, tokens),
+  SwinTransformerBlock_kv: (c, json) =>
+    checkedBlock((d) => {
+      // The block's own input is the sum of the other two, or given apart: then only the sum is known here.
+      const block = nnFormerCrossBlock(d, '', single(c, json), 0);
+      return (context, _, { skip, x_up }) =>
+        flat(block(context, onGrid(x_up, c.input_resolution), onGrid(skip, c.input_resolution)));
+    }, tokens),
+  PatchMerging: (c, json) =>
+    checkedBlock((d) => {
+      const merge = nnFormerMerging(d, '', c.dim, mergingOf(variantOf(json), c.tag ?? 2));
+      return (context, x) => flat(merge(context, onGrid(x, gridFrom(c, json))));
+    }, tokens),
+  Patch_Expanding: (c, json) =>
+    checkedBlock((d) => {
+      const expand = nnFormerExpanding(d, '', c.dim, mergingOf(variantOf(json), c.tag ?? 2));
+      return (context, x) => flat(expand(context, onGrid(x, gridFrom(c, json))));
+    }, tokens),
   WindowAttention: (c) =>
     checkedBlock((d) => {
       const attend = nnFormerAttention(d, '', attention(c));
@@ -89,6 +116,22 @@ const blocks: Record<string, (c: any, json: Fixture) => Checked> = {
       return (context, x, { x_up, mask }) => attend(context, x, { queries: x_up, mask });
     }, tokens),
 };
+
+const single = (c: any, json: Fixture) => ({
+  variant: variantOf(json),
+  dim: c.dim,
+  heads: c.num_heads,
+  grid: c.input_resolution,
+  window: c.window_size,
+  rates: [],
+});
+
+/** Grid of a merging's tokens: S, H and W are arguments of its call. */
+function gridFrom(c: any, json: Fixture): number[] {
+  const grid = c.input_resolution ?? c.dims ?? (c.S && [c.S, c.H, c.W]) ?? (json.S && [json.S, json.H, json.W]);
+  if (!grid) throw new Error('unknown: grid of the tokens');
+  return grid;
+}
 
 const attention = (c: any) => ({ dim: c.dim, heads: c.num_heads, window: c.window_size, qkvBias: c.qkv_bias });
 

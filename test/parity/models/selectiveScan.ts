@@ -9,7 +9,7 @@ const states = (x: tf.Tensor) => (x.rank === 2 ? x : x.rank === 3 ? positionsSec
 
 export const arch: Arch = {
   block(cls, c): Checked {
-    if (cls !== 'selective_scan_ref') throw new Error(`unknown: operator ${cls}`);
+    if (!cls.startsWith('selective_scan')) throw new Error(`unknown: operator ${cls}`);
     return {
       parameters: [],
       channelsFirst: () => false,

@@ -4,12 +4,13 @@ import path from 'node:path';
 import { Declaration } from '../../../src/model/network.js';
 import { type SwinUmambaSpec, swinUmamba } from '../../../src/model/swinUmamba.js';
 import { swinUmambaD } from '../../../src/model/swinUmambaD.js';
-import { patchEmbed, patchMerging, ss2d, vssBlock } from '../../../src/model/vss.js';
+import { patchEmbed, patchMerging, ss2d, vssBlock, vssEncoder } from '../../../src/model/vss.js';
 import { tf } from '../../../src/tensor/tf.js';
 import { vmambaTransfer } from '../../../src/weights/vmambaTransfer.js';
 import { equal, type GoldenCase, readJson } from '../case.js';
 import type { Arch, Checked } from './arch.js';
 import { configCases } from './configs.js';
+import { monaiBlocks } from './unetr.js';
 
 /** A block's closure with its parameters; tokens are channels last in the original too. */
 export function tokenBlock(declare: (d: Declaration) => (c: any, x: any) => any): Checked {
@@ -22,7 +23,31 @@ export const vssBlocks: Record<string, (c: any) => Checked> = {
   SS2D: (c) => tokenBlock((d) => ss2d(d, '', { dim: c.d_model, states: c.d_state ?? 16 })),
   VSSBlock: (c) =>
     tokenBlock((d) => vssBlock(d, '', { dim: c.hidden_dim, states: c.d_state ?? 16, epsilon: c.norm_layer ? 1e-5 : 1e-6 })),
+  VSSLayer: (c) =>
+    tokenBlock((d) => {
+      const settings = { dim: c.dim, states: c.d_state ?? 16 };
+      const layers = Array.from({ length: c.depth }, (_, i) => vssBlock(d, `blocks.${i}`, settings));
+      const merge = c.downsample ? patchMerging(d, 'downsample', c.dim) : undefined;
+      return (context, x) => {
+        const y = layers.reduce((z, layer) => layer(context, z), x);
+        return merge ? merge(context, y) : y;
+      };
+    }),
   PatchMerging2D: (c) => tokenBlock((d) => patchMerging(d, '', c.dim)),
+  VSSMEncoder: (c) => {
+    const d = new Declaration();
+    const depths: number[] = c.depths ?? [2, 2, 9, 2];
+    const dims = c.dims ?? [96, 192, 384, 768];
+    const encoder = vssEncoder(d, '', {
+      in: c.in_chans ?? 3,
+      patch: c.patch_size ?? 4,
+      dims: typeof dims === 'number' ? depths.map((_, i) => dims * 2 ** i) : dims,
+      depths,
+      states: c.d_state ?? 16,
+      dropPath: 0,
+    });
+    return { parameters: d.parameters, forward: (context, x) => tf.tidy(() => encoder(context, x).map((y) => tf.clone(y))) };
+  },
   PatchEmbed2D: (c) => ({
     ...tokenBlock((d) =>
       patchEmbed(d, '', { patch: c.patch_size ?? 4, in: c.in_chans ?? 3, dim: c.embed_dim ?? 96, norm: Boolean(c.norm_layer) }),
@@ -51,6 +76,7 @@ export function swinUmambaSpec(c: any): SwinUmambaSpec {
 export const arch: Arch = {
   network: (c) => swinUmamba(swinUmambaSpec(c)),
   block(cls, c) {
+    if (Object.hasOwn(monaiBlocks, cls)) return monaiBlocks[cls](c);
     if (!Object.hasOwn(vssBlocks, cls)) throw new Error(`unknown: block ${cls}`);
     return vssBlocks[cls](c);
   },

@@ -1,6 +1,13 @@
 // Swin UNETR: constructor arguments of SwinUNETR and its Swin blocks as our specification.
 import { Declaration } from '../../../src/model/network.js';
-import { type SwinUnetrSpec, swinMerging, swinStage, swinTransformer, swinUnetr } from '../../../src/model/swinUnetr.js';
+import {
+  type SwinUnetrSpec,
+  swinBlock,
+  swinMerging,
+  swinStage,
+  swinTransformer,
+  swinUnetr,
+} from '../../../src/model/swinUnetr.js';
 import { shiftRegions, windowAttention } from '../../../src/model/windows.js';
 import { tf } from '../../../src/tensor/tf.js';
 import type { Arch, Checked } from './arch.js';
@@ -47,6 +54,22 @@ const blocks: Record<string, (c: any) => Checked> = {
         qkvBias: c.qkv_bias ?? false,
         merging: c.downsample ? (c.downsample === 'PatchMergingV2' ? 'mergingv2' : 'merging') : undefined,
       }),
+    ),
+  // The mask that is handed to a block follows from window and shift.
+  SwinTransformerBlock: (c) =>
+    checkedBlock(
+      (d) =>
+        swinBlock(d, '', {
+          dim: c.dim,
+          heads: c.num_heads,
+          window: c.window_size,
+          shift: c.shift_size,
+          rates: [],
+          dropPath: 0,
+          mlpRatio: c.mlp_ratio ?? 4,
+          qkvBias: c.qkv_bias ?? true,
+        }),
+      channelsLast,
     ),
   PatchMerging: (c) => checkedBlock((d) => swinMerging(d, '', c.dim, c.spatial_dims ?? 3), channelsLast),
   PatchMergingV2: (c) => checkedBlock((d) => swinMerging(d, '', c.dim, c.spatial_dims ?? 3, 'mergingv2'), channelsLast),

@@ -1,12 +1,16 @@
 // TransUNet: constructor arguments of VisionTransformer and its blocks as our specification.
+import { Declaration } from '../../../src/model/network.js';
 import {
   bottleneck,
+  convReLU,
+  resNetV2,
   standardisedConv,
   type TransUnetSpec,
   transUnet,
   transUnetBlock,
   transUnetDecoderBlock,
 } from '../../../src/model/transUnet.js';
+import { tf } from '../../../src/tensor/tf.js';
 import type { Arch, Checked, Fixture } from './arch.js';
 import { configCases } from './configs.js';
 import { checkedBlock } from './unetr.js';
@@ -50,6 +54,23 @@ const blocks: Record<string, (c: any, json: Fixture) => Checked> = {
     // The fixture gives the class's third argument by another name than its second; the output tells the width.
     const out = json.outputs[0].shape[1];
     return checkedBlock((d) => bottleneck(d, '', { in: c.cin, out, middle: c.cmid ?? out / 4, stride: c.stride }));
+  },
+  ResNetV2: (c, json) => {
+    const d = new Declaration();
+    const width = Math.floor(64 * c.width_factor);
+    const resNet = resNetV2(d, '', { in: json.inputs.x[1], width, units: c.block_units, groups: c.group_norm_groups ?? 32 });
+    return {
+      parameters: d.parameters,
+      forward: (context, x) =>
+        tf.tidy(() => {
+          const { bottom, skips } = resNet(context, x);
+          return [bottom, ...skips];
+        }),
+    };
+  },
+  Conv2dReLU: (c) => {
+    if (c.kernel_size !== 3 || c.padding !== 1) throw new Error('unknown: another window');
+    return checkedBlock((d) => convReLU(d, '', c.in_channels, c.out_channels, c.use_batchnorm));
   },
   DecoderBlock: (c) =>
     checkedBlock((d) => {

@@ -1,7 +1,9 @@
 // U-Mamba: constructor arguments of UMambaBot and UMambaEnc, both generations, as our specification.
+import { conv, cube, type Layer } from '../../../src/model/layers.js';
 import { mambaOnGrid } from '../../../src/model/mamba.js';
 import { Declaration } from '../../../src/model/network.js';
-import { type UmambaSpec, umamba, umambaBlock } from '../../../src/model/umamba.js';
+import { blockD, type UmambaSpec, umamba, umambaBlock } from '../../../src/model/umamba.js';
+import { resize } from '../../../src/tensor/ops/resize.js';
 import { tf } from '../../../src/tensor/tf.js';
 import type { Arch } from './arch.js';
 import { configCases } from './configs.js';
@@ -30,15 +32,22 @@ const arch = (network: UmambaSpec['network']): Arch => ({
     umamba(spec(network, c, /92a741a|first release/.test((json.source as any).version), json.inputs.x.slice(2))),
   block(cls, c) {
     const d = new Declaration();
-    const layer =
-      cls === 'MambaLayer'
-        ? mambaOnGrid(d, 'norm', 'mamba', c.dim, c.channel_token ?? false)
-        : cls === 'BasicResBlock'
-          ? umambaBlock(d, '', c.input_channels, c.output_channels, c.kernel_size, c.stride, {
-              padding: c.padding,
-              shortcut: c.use_1x1conv ?? false,
-            })
-          : undefined;
+    const layers: Record<string, () => Layer> = {
+      MambaLayer: () => mambaOnGrid(d, 'norm', 'mamba', c.dim, c.channel_token ?? false),
+      BasicResBlock: () =>
+        umambaBlock(d, '', c.input_channels, c.output_channels, c.kernel_size, c.stride, {
+          padding: c.padding,
+          shortcut: c.use_1x1conv ?? false,
+        }),
+      BasicBlockD: () => blockD(d, '', c.input_channels, c.output_channels, c.kernel_size, c.stride),
+      UpsampleLayer: () => {
+        const factor: number[] = c.pool_op_kernel_size;
+        const pointwise = conv(d, 'conv', c.input_channels, c.output_channels, cube(1, factor.length));
+        const size = (x: tf.Tensor) => x.shape.slice(1, -1).map((n, i) => n * factor[i]);
+        return (context, x) => pointwise(context, resize(x, size(x), 'nearest'));
+      },
+    };
+    const layer = Object.hasOwn(layers, cls) ? layers[cls]() : undefined;
     if (!layer) throw new Error(`unknown: block ${cls}`);
     return { parameters: d.parameters, forward: (context, x) => tf.tidy(() => [layer(context, x)]) };
   },

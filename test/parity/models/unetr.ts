@@ -9,7 +9,7 @@ import {
   unetrProjectionUpBlock,
   unetrUpBlock,
 } from '../../../src/model/residualUnet.js';
-import { patchEmbedding, transformerBlock, type UnetrSpec, unetr } from '../../../src/model/unetr.js';
+import { patchEmbedding, transformerBlock, type UnetrSpec, unetr, visionTransformer } from '../../../src/model/unetr.js';
 import { tf } from '../../../src/tensor/tf.js';
 import type { Arch, Checked } from './arch.js';
 import { configCases } from './configs.js';
@@ -97,6 +97,31 @@ const blocks: Record<string, (c: any) => Checked> = {
   },
   TransformerBlock: (c) =>
     checkedBlock((d) => transformerBlock(d, '', { dim: c.hidden_size, mlp: c.mlp_dim, heads: c.num_heads, qkvBias: c.qkv_bias })),
+};
+
+blocks.ViT = (c) => {
+  const dimensions = c.spatial_dims ?? 3;
+  if (c.classification) throw new Error('unknown: a ViT that classifies');
+  const d = new Declaration();
+  const vit = visionTransformer(d, '', {
+    in: c.in_channels,
+    dim: c.hidden_size ?? 768,
+    size: perAxis(c.img_size, dimensions),
+    patch: perAxis(c.patch_size, dimensions),
+    projection: c.proj_type,
+    mlp: c.mlp_dim ?? 3072,
+    heads: c.num_heads ?? 12,
+    layers: c.num_layers ?? 12,
+    qkvBias: c.qkv_bias,
+  });
+  return {
+    parameters: d.parameters,
+    forward: (context, x) =>
+      tf.tidy(() => {
+        const { normed, states } = vit(context, x);
+        return [normed, ...states];
+      }),
+  };
 };
 
 export const arch: Arch = {
