@@ -72,9 +72,13 @@ function once() {
 
 once();
 const seconds: number[] = [];
+const cpuSeconds: number[] = [];
 for (let i = 0; i < repetitions; i++) {
   const start = process.hrtime.bigint();
+  const cpu = process.cpuUsage();
   once();
   seconds.push(Number(process.hrtime.bigint() - start) / 1e9);
+  const used = process.cpuUsage(cpu);
+  cpuSeconds.push((used.user + used.system) / 1e6);
 }
-console.log(JSON.stringify({ seconds, peakBytes: status('VmHWM') - baseline, losses, native: usesNative }));
+console.log(JSON.stringify({ seconds, cpuSeconds, peakBytes: status('VmHWM') - baseline, losses, native: usesNative }));

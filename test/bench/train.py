@@ -285,13 +285,15 @@ def main():
         losses.append(loss.item())
 
     once()
-    seconds = []
+    seconds, cpu_seconds = [], []
     for _ in range(repetitions):
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         once()
         seconds.append(time.perf_counter() - start)
+        cpu_seconds.append(time.process_time() - cpu)
     parameters = sum(p.numel() for p in model.parameters())
-    print(json.dumps({"seconds": seconds, "peakBytes": memory("VmHWM") - baseline, "losses": losses, "parameters": parameters}))
+    peak = memory("VmHWM") - baseline
+    print(json.dumps({"seconds": seconds, "cpuSeconds": cpu_seconds, "peakBytes": peak, "losses": losses, "parameters": parameters}))
 
 
 main()

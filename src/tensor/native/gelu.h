@@ -24,8 +24,8 @@ inline Vec<W> normalCdf(Vec<W> x) {
   q = q * t + 0.0284161375f;
   q = q * t + 0.250535442f;
   q = q * t + 1.0f;
-  const V half = smaller<W>(larger<W>(c * p / q, broadcast<W>(-0.5f)), broadcast<W>(0.5f));
-  return half + 0.5f;
+  const V half = c * p / q;
+  return x >= 5.5f ? broadcast<W>(1.0f) : x <= -5.5f ? V{} : half + 0.5f;
 }
 
 template <int W>

@@ -1,4 +1,6 @@
 // SiLU (Swish).
+import { nativeActivation } from '../native/activation.js';
+import { native } from '../native/load.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { customOp } from './customOp.js';
@@ -6,6 +8,7 @@ import { customOp } from './customOp.js';
 /** `x · sigmoid(x)`. Any shape; keeps only `x` for the backward pass. */
 export function silu(x: tf.Tensor): tf.Tensor {
   if (isSymbolic()) return symbolicOp('silu', [x], x.shape);
+  if (native()) return nativeActivation(x, 'silu');
   return customOp(
     [x],
     () => ({ value: tf.mul(x, tf.sigmoid(x)), keep: [x] }),
