@@ -74,8 +74,10 @@ function bar() {
 }
 
 /** An abort signal that Ctrl-C and TERM trigger: work stops with what it has kept. */
+let stopped: AbortSignal | undefined;
 function interrupt(): AbortSignal {
   const stop = new AbortController();
+  stopped = stop.signal;
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(new Error(`stopped by ${name}`)));
   return stop.signal;
 }
@@ -361,13 +363,28 @@ const commands: Record<string, Command> = {
     },
   },
   model: {
-    about: 'show a network: parameters, multiply-adds and memory of a training step',
-    takes: '<experiment.json>',
-    options: {},
-    help: {},
-    example: 'npx voxelbook model mednext.json',
-    async work(positionals) {
-      const [file] = need(positionals, 'experiment.json');
+    about: 'show a network stage by stage, or what training an experiment needs',
+    takes: '<spec.json or experiment.json>',
+    options: { input: { type: 'string' }, channels: { type: 'string' }, classes: { type: 'string' } },
+    help: {
+      input: 'spatial shape in voxels, 128,128,128 (specification only)',
+      channels: 'input channels, where the specification does not say (default 1)',
+      classes: 'output classes, likewise (default 2)',
+    },
+    example: 'npx voxelbook model mednext.json --input 128,128,128',
+    async work(positionals, values) {
+      const [file] = need(positionals, 'spec.json');
+      const [first] = readExperiments(file) as unknown as Record<string, unknown>[];
+      if (typeof first?.network === 'string') {
+        const { describe } = await import('../model/index.js');
+        const input = values.input === undefined ? undefined : String(values.input).split(',').map(Number);
+        const ends = {
+          inputChannels: integer(values.channels, 'channels', 1),
+          classes: integer(values.classes, 'classes', 2),
+        };
+        print(inspect(describe(first as never, input, ends)));
+        return;
+      }
       const { forecastOf } = await import('../train/index.js');
       for (const experiment of readExperiments(file)) {
         const f = await forecastOf(experiment, { onProgress: workProgress });
@@ -472,6 +489,10 @@ export async function main(args: readonly string[]): Promise<number> {
     else await command.work(positionals, values as Values);
     return 0;
   } catch (error) {
+    if (stopped?.aborted) {
+      console.error(`${(stopped.reason as Error).message}; starting it again goes on from what was kept`);
+      return 130;
+    }
     const known = error instanceof VoxelbookError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
     console.error(known ? (error as Error).message : error);
     return error instanceof VoxelbookError && error.code === 'usage' ? 2 : 1;

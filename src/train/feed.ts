@@ -28,7 +28,11 @@ export interface FeedOptions {
   ahead?: number;
   /** A sample that takes longer than this is given up, with its stage and case. Seconds. */
   hangSeconds?: number;
-  /** Batches of each phase before the other phase's turn, to look ahead across it. */
+  /** JavaScript heap of each worker, MB; Node's own limit by default. */
+  memoryMb?: number;
+  /** Another worker module, for tests. */
+  worker?: URL;
+  /** The batch after a batch, to look ahead across the end of an epoch. */
   turn: (phase: Phase, index: number) => { phase: Phase; index: number } | undefined;
 }
 
@@ -106,7 +110,9 @@ class WorkerFeed implements BatchSource {
 
   private start(): Hand {
     const now = new SharedArrayBuffer(512);
-    const worker = startWorker(new URL('./feedWorker.js', import.meta.url), { workerData: { source: this.source, now } });
+    const worker = startWorker(this.options.worker ?? new URL('./feedWorker.js', import.meta.url), {
+      workerData: { source: this.source, now },
+    });
     const hand: Hand = { worker, status: new Uint8Array(now), asked: [] };
     worker.on('message', ({ id, sample, error }) => this.settle(hand, id, sample, error));
     worker.on('error', (error) => this.fail(hand, `threw ${error.message}`, error));

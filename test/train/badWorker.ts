@@ -1,0 +1,22 @@
+// A feed worker that makes two good samples and then dies, hangs or throws, as its source's folder says.
+import { parentPort, workerData } from 'node:worker_threads';
+
+const { source, now } = workerData as { source: { folder: string }; now: SharedArrayBuffer };
+const status = new Uint8Array(now);
+let made = 0;
+parentPort!.on('message', ({ id }: { id: number }) => {
+  const text = Buffer.from('augment\0case_7');
+  status.set(text);
+  status[text.length] = 10;
+  if (++made > 2) {
+    if (source.folder === 'exits') process.exit(0);
+    if (source.folder === 'hangs') for (;;);
+    if (source.folder === 'throws') throw new Error('the sky fell');
+    if (source.folder === 'rejects') void Promise.reject(new Error('a promise broke'));
+    if (source.folder === 'eats') for (const list: number[][] = []; ; ) list.push(new Array(1e6).fill(made));
+  }
+  parentPort!.postMessage({
+    id,
+    sample: { caseId: 'case_7', image: new Float32Array(8), channels: 1, labels: [new Int16Array(8)] },
+  });
+});
