@@ -58,16 +58,18 @@ const common =
 /**
  * Describes a network without allocating it: parameters, cost and memory per stage; shows itself as a table.
  *
- * @param at a plan's configuration (its patch), or the input's spatial shape in voxels, `[depth, height, width]` or `[height, width]`
+ * @param at a plan's configuration (its patch), or the input's spatial shape in voxels, `[depth, height, width]` or `[height, width]`;
+ *   default: the specification's own patch, else 128 on every axis
  * @param ends input channels, classes and deep supervision where the specification is silent
  * @example model.describe({ network: 'mednext', size: 'S', kernel: 3, inputChannels: 1, classes: 14 }, [128, 128, 128])
  * @throws VoxelbookError when nothing says the input's shape, or the shape does not divide
  */
-export function describe(spec: ModelSpec, at: Configuration | readonly number[], ends: Ends = {}): Description {
-  const plan = Array.isArray(at) ? undefined : (at as Configuration);
-  const patch = [...(plan ? plan.patch_size : (at as readonly number[]))];
+export function describe(spec: ModelSpec, at?: Configuration | readonly number[], ends: Ends = {}): Description {
+  const plan = Array.isArray(at) ? undefined : (at as Configuration | undefined);
   const built = networkOf(spec, plan, ends);
   const { network } = built;
+  const own = (built.spec as { patchSize?: number[] }).patchSize;
+  const patch = [...(plan?.patch_size ?? (at as readonly number[] | undefined) ?? own ?? nearest([], network.divisibleBy))];
   checkPatch(patch, network.divisibleBy);
   const input = [...patch, built.spec.inputChannels!];
 
@@ -181,16 +183,19 @@ function stageOf(name: string): string {
   return at < 0 ? parts[0] : parts.slice(0, at + 1).join('.');
 }
 
+/** The nearest shape that divides; 128 where an axis is missing. */
+const nearest = (patch: readonly number[], divisibleBy: readonly number[]) =>
+  divisibleBy.map((step, i) => Math.max(step, Math.round((patch[i] ?? 128) / step) * step));
+
 function checkPatch(patch: number[], divisibleBy: readonly number[]) {
   const wrong = patch.length !== divisibleBy.length || patch.some((n, i) => n % divisibleBy[i] !== 0);
   if (!wrong) return;
-  const near = divisibleBy.map((step, i) => Math.max(step, Math.round((patch[i] ?? step) / step) * step));
   throw new VoxelbookError('this input does not fit the network', {
     code: 'patch',
     path: 'inputShape',
     given: `[${patch}]`,
     expected: `${divisibleBy.length} edges, multiples of [${divisibleBy}]`,
-    fix: `Nearest: [${near}].`,
+    fix: `Nearest: [${nearest(patch, divisibleBy)}].`,
   });
 }
 

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { inspect, type ParseArgsConfig, parseArgs } from 'node:util';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { type DatasetJson, labels } from '../dataset/index.js';

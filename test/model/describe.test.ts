@@ -65,6 +65,9 @@ describe('model.describe', () => {
     assert.strictEqual(tf.memory().numTensors, before);
   });
 
+  it('takes 128 voxels an axis when nothing else says', () =>
+    assert.deepStrictEqual(describeModel({ ...mednextS, dimensions: 2 }).input, [128, 128, 1]));
+
   it('refuses an input that does not divide, with the nearest that does', () =>
     assert.throws(
       () => describeModel(mednextS, [100, 128, 128]),
