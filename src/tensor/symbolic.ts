@@ -166,14 +166,19 @@ class SymbolicBackend {
     lastShape: this.lastShape,
   });
 
-  begin(): Counts {
-    const outer = this.counts;
-    this.counts = { macs: 0, normFlops: 0, peakBytes: this.liveBytes, perOp: {} };
+  /** Live bytes when this run began: what an outer run holds, or a failed one left behind, is not this one's. */
+  private base = 0;
+
+  begin() {
+    const outer = { counts: this.counts, base: this.base };
+    this.counts = { macs: 0, normFlops: 0, peakBytes: 0, perOp: {} };
+    this.base = this.liveBytes;
     return outer;
   }
 
-  end(outer: Counts) {
-    this.counts = outer;
+  end(outer: { counts: Counts; base: number }) {
+    this.counts = outer.counts;
+    this.base = outer.base;
   }
 
   make(shape: Shape, dtype: TF.DataType, values?: Entry['values']): Info {
@@ -181,7 +186,7 @@ class SymbolicBackend {
     const bytes = bytesOf(shape, dtype);
     this.entries.set(dataId, { bytes, references: 1, size: sizeOf(shape), dtype, values });
     this.liveBytes += bytes;
-    this.counts.peakBytes = Math.max(this.counts.peakBytes, this.liveBytes);
+    this.counts.peakBytes = Math.max(this.counts.peakBytes, this.liveBytes - this.base);
     return { dataId, shape: [...shape], dtype };
   }
 
