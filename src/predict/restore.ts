@@ -133,8 +133,8 @@ function taps(from: number, to: number, nearest: boolean): Taps {
   for (let i = 0; i < to; i++) {
     const at = Math.min(Math.max((i + 0.5) * (from / to) - 0.5, 0), from - 1);
     low[i] = nearest ? Math.floor(at + 0.5) : Math.floor(at);
-    high[i] = nearest ? low[i] : Math.min(low[i] + 1, from - 1);
     rest[i] = nearest ? 0 : at - low[i];
+    high[i] = rest[i] === 0 ? low[i] : low[i] + 1;
   }
   return { low, high, rest };
 }

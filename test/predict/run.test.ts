@@ -1,0 +1,126 @@
+import assert from 'node:assert';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { casesIn, type DatasetJson, loadCase } from '../../src/dataset/index.js';
+import { configuration, type Plan } from '../../src/plan/index.js';
+import { ensembleFolders, type PredictionModel, predictCase, readProbabilities, run } from '../../src/predict/index.js';
+import { preprocessCase } from '../../src/preprocess/index.js';
+import { tf } from '../../src/tensor/tf.js';
+import { readVolume } from '../../src/volume/index.js';
+
+const golden = fileURLToPath(new URL('../golden/nnunet/preprocessing/Dataset721_CTaniso', import.meta.url));
+const read = <T>(file: string): T => JSON.parse(fs.readFileSync(path.join(golden, file), 'utf8'));
+const dataset = read<DatasetJson>('raw/dataset.json');
+const plan = read<Plan>('nnUNetPlans.json');
+const cases = casesIn(path.join(golden, 'raw', 'imagesTr'), dataset.file_ending);
+const heads = 4;
+
+/** Head c answers x·c - c²/2: label by intensity. Counts its calls. */
+function model(rest: Partial<PredictionModel> = {}) {
+  const counter = { calls: 0 };
+  const forward = (x: tf.Tensor) => {
+    counter.calls++;
+    return tf.tidy(() => {
+      const c = tf.tensor1d([0, 1, 2, 3]);
+      const first = tf.slice(x, new Array(x.rank).fill(0), [...x.shape.slice(0, -1), 1]);
+      return tf.sub(tf.mul(first, c), tf.div(tf.square(c), 2));
+    });
+  };
+  const settings = { stepSize: 0.5, gaussian: true, mirrorAxes: [], average: 'logits' as const };
+  const patchSize = [8, 16, 16];
+  return { counter, model: { forwards: [forward], plan, configuration: '3d_custom', dataset, settings, patchSize, ...rest } };
+}
+
+describe('predicting cases', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'predict-'));
+  });
+  afterEach(() => fs.rmSync(folder, { recursive: true }));
+
+  it('writes labels in the geometry of the image, and what is finished is not computed again', async () => {
+    const { counter, model: m } = model();
+    const before = tf.memory().numTensors;
+    const progress: string[] = [];
+    const files = await run(m, cases, folder, { onProgress: (p) => progress.push(`${p.what} ${p.done.toFixed(2)}/${p.total}`) });
+    assert.equal(tf.memory().numTensors, before);
+    assert.deepEqual(
+      files,
+      cases.map((c) => path.join(folder, c.id + dataset.file_ending)),
+    );
+    assert.equal(progress[0], `predict ${cases[0].id} 0.00/${cases.length}`);
+    assert.equal(progress.at(-1), `predict ${cases.length}.00/${cases.length}`);
+    for (const [i, file] of files.entries()) {
+      const [label, image] = [readVolume(file), readVolume(cases[i].images[0])];
+      assert.deepEqual(label.shape, image.shape);
+      assert.deepEqual(label.spacingMm, image.spacingMm);
+      assert.deepEqual(label.originMm, image.originMm);
+      assert.ok(label.data.some((v) => v > 0));
+    }
+    const calls = counter.calls;
+    fs.rmSync(files[1]);
+    await run(m, cases, folder);
+    assert.ok(counter.calls > calls && counter.calls < 2 * calls, 'only the missing case again');
+    assert.deepEqual(
+      fs.readdirSync(folder).sort(),
+      [...cases.map((c) => c.id + dataset.file_ending), 'dataset.json', 'plans.json'].sort(),
+    );
+  });
+
+  it('from images and from the preprocessed case is the same, and the images stay as they were', async () => {
+    const loaded = loadCase({ id: cases[0].id, images: cases[0].images });
+    const before = loaded.image.data.slice();
+    const a = await predictCase(model().model, loaded);
+    assert.deepEqual(loaded.image.data, before);
+    const b = await predictCase(model().model, preprocessCase(loadCase(cases[0]), plan, '3d_custom'));
+    assert.deepEqual(a, b);
+  });
+
+  it('averaged as probabilities, regions or labels, the result has no logits in it', async () => {
+    const settings = { ...model().model.settings, average: 'probabilities' as const };
+    const restored = await predictCase(model({ settings }).model, loadCase(cases[0]), { keepProbabilities: true });
+    const p = restored.probabilities!;
+    for (let i = 0; i < p.length; i += heads) assert.ok(Math.abs(p[i] + p[i + 1] + p[i + 2] + p[i + 3] - 1) < 1e-5);
+  });
+
+  it('an ensemble of twice the same model is the model', async () => {
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => path.join(folder, name));
+    for (const output of [a, b]) await run(model().model, cases.slice(0, 2), output, { keepProbabilities: true });
+    ensembleFolders([a, b], c, dataset, { keepProbabilities: true });
+    for (const { id } of cases.slice(0, 2)) {
+      assert.deepEqual(readVolume(path.join(c, `${id}.nii.gz`)).data, readVolume(path.join(a, `${id}.nii.gz`)).data);
+      assert.deepEqual(readProbabilities(c, id), readProbabilities(a, id));
+    }
+    fs.rmSync(path.join(b, `${cases[1].id}.nii.gz`));
+    assert.throws(() => ensembleFolders([a, b], c, dataset), {
+      message: `these folders cannot be ensembled\n  ${b}: 1 cases; expected the 2 cases of ${a}. Predict the same cases with every member.`,
+    });
+    fs.rmSync(path.join(b, `${cases[0].id}.safetensors`));
+    assert.throws(() => readProbabilities(b, cases[0].id), {
+      message: `this case has no probabilities\n  ${path.join(b, `${cases[0].id}.safetensors`)}: no such file; expected the probabilities of the prediction. Predict again with keepProbabilities.`,
+    });
+  });
+
+  it('a cascade sees the previous stage as one channel for each label, and asks for it', async () => {
+    const cascade = { ...plan.configurations['3d_custom'], previous_stage: '3d_lowres' };
+    const cascadePlan = { ...plan, configurations: { ...plan.configurations, cascade } };
+    let seen: number[] = [];
+    const { model: m } = model({ plan: cascadePlan, configuration: 'cascade' });
+    const watching = (x: tf.Tensor) => {
+      seen = x.shape;
+      const flat = tf.tidy(() => tf.sum(tf.slice(x, [0, 0, 0, 0, 1], [...x.shape.slice(0, 4), 3]), -1).dataSync());
+      assert.ok(flat.every((v) => v === 0 || v === 1));
+      return m.forwards[0](x);
+    };
+    const loaded = loadCase({ id: cases[0].id, images: cases[0].images });
+    const label = loadCase({ ...cases[0], label: path.join(golden, 'raw', 'labelsTr', `${cases[0].id}.nii.gz`) }).label!;
+    await predictCase({ ...m, forwards: [watching] }, loaded, { previous: label });
+    assert.deepEqual(seen, [1, 8, 16, 16, 1 + 3]);
+    await assert.rejects(predictCase(m, loaded), {
+      message: `cascade needs the previous stage\n  ${cases[0].id}: images only; expected labels predicted by 3d_lowres. Predict with 3d_lowres first and give its output folder.`,
+    });
+    assert.equal(configuration(cascadePlan, 'cascade').previous_stage, '3d_lowres');
+  });
+});
