@@ -71,10 +71,10 @@ describe('Jupyter’s tools', function () {
     assert.ok(count >= 12, `only ${count} tests`);
   });
 
-  it('executeNotebook: parameters are assigned and checked, outputs and a page that loads nothing are written', async () => {
+  it('executeNotebook: parameters are assigned, cells run in the notebook’s folder, outputs and a page that loads nothing are written', async () => {
     const file = notebook('parameters', [
       '// parameters\nlet epochs = 3; let name = "none"; let sizes: number[] = [];',
-      'console.log(epochs, name, sizes); ({ [Symbol.for("Jupyter.display")]: () => ({ "text/html": "<em>shown</em>", "text/plain": "x" }) })',
+      'console.log(epochs, name, sizes); console.log(process.cwd()); ({ [Symbol.for("Jupyter.display")]: () => ({ "text/html": "<em>shown</em>", "text/plain": "x" }) })',
     ]);
     const parameters = { epochs: 7, name: 'a "quoted" name', sizes: [1, 2] };
     const { notebook: out, html } = await executeNotebook(file, {
@@ -83,7 +83,7 @@ describe('Jupyter’s tools', function () {
       output: silent,
     });
     const [, , [printed, shown]] = outputs(out);
-    assert.equal(printed.text, '7 a "quoted" name [ 1, 2 ]\n');
+    assert.equal(printed.text, `7 a "quoted" name [ 1, 2 ]\n${fs.realpathSync(folder)}\n`);
     assert.equal(shown.data['text/html'], '<em>shown</em>');
     const page = fs.readFileSync(html, 'utf8');
     assert.match(page, /<em>shown<\/em>/);
@@ -127,36 +127,45 @@ describe('Jupyter’s tools', function () {
     assert.match(shown, /slow: cell 1 of 1 took \d\.\d s\n/);
   });
 
-  it('the kernel works in the notebook’s own folder', async () => {
-    const file = notebook('where', ['process.cwd()']);
-    const { notebook: out } = await executeNotebook(file, { outFolder: path.join(folder, 'out'), output: silent });
-    assert.equal(outputs(out)[0][0].data['text/plain'], `'${fs.realpathSync(folder)}'`);
-  });
-
-  it('stock tslab, the second kernel, runs a notebook that imports voxelbook', async () => {
-    // tslab resolves packages from the notebook's folder upwards, so this one lies inside the project.
+  describe('stock tslab, the second kernel', () => {
+    // tslab resolves packages from the notebook's folder upwards, so these notebooks lie inside the project.
     const inside = fs.mkdtempSync(path.join(here, '.tslab-'));
-    try {
-      const file = path.join(inside, 'plain.ipynb');
-      const cells = [
-        "import { display } from 'tslab';\nimport { plan } from 'voxelbook/plan';\nlet n: number = 2;",
-        'n = n * 21;\ndisplay.html("<b>" + n + "</b>");\nconsole.log(typeof plan)',
-      ];
-      fs.copyFileSync(notebook('plain', cells, 'tslab'), file);
-      const { notebook: out } = await executeNotebook(file, {
-        outFolder: path.join(folder, 'tslab'),
-        kernel: 'tslab',
-        output: silent,
-      });
-      const shown = outputs(out).flat();
+    before(() => {
+      // Set-up makes this link; npm takes it away whenever it installs something.
+      const link = path.join(here, '../../node_modules/voxelbook');
+      if (!fs.existsSync(link)) fs.symlinkSync('..', link);
+    });
+    after(() => fs.rmSync(inside, { recursive: true, force: true }));
+    const runTslab = async (name: string, cells: string[]) => {
+      const file = path.join(inside, `${name}.ipynb`);
+      fs.copyFileSync(notebook(name, cells, 'tslab'), file);
+      const done = await executeNotebook(file, { outFolder: path.join(folder, 'tslab'), kernel: 'tslab', output: silent });
+      const shown = outputs(done.notebook).flat();
       assert.deepEqual(
         shown.filter((o: any) => o.name === 'stderr'),
         [],
       );
+      return shown;
+    };
+
+    it('runs a notebook that imports a room of voxelbook and displays', async () => {
+      const shown = await runTslab('plain', [
+        "import { display } from 'tslab';\nimport { plan } from 'voxelbook/plan';\nlet n: number = 2;",
+        'n = n * 21;\ndisplay.html("<b>" + n + "</b>");\nconsole.log(typeof plan)',
+      ]);
       assert.equal(shown.find((o: any) => o.output_type === 'display_data').data['text/html'], '<b>42</b>');
       assert.match(shown.find((o: any) => o.name === 'stdout').text, /function/);
-    } finally {
-      fs.rmSync(inside, { recursive: true, force: true });
-    }
+    });
+
+    it('runs the quickstart’s cells up to the plan, values shown as text', async () => {
+      const quickstart = JSON.parse(fs.readFileSync(path.join(here, '../../notebooks/quickstart.ipynb'), 'utf8'));
+      const sources: string[] = quickstart.cells
+        .filter((c: any) => c.cell_type === 'code')
+        .map((c: any) => [c.source].flat().join(''));
+      const upToPlan = sources.slice(0, sources.findIndex((s) => s.includes('plan.show')) + 1);
+      assert.ok(upToPlan.length >= 3);
+      const shown = await runTslab('quickstart', upToPlan);
+      assert.match(shown.map((o: any) => o.text).join(''), /nnUNetPlans/);
+    });
   });
 });
