@@ -17,7 +17,9 @@ interface Embedded {
   json: Omit<DatasetJson, 'numTraining'>;
   cases: number | (() => number);
   /** Writes case `i` under `images(channel)` and `label`. */
-  write: (i: number, images: (channel: number) => string, label: string) => void;
+  write?: (i: number, images: (channel: number) => string, label: string) => void;
+  /** Instead of files of its own: those of another set, which `dataset.json` then lists. */
+  filesOf?: string;
 }
 
 /** Changing how a set is made changes this, and the set is written anew. */
@@ -50,6 +52,21 @@ const sets: Record<string, Embedded> = {
       for (const [c, data] of channels.entries()) writeVolume(images(c), volume(data, gliomaDefaults.shape, gliomaDefaults.mm));
       writeVolume(label, volume(truth, gliomaDefaults.shape, gliomaDefaults.mm));
     },
+  },
+  SimGliomaRegions: {
+    folder: 'Dataset913_SimGliomaRegions',
+    json: {
+      channel_names: { '0': 'T1', '1': 'T1ce', '2': 'T2', '3': 'FLAIR' },
+      labels: { background: 0, WT: [1, 2, 3], TC: [1, 3], ET: [3] },
+      regions_class_order: [2, 1, 3],
+      file_ending: '.nii.gz',
+      name: 'SimGliomaRegions',
+      description:
+        'The files of SimGlioma, trained on BraTS regions (sigmoid) instead of labels. SIMULATED gliomas, no patients.',
+      licence: 'as SimGlioma',
+    },
+    cases: gliomaDefaults.cases,
+    filesOf: 'SimGlioma',
   },
   IcbmTissue: blockSet('Dataset901_IcbmTissue', 1, human, {
     description: 'Real voxels and published tissue maps of ONE average human brain (ICBM 152, 1 mm), disjoint blocks.',
@@ -121,16 +138,38 @@ export function writeEmbedded(
   const folder = path.join(root, set.folder);
   const jsonFile = path.join(folder, 'dataset.json');
   if (fs.existsSync(jsonFile) && JSON.parse(fs.readFileSync(jsonFile, 'utf8')).generator === generator) return folder;
-  for (const part of ['imagesTr', 'labelsTr']) fs.mkdirSync(path.join(folder, part), { recursive: true });
   const count = typeof set.cases === 'number' ? set.cases : set.cases();
+  fs.mkdirSync(folder, { recursive: true });
+  if (set.filesOf) {
+    const source = writeEmbedded(set.filesOf, { root, ...options });
+    atomicWriteJson(jsonFile, { ...set.json, numTraining: count, generator, dataset: filesOf(source, folder) });
+    return folder;
+  }
+  for (const part of ['imagesTr', 'labelsTr']) fs.mkdirSync(path.join(folder, part), { recursive: true });
   const report = progressOf(count, options);
   for (let i = 0; i < count; i++) {
     const id = `${set.json.name}_${String(i).padStart(3, '0')}`;
     report(i, `make ${id}`);
     const image = (c: number) => path.join(folder, 'imagesTr', `${id}_${String(c).padStart(4, '0')}${set.json.file_ending}`);
-    set.write(i, image, path.join(folder, 'labelsTr', `${id}${set.json.file_ending}`));
+    set.write?.(i, image, path.join(folder, 'labelsTr', `${id}${set.json.file_ending}`));
   }
   report(count, `made ${set.folder}`);
   atomicWriteJson(jsonFile, { ...set.json, numTraining: count, generator });
   return folder;
+}
+
+/** nnU-Net's `dataset` entry: the files of every case, relative to the folder that borrows them. */
+function filesOf(source: string, folder: string): Record<string, { images: string[]; label: string }> {
+  const near = (part: string, name: string) => path.relative(folder, path.join(source, part, name));
+  const images = fs.readdirSync(path.join(source, 'imagesTr')).sort();
+  return Object.fromEntries(
+    fs
+      .readdirSync(path.join(source, 'labelsTr'))
+      .sort()
+      .map((label) => {
+        const id = label.replace(/\..*$/, '');
+        const own = images.filter((name) => name.startsWith(`${id}_`));
+        return [id, { images: own.map((name) => near('imagesTr', name)), label: near('labelsTr', label) }];
+      }),
+  );
 }

@@ -1,74 +1,150 @@
-// MedNeXt's experiments (2303.09975): the UpKern ablation of Table 1 right. The same list at both scales.
+// MedNeXt's experiments (2303.09975): the ablation of Table 1 right, the comparison of Table 2. The same lists at both scales.
 //
-// Demo: SimGlioma at 3 mm, a network of 8 channels with one block a stage, patches of 32³, a minute or two of training a variant.
-// Paper: MedNeXt-B on BTCV and AMOS22 at 1 mm, patches of 128³, 1000 epochs, five folds.
+// Demo: simulated gliomas at 3 mm (or real tissue blocks), networks of 8 channels with one block a stage, patches of 32³.
+// Paper: MedNeXt S–L and seven baselines on BTCV, AMOS22, KiTS19 and BraTS21 at 1 mm, patches of 128³, 1000 epochs, five folds.
 import type { MedNextSpec } from '../../model/mednext.js';
+import type { ModelSpec } from '../../model/spec.js';
 import type { Experiment, Scale } from '../../train/experiment.js';
-import { demo, predictions, mednext as recipe } from '../recipes.js';
+import { type DemoBudget, demoExperiment } from '../demoExperiment.js';
+import { narrow2d, narrow3d } from '../narrow.js';
+import { nnunetv2, predictions, mednext as recipe } from '../recipes.js';
 
 /** An experiment whose network is a MedNeXt. */
 export type MedNextExperiment = Experiment & { model: MedNextSpec };
 
-export interface AblationOptions {
+export interface Options extends DemoBudget {
   scale: Scale;
-  /** Demo: embedded set (default SimGlioma). Paper: BTCV or AMOS22. */
+  /** Demo: an embedded set (default SimGlioma). Paper: BTCV, AMOS22, KiTS19 or BraTS21. */
   dataset?: string;
-  seeds?: number[];
-  folds?: number[];
-  /** Demo only: epochs of 15 iterations for each stage of training. */
-  epochs?: number;
-  /** Demo only: channels at full resolution. */
-  width?: number;
 }
 
+const paperScale = (
+  name: string,
+  dataset: string,
+  model: ModelSpec,
+  { folds = [0, 1, 2, 3, 4], seeds = [0] }: Options,
+): Experiment => ({
+  name,
+  dataset,
+  configuration: '3d_fullres',
+  model,
+  recipe,
+  prediction: predictions.mednext,
+  folds,
+  seeds,
+  scale: 'paper',
+});
+
+/** One MedNeXt: at demo scale 8 channels, one block a stage, expansion ratios of its size. */
+function medNext(
+  name: string,
+  size: 'S' | 'B' | 'M' | 'L',
+  kernel: number,
+  options: Options,
+  more: Partial<MedNextSpec> = {},
+): MedNextExperiment {
+  if (options.scale === 'paper') {
+    const model = { network: 'mednext', size, kernel, deepSupervision: true, ...more } as const;
+    return paperScale(name, options.dataset ?? 'BTCV', model, options) as MedNextExperiment;
+  }
+  const model = { network: 'mednext', size, kernel, width: 8, ...demoSizes[size], deepSupervision: true, ...more } as const;
+  const of = {
+    name,
+    dataset: options.dataset ?? 'SimGlioma',
+    model,
+    recipe,
+    prediction: predictions.mednext,
+    learningRate: 2e-3,
+  };
+  return demoExperiment(of, { epochs: 20, ...options }) as MedNextExperiment;
+}
+
+/** Table 1 left, made small: depth and expansion still grow together from S to L. */
+const demoSizes = {
+  S: { blocks: Array(9).fill(1), expansion: 2 },
+  B: { blocks: Array(9).fill(1), expansion: [2, 3, 4, 4, 4, 4, 4, 3, 2] },
+  M: { blocks: [1, 1, 2, 2, 2, 2, 2, 1, 1], expansion: [2, 3, 4, 4, 4, 4, 4, 3, 2] },
+  L: { blocks: [1, 1, 2, 2, 2, 2, 2, 1, 1], expansion: [3, 4, 8, 8, 8, 8, 8, 4, 3] },
+};
+
 /**
- * k3, k5 from scratch, k5 grown from k3 by UpKern, and k3 trained for as long as both: the paper's own controls.
+ * UpKern: k3, k5 from scratch, k5 grown from k3, and k3 trained for as long as both (Table 1 right, the paper's own controls).
  * The third and fourth start from the first, so it is trained once.
  */
-export function ablation(options: AblationOptions): MedNextExperiment[] {
-  const base = options.scale === 'demo' ? demoBase(options) : paperBase(options);
-  const of = (name: string, kernel: number): MedNextExperiment => ({ ...base, name, model: { ...base.model, kernel } });
-  const k3 = of('MedNeXt k3', 3);
+export function ablation(options: Options): MedNextExperiment[] {
+  const size = options.scale === 'paper' ? 'B' : 'S';
+  const k3 = medNext('MedNeXt k3', size, 3, options);
   return [
     k3,
-    of('MedNeXt k5, from scratch', 5),
-    { ...of('MedNeXt k5, UpKern', 5), init: { upkernFrom: k3 } },
-    { ...of('MedNeXt k3, trained twice as long', 3), init: { upkernFrom: k3 } },
+    medNext('MedNeXt k5, from scratch', size, 5, options),
+    { ...medNext('MedNeXt k5, UpKern', size, 5, options), init: { upkernFrom: k3 } },
+    { ...medNext('MedNeXt k3, trained twice as long', size, 3, options), init: { upkernFrom: k3 } },
   ];
 }
 
-/** BraTS's nested regions, and one voxel as the tolerance of NSD. */
-const demoScoring: Record<string, Experiment['scoring']> = {
-  SimGlioma: { classes: { WT: [1, 2, 3], TC: [1, 3], ET: [3] }, nsdToleranceMm: 3 },
-  IcbmTissue: { nsdToleranceMm: 1 },
-  MacaqueTissue: { nsdToleranceMm: 0.5 },
-};
-
-function demoBase({ dataset = 'SimGlioma', seeds = [0, 1], folds = [0], epochs = 20, width = 8 }: AblationOptions): MedNextExperiment {
-  return {
-    name: '',
-    dataset,
-    configuration: '3d_fullres',
-    model: { network: 'mednext', kernel: 3, width, blocks: Array(9).fill(1), expansion: 2, deepSupervision: true },
-    recipe: { ...demo(recipe, { epochs, learningRate: 2e-3 }), batchSize: 2, patchSize: [32, 32, 32] },
-    prediction: { ...predictions.mednext, mirrorAxes: [] },
-    scoring: demoScoring[dataset],
-    folds,
-    seeds,
-    scale: 'demo',
-  };
+/** All of Table 1 right, by the names of its rows: with and without residual resampling blocks, UpKern and its controls, nnU-Net. */
+export function table1(options: Options): Experiment[] {
+  const size = options.scale === 'paper' ? 'B' : 'S';
+  const [k3, k5, grown, twice] = ablation(options);
+  return [
+    medNext('standard resampling (plain strided convs)', size, 3, options, { residualUpDown: false }),
+    { ...k3, name: 'MedNeXt-B resampling (residual inverted bottleneck), k3' },
+    { ...k5, name: 'from scratch, k5' },
+    { ...grown, name: 'UpKern, k5' },
+    { ...twice, name: 'UpKern init from k3, kernel kept at 3 (trained 2x), k3' },
+    baseline('nnUNet reference', 'nnUNet', options),
+  ];
 }
 
-function paperBase({ dataset = 'BTCV', seeds = [0], folds = [0, 1, 2, 3, 4] }: AblationOptions): MedNextExperiment {
-  return {
-    name: '',
-    dataset,
-    configuration: '3d_fullres',
-    model: { network: 'mednext', size: 'B', kernel: 3, deepSupervision: true },
-    recipe,
+/** Baselines of Table 2 at full size, as their papers build them. TransUNet is a 2-D network and is trained on slices. */
+const fullSize: Record<string, ModelSpec> = {
+  nnUNet: { network: 'plain-conv-unet', deepSupervision: true },
+  UNETR: { network: 'unetr', width: 16 },
+  TransUNet: { network: 'transunet' },
+  TransBTS: { network: 'transbts' },
+  nnFormer: { network: 'nnformer', variant: 'tumor', deepSupervision: true },
+  SwinUNETR: { network: 'swin-unetr', width: 48 },
+  '3D-UX-Net': { network: 'ux-net' },
+};
+
+function baseline(name: string, system: string, options: Options): Experiment {
+  if (options.scale === 'paper') {
+    const whole = paperScale(name, options.dataset ?? 'BTCV', fullSize[system], options);
+    return {
+      ...whole,
+      recipe: {
+        ...recipe,
+        optimiser: system === 'nnUNet' ? nnunetv2.optimiser : { ...recipe.optimiser, learningRate: 1e-4 },
+        deepSupervision: fullSize[system].deepSupervision ? 'nnunet' : 'none',
+      } as Experiment['recipe'],
+    };
+  }
+  const flat = system === 'TransUNet';
+  const model = flat ? narrow2d.TransUNet : narrow3d[system as keyof typeof narrow3d];
+  const deep = 'deepSupervision' in model && model.deepSupervision;
+  const own = { ...recipe, deepSupervision: deep ? ('nnunet' as const) : ('none' as const) };
+  const of = {
+    name,
+    dataset: options.dataset ?? 'SimGlioma',
+    model,
+    recipe: own,
     prediction: predictions.mednext,
-    folds,
-    seeds,
-    scale: 'paper',
+    learningRate: 2e-3,
   };
+  const made = demoExperiment(of, { epochs: 20, ...options });
+  return flat
+    ? { ...made, configuration: '2d', recipe: { ...made.recipe, patchSize: [64, 64], batchSize: 8, mirrorAxes: [0, 1] } }
+    : made;
+}
+
+/** Table 2: seven baselines and eight MedNeXt; k5 starts from k3 by UpKern. Names are the table's. */
+export function comparison(options: Options): Experiment[] {
+  const small = { ...options, epochs: options.epochs ?? 6 };
+  const names = Object.keys(fullSize);
+  const k3 = (['S', 'B', 'M', 'L'] as const).map((size) => medNext(`MedNeXt-${size}, k3`, size, 3, small));
+  const k5 = (['S', 'B', 'M', 'L'] as const).map((size, i) => ({
+    ...medNext(`MedNeXt-${size}, k5`, size, 5, small),
+    init: { upkernFrom: k3[i] },
+  }));
+  return [...names.map((name) => baseline(name, name, small)), ...k3, ...k5];
 }

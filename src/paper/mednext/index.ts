@@ -1,2 +1,2 @@
 // MedNeXt (2303.09975).
-export { type AblationOptions, ablation } from './experiments.js';
+export { ablation, comparison, type MedNextExperiment, type Options, table1 } from './experiments.js';
