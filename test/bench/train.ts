@@ -1,0 +1,219 @@
+// Ours against PyTorch, in its default layout and in channels_last, on this machine: seconds, memory, share of the roofline.
+//
+//   node --import tsx test/bench/train.ts [--only TEXT] [--rounds 3] [--repetitions 2] [--growth] [--out FOLDER]
+//
+// Every measurement is a process of its own; the three sides take turns and the best of all their repetitions counts, so a
+// machine that is busy for a while is unfair to none. PyTorch comes from PyPI into a scratch environment under the system's
+// temporary folder (or set VOXELBOOK_TORCH to a Python that has it). Results: train.json, train.md and train-figure.json.
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { network } from '../../src/model/index.js';
+import { memoryAxes } from '../../src/model/network.js';
+import { symbolic, symbolicOutput } from '../../src/tensor/symbolic.js';
+import { tf } from '../../src/tensor/tf.js';
+import { type Case, cases, growth } from './cases.js';
+
+const torchVersion = '2.13.0';
+const here = path.dirname(fileURLToPath(import.meta.url));
+const sides = ['ours', 'default', 'channels_last'] as const;
+type Side = (typeof sides)[number];
+
+interface Measurement {
+  seconds: number;
+  cpuSeconds: number;
+  peakBytes: number;
+}
+interface Row {
+  name: string;
+  mode: Case['mode'];
+  patch: number[];
+  /** Multiply-adds of one forward pass. */
+  forwardMacs: number;
+  results: Partial<Record<Side, Measurement | { error: string }>>;
+  /** Faster PyTorch layout's seconds over ours; the same for its memory. */
+  timesFaster?: number;
+  memoryShare?: number;
+  /** Arithmetic of the task (a step is three forward passes) over seconds and this machine's matrix-product rate. */
+  rooflineShare?: number;
+}
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    rounds: { type: 'string', default: '3' },
+    repetitions: { type: 'string', default: '2' },
+    threads: { type: 'string', default: String(os.availableParallelism()) },
+    growth: { type: 'boolean', default: false },
+    out: { type: 'string', default: path.join(here, 'results') },
+    limit: { type: 'string', default: '900' },
+  },
+});
+
+/** A Python with PyTorch. */
+function torchPython(): string {
+  if (process.env.VOXELBOOK_TORCH) return process.env.VOXELBOOK_TORCH;
+  const folder = path.join(os.tmpdir(), `voxelbook-bench-torch-${torchVersion}`);
+  const python = path.join(folder, 'bin/python');
+  if (spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0) return python;
+  console.log(`installing PyTorch ${torchVersion} into ${folder} …`);
+  const steps = [
+    ['python3', '-m', 'venv', folder],
+    [python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', `torch==${torchVersion}`, 'numpy'],
+  ];
+  for (const [command, ...args] of steps)
+    if (spawnSync(command, args, { stdio: 'inherit' }).status !== 0) throw new Error(`failed: ${command} ${args.join(' ')}`);
+  return python;
+}
+
+function measure(side: Side, python: string, c: Case): Promise<Measurement | { error: string }> {
+  const [command, args] =
+    side === 'ours'
+      ? [process.execPath, ['--import', 'tsx', path.join(here, 'ours.ts'), JSON.stringify(c), options.repetitions]]
+      : [python, [path.join(here, 'train.py'), JSON.stringify(c), options.repetitions, side, options.threads]];
+  return new Promise((resolve) => {
+    const env = { ...process.env, VOXELBOOK_THREADS: options.threads };
+    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: Number(options.limit) * 1000 });
+    let [out, error] = ['', ''];
+    child.stdout.on('data', (d) => (out += d));
+    child.stderr.on('data', (d) => (error += d));
+    child.on('close', (code, signal) => {
+      if (code !== 0) {
+        const why = signal ? `stopped after ${options.limit} s (${signal})` : error.trim().split('\n').at(-1)!.slice(0, 200);
+        return resolve({ error: why });
+      }
+      const { seconds, cpuSeconds, peakBytes } = JSON.parse(out.trim().split('\n').at(-1)!);
+      resolve({ seconds: Math.min(...seconds), cpuSeconds: Math.min(...cpuSeconds), peakBytes });
+    });
+  });
+}
+
+/** The better of two measurements, figure by figure. */
+function better(a: Row['results'][Side], b: Measurement | { error: string }): Measurement | { error: string } {
+  if (!a || 'error' in a) return b;
+  if ('error' in b) return a;
+  return {
+    seconds: Math.min(a.seconds, b.seconds),
+    cpuSeconds: Math.min(a.cpuSeconds, b.cpuSeconds),
+    peakBytes: Math.min(a.peakBytes, b.peakBytes),
+  };
+}
+
+/** This machine's own rates: multiply-adds of a large matrix product, bytes of a copy, per second. */
+function roofline() {
+  const best = (work: () => tf.Tensor) => {
+    let seconds = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < 6; i++) {
+      const start = process.hrtime.bigint();
+      work().dispose();
+      seconds = Math.min(seconds, Number(process.hrtime.bigint() - start) / 1e9);
+    }
+    return seconds;
+  };
+  const n = 2048;
+  const [a, b, x] = [tf.ones([n, n]), tf.ones([n, n]), tf.ones([1 << 24])];
+  const rates = { macsPerSecond: n ** 3 / best(() => tf.matMul(a, b)), bytesPerSecond: (2 * 4 * x.size) / best(() => tf.neg(x)) };
+  tf.dispose([a, b, x]);
+  return rates;
+}
+
+function forwardMacs(c: Case): number {
+  const net = network(c.spec, undefined, { inputChannels: c.channels, classes: c.classes }).network;
+  return symbolic(() => {
+    const params = Object.fromEntries(
+      net.parameters.map((p) => [
+        p.name,
+        symbolicOutput(
+          memoryAxes(p).map((axis) => p.shape[axis]),
+          p.dtype,
+        ),
+      ]),
+    );
+    net.forward({ params, training: false, updates: {} }, symbolicOutput([1, ...c.patch, c.channels]));
+  }).macs;
+}
+
+const finished = (r: Row['results'][Side]): Measurement | undefined => (r && 'seconds' in r ? r : undefined);
+
+function judge(row: Row, rates: ReturnType<typeof roofline>) {
+  const ours = finished(row.results.ours);
+  const theirs = [finished(row.results.default), finished(row.results.channels_last)].filter((r) => r !== undefined);
+  if (!ours) return;
+  row.rooflineShare = (row.forwardMacs * (row.mode === 'train' ? 3 : 1)) / ours.seconds / rates.macsPerSecond;
+  if (theirs.length === 0) return;
+  row.timesFaster = Math.min(...theirs.map((r) => r.seconds)) / ours.seconds;
+  row.memoryShare = ours.peakBytes / Math.min(...theirs.map((r) => r.peakBytes));
+}
+
+function table(rows: Row[], rates: ReturnType<typeof roofline>): string {
+  const seconds = (r: Row['results'][Side]) => (finished(r) ? finished(r)!.seconds.toFixed(2) : '–');
+  const gigabytes = (r: Row['results'][Side]) => (finished(r) ? (finished(r)!.peakBytes / 1e9).toFixed(2) : '–');
+  const lines = rows.map((r) => {
+    const cells = [
+      ...[r.name, seconds(r.results.ours), seconds(r.results.default), seconds(r.results.channels_last)],
+      r.timesFaster ? `${r.timesFaster.toFixed(1)}×` : '–',
+      ...[gigabytes(r.results.ours), gigabytes(r.results.default), gigabytes(r.results.channels_last)],
+      r.rooflineShare ? `${(100 * r.rooflineShare).toFixed(0)} %` : '–',
+    ];
+    return `| ${cells.join(' | ')} |`;
+  });
+  return [
+    `${os.cpus()[0].model.trim()}, ${options.threads} threads, Node ${process.version}, PyTorch ${torchVersion}. Best of ${Number(options.rounds) * Number(options.repetitions)} repetitions, sides in turn. ` +
+      `This machine multiplies matrices at ${((2 * rates.macsPerSecond) / 1e9).toFixed(0)} GFLOP/s and copies at ${(rates.bytesPerSecond / 1e9).toFixed(1)} GB/s.`,
+    '',
+    '| | ours, s | PyTorch default, s | PyTorch channels_last, s | faster than the faster | ours, GB | default, GB | channels_last, GB | of the matrix-product rate |',
+    '|---|---|---|---|---|---|---|---|---|',
+    ...lines,
+    '',
+  ].join('\n');
+}
+
+function figure(rows: Row[]) {
+  const names = { ours: 'voxelbook', default: 'PyTorch', channels_last: 'PyTorch channels_last' };
+  return {
+    data: sides.map((side) => ({
+      type: 'bar',
+      name: names[side],
+      x: rows.map((r) => r.name),
+      y: rows.map((r) => finished(r.results[side])?.seconds ?? null),
+    })),
+    layout: {
+      barmode: 'group',
+      yaxis: { type: 'log', title: { text: 'seconds' } },
+      title: { text: 'One step or prediction, best of several' },
+    },
+  };
+}
+
+const python = torchPython();
+const rates = roofline();
+const chosen = (options.growth ? growth : cases).filter((c) => c.name.includes(options.only));
+const rows: Row[] = chosen.map((c) => ({ name: c.name, mode: c.mode, patch: c.patch, forwardMacs: forwardMacs(c), results: {} }));
+const name = options.growth ? 'growth' : 'train';
+fs.mkdirSync(options.out, { recursive: true });
+for (let round = 0; round < Number(options.rounds); round++)
+  for (const [i, c] of chosen.entries())
+    for (let k = 0; k < sides.length; k++) {
+      const side = sides[(k + round) % sides.length];
+      const result = await measure(side, python, c);
+      rows[i].results[side] = better(rows[i].results[side], result);
+      judge(rows[i], rates);
+      console.log(
+        `${c.name}, round ${round + 1}, ${side}: ${'error' in result ? result.error : `${result.seconds.toFixed(2)} s`}`,
+      );
+      const machine = {
+        cpu: os.cpus()[0].model,
+        threads: Number(options.threads),
+        node: process.version,
+        torch: torchVersion,
+        ...rates,
+      };
+      fs.writeFileSync(path.join(options.out, `${name}.json`), `${JSON.stringify({ machine, rows }, null, 1)}\n`);
+    }
+fs.writeFileSync(path.join(options.out, `${name}.md`), table(rows, rates));
+fs.writeFileSync(path.join(options.out, `${name}-figure.json`), `${JSON.stringify(figure(rows))}\n`);
+console.log(`\n${table(rows, rates)}`);
+process.exit(0);
