@@ -6,7 +6,7 @@ import { gelu } from '../../src/tensor/ops/gelu.js';
 import { groupNorm } from '../../src/tensor/ops/groupNorm.js';
 import { symbolic, symbolicOutput } from '../../src/tensor/symbolic.js';
 import { tf } from '../../src/tensor/tf.js';
-import { close, draw, leavesNothing } from './ops/check.js';
+import { close, gradients as differences, draw, leavesNothing } from './ops/check.js';
 
 const net = (x: tf.Tensor, w: tf.Tensor) => {
   let y = x;
@@ -58,6 +58,15 @@ describe('gradients', () => {
       );
       const { value, grads } = gradients(() => tf.sum(tf.square(a)), [a]);
       tf.dispose([a, value, grads[0]!]);
+    }));
+
+  it('of sums and means over any axes repeat the slope', () =>
+    leavesNothing(() => {
+      const x = draw([2, 3, 4]);
+      for (const axis of [undefined, 0, -1, [0, 2], [1]])
+        for (const keepDims of [false, true])
+          for (const reduce of [tf.sum, tf.mean]) differences((x) => tf.square(reduce(x, axis, keepDims)), [x], 0.05, 1e-3);
+      x.dispose();
     }));
 
   it('refuse to run inside another forward pass', () => {
