@@ -32,7 +32,7 @@ export function gradients(f: (...inputs: tf.Tensor[]) => tf.Tensor, inputs: tf.T
     const values = input.dataSync() as Float32Array;
     const gradient = ours[i].dataSync();
     assert.deepStrictEqual(ours[i].shape, input.shape, `shape of gradient ${i}`);
-    const largest = gradient.reduce((m, v) => Math.max(m, Math.abs(v)), 1);
+    const largest = Array.from(gradient).reduce((m, v) => Math.max(m, Math.abs(v)), 1);
     const every = Math.max(1, Math.floor(values.length / 40));
     for (let at = 0; at < values.length; at += every) {
       const side = (sign: number) => {
