@@ -1,5 +1,9 @@
 // The papers: experiments and published tables, as data.
 export { claims, type PaperName, type PublishedPaper, type PublishedTable, published, rowName } from './claims.js';
+export * as kaistBrats21 from './kaistBrats21/index.js';
 export * as mednext from './mednext/index.js';
+export { narrow2d, narrow3d } from './narrow.js';
 export { table } from './publishedTable.js';
 export * as recipes from './recipes.js';
+export * as stuNet from './stuNet/index.js';
+export * as swinUmamba from './swinUmamba/index.js';

@@ -10,24 +10,16 @@ export interface Options extends DemoBudget {
   scale: Scale;
 }
 
-const attention = {
-  where: 'decoder',
-  heads: 4,
-  headWidth: 16,
-  without: [4],
-  sum: false,
-  batchNorm: false,
-  residual: true,
-} as const;
+const attention: AxialAttentionSettings = { where: 'decoder', heads: 2, headWidth: 8, without: [4] };
 const full = { network: 'kaist-unet', norm: 'batch', deepSupervision: true } as const;
 
 /** By the names of the paper's tables. The attention of BL+AA has 2 heads of 8 channels at full resolution, doubled at each level. */
 const models: Record<string, KaistUnetSpec> = {
   BL: full,
   'BL+AA': { ...full, attention },
-  'BL+L': { ...full, width: 32, maxWidth: 256, encoderScale: 2 },
+  'BL+L': { ...full, maxWidth: 512, encoderScale: 2 },
   'BL+GN': { ...full, norm: 'group' },
-  'BL+L+GN': { ...full, width: 32, maxWidth: 256, encoderScale: 2, norm: 'group' },
+  'BL+L+GN': { ...full, maxWidth: 512, encoderScale: 2, norm: 'group' },
 };
 
 /** The same at 8 channels and three poolings, groups of 4, attention on two stages. */

@@ -1,0 +1,100 @@
+// Swin-UMamba and Swin-UMamba† (2402.03302): three 2-D tasks, eleven systems each.
+//
+// Demo: simulated instruments stand for endoscopy, simulated cells for microscopy, slices of tissue blocks for abdominal MRI;
+// patches of 64². No ImageNet weights are at hand: "pre-trained" means pre-trained on another embedded set here.
+// Paper: AbdomenMRI 320², Endoscopy 384×640, Microscopy 512²; VMamba-Tiny weights from a file.
+import type { ModelSpec } from '../../model/spec.js';
+import type { Experiment, Scale } from '../../train/experiment.js';
+import { type DemoBudget, demoExperiment, demoSettings } from '../demoExperiment.js';
+import { narrow2d } from '../narrow.js';
+import { nnunetv2, predictions, swinUmamba as recipe } from '../recipes.js';
+
+export type Task = 'AbdomenMRI' | 'Endoscopy' | 'Microscopy';
+
+export interface Options extends DemoBudget {
+  scale: Scale;
+  task: Task;
+  /** Paper scale: VMamba-Tiny's ImageNet checkpoint. */
+  vmamba?: string;
+}
+
+const tasks = {
+  AbdomenMRI: { demo: 'IcbmTissue', demoSource: 'MacaqueTissue', patchSize: [320, 320], epochs: 100 },
+  Endoscopy: { demo: 'SimInstruments', demoSource: 'SimCells', patchSize: [384, 640], epochs: 350 },
+  Microscopy: { demo: 'SimCells', demoSource: 'SimInstruments', patchSize: [512, 512], epochs: 250 },
+};
+
+const fullSize: Record<string, ModelSpec> = {
+  'nnU-Net': { network: 'plain-conv-unet', deepSupervision: true },
+  SegResNet: { network: 'segresnet', dimensions: 2, width: 32 },
+  UNETR: { network: 'unetr' },
+  SwinUNETR: { network: 'swin-unetr', dimensions: 2, width: 48 },
+  'U-Mamba_Bot': { network: 'umamba-bot', version: 'first', deepSupervision: true },
+  'U-Mamba_Enc': { network: 'umamba-enc', version: 'first', deepSupervision: true },
+  'Swin-UMamba': { network: 'swin-umamba', deepSupervision: true },
+  'Swin-UMamba†': { network: 'swin-umamba-d', deepSupervision: true },
+};
+
+/** The rows of one task's table. nnFormer has no published 2-D code: its row has no experiment. */
+export function comparison(options: Options): Experiment[] {
+  const names = ['nnU-Net', 'SegResNet', 'UNETR', 'SwinUNETR', 'U-Mamba_Bot', 'U-Mamba_Enc'];
+  const ours = ['Swin-UMamba', 'Swin-UMamba†'];
+  return [
+    ...names.map((name) => experiment(name, name, options)),
+    ...ours.map((name) => experiment(`${name} w/o pretraining`, name, options)),
+    ...ours.map((name) => pretrained(name, options)),
+  ];
+}
+
+function experiment(name: string, system: string, options: Options, dataset?: string): Experiment {
+  const ownRecipe = system.startsWith('Swin-UMamba')
+    ? recipe
+    : { ...recipe, optimiser: nnunetv2.optimiser, schedule: nnunetv2.schedule };
+  const task = tasks[options.task];
+  if (options.scale === 'demo') {
+    const model = narrow2d[system as keyof typeof narrow2d];
+    const deep = 'deepSupervision' in model && model.deepSupervision;
+    const shown = { ...ownRecipe, schedule: nnunetv2.schedule, deepSupervision: deep ? ('nnunet' as const) : ('none' as const) };
+    const learningRate = system.startsWith('Swin-UMamba') ? 1e-3 : 0.01;
+    const made = demoExperiment(
+      { name, dataset: dataset ?? task.demo, model, recipe: shown, prediction: predictions.swinUmamba, learningRate },
+      { epochs: 6, ...options },
+    );
+    const flat = { ...made.recipe, patchSize: demoPatch(dataset ?? task.demo), batchSize: 4, mirrorAxes: [0, 1] };
+    return { ...made, configuration: '2d', recipe: flat };
+  }
+  const model = fullSize[system];
+  return {
+    name,
+    dataset: options.task,
+    configuration: '2d',
+    model,
+    recipe: {
+      ...ownRecipe,
+      epochs: task.epochs,
+      patchSize: task.patchSize,
+      deepSupervision: model.deepSupervision ? 'nnunet' : 'none',
+    },
+    prediction: predictions.swinUmamba,
+    scoring: {
+      definition:
+        options.task === 'AbdomenMRI' ? 'umamba-abdomen' : options.task === 'Endoscopy' ? 'umamba-endoscopy' : undefined,
+    },
+    folds: options.folds ?? [0],
+    seeds: options.seeds ?? [0],
+    scale: 'paper',
+  };
+}
+
+/** Slices of the tissue blocks are smaller than 64². */
+const demoPatch = (dataset: string) =>
+  demoSettings[dataset].configuration === '2d' ? demoSettings[dataset].patchSize : [32, 32];
+
+function pretrained(name: string, options: Options): Experiment {
+  const whole = experiment(name, name, options);
+  if (options.scale === 'paper') {
+    const freeze = { prefixes: ['vssm_encoder.'], except: ['vssm_encoder.patch_embed'], epochs: 10 };
+    return { ...whole, recipe: { ...whole.recipe, freeze }, init: { weights: options.vmamba ?? 'vmamba_tiny_e292.pth' } };
+  }
+  return { ...whole, init: { from: experiment(`${name}, source`, name, options, tasks[options.task].demoSource) } };
+}
