@@ -34,5 +34,6 @@ export { confusion, type MonaiReduction, monaiReduce, nanMean } from './reduce.j
 export { type Summary, summarise } from './summary.js';
 export { boundaryDistances, nsd, type Surfaces, surfelDistances } from './surface.js';
 export { contourLengths, surfelAreas } from './surfels.js';
+export { type CasePair, cases, type ThreadOptions, volumeInThreads } from './threads.js';
 export { type MetricName, metricNames, type ScoreOptions, volume } from './volume.js';
 export { type WilcoxonOptions, type WilcoxonResult, wilcoxon } from './wilcoxon.js';

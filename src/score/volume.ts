@@ -210,7 +210,7 @@ function without(reference: Labels, prediction: Labels, ignore: number): [Labels
 }
 
 /** Scores a class in the slices `first … last - 1` of its reference. */
-function scoreBetween(
+export function scoreBetween(
   reference: LabelMap,
   prediction: LabelMap,
   request: Request,
