@@ -1,4 +1,5 @@
 // Voxels and where they lie: volumes, files, resampling.
+export { readBmp } from './bmp.js';
 export { endingOf, fileEndings, type ReadOptions, readVolume, writeVolume } from './io.js';
 export { decodeNifti, encodeNifti, readNifti, readNiftiGeometry, writeNifti } from './nifti.js';
 export { type NiftiHeader, readNiftiHeader } from './niftiHeader.js';
@@ -6,4 +7,5 @@ export { type Box, boundingBox, type Cropped, cropToNonzero, cut, nonzeroMask, t
 export { decodePng, type Picture, pictureOf, readPng, writePng } from './png.js';
 export { type Grid, type ResampleRule, resample, separateAxis } from './resample.js';
 export { resizeLabels, resizeValues } from './resize.js';
+export { decodeTiff, readTiff } from './tiff.js';
 export { identityDirection, type LabelMap, type Volume, type VoxelArray, voxelCount } from './volume.js';

@@ -1,7 +1,9 @@
 // One door for every image file: the ending picks the reader.
 import { VoxelbookError } from '../base/errors.js';
+import { readBmp } from './bmp.js';
 import { readNifti, writeNifti } from './nifti.js';
 import { pictureOf, readPng, writePng } from './png.js';
+import { readTiff } from './tiff.js';
 import type { Volume } from './volume.js';
 
 export interface ReadOptions {
@@ -9,8 +11,8 @@ export interface ReadOptions {
   onWarning?: (text: string) => void;
 }
 
-/** Endings that can be read and written. */
-export const fileEndings = ['.nii.gz', '.nii', '.png'] as const;
+/** Endings of data sets that can be read (BMP, TIFF) or read and written (the others). */
+export const fileEndings = ['.nii.gz', '.nii', '.png', '.bmp', '.tif', '.tiff'] as const;
 
 /** The ending among `fileEndings` (or .hdr) that `file` has; undefined for others. */
 export const endingOf = (file: string) => [...fileEndings, '.hdr'].find((ending) => file.toLowerCase().endsWith(ending));
@@ -31,6 +33,11 @@ export function readVolume(file: string, { onWarning = warn }: ReadOptions = {})
     }
     case '.png':
       return readPng(file);
+    case '.bmp':
+      return readBmp(file);
+    case '.tif':
+    case '.tiff':
+      return readTiff(file);
     default:
       throw unsupported(file, 'read');
   }
@@ -50,6 +57,6 @@ const unsupported = (file: string, done: string) =>
     code: 'file-ending',
     path: file,
     given: 'an ending without a reader',
-    expected: `one of ${fileEndings.join(', ')}`,
+    expected: done === 'read' ? `one of ${fileEndings.join(', ')}` : '.nii.gz, .nii or .png',
     fix: 'Convert the file, for example with SimpleITK or ITK-SNAP.',
   });
