@@ -1,6 +1,7 @@
 // Scores of predictions, and the statistics of scores.
 export { assign } from './assignment.js';
 export { type BootstrapResult, bootstrap, bootstrapMean, type Interval, resamples } from './bootstrap.js';
+export { type Calibration, calibration } from './calibration.js';
 export {
   type Components,
   type Connectivity,
@@ -18,6 +19,7 @@ export { type InstanceScore, instanceF1, panopticQuality, relabel, removeAtBorde
 export { type Lesion, type LesionParameters, type LesionwiseScore, lesionParameters, lesionwise } from './lesionwise.js';
 export { cutMasks, type MaskPair } from './masks.js';
 export { adjust } from './multipleTesting.js';
+export { nsdCurve } from './nsdCurve.js';
 export { quantile } from './quantile.js';
 export {
   friedman,
