@@ -54,6 +54,8 @@ export function cellModule(ts, code, names, { wholeScope = false, plain = false 
     declared,
     /** Names declared without a value: they must not keep the value an earlier run gave them. */
     reset,
+    /** Modules the cell imports values from: they load now, also when only later cells use them. */
+    loads: statements.filter((s) => ts.isImportDeclaration(s) && !s.importClause?.isTypeOnly).map((s) => s.moduleSpecifier.text),
     /** Insertions as { line, column, length }, lines from 1 and columns from 0 in the cell, for tracebacks. */
     inserted: insertions.map(({ at, text }) => {
       const before = code.slice(0, at);

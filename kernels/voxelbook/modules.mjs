@@ -170,7 +170,12 @@ export function moduleLoader({ root, builtin, globals, onScript }) {
     },
 
     /** Prepares a cell: resolves to a function that runs it. */
-    async cell({ js, label, map, imports, inserted }, exports, file) {
+    async cell({ js, label, map, imports, inserted, loads }, exports, file) {
+      for (const specifier of loads)
+        await load(specifier, imports, path.dirname(file)).catch((error) => {
+          // A package of types alone has nothing to load; the compiler has seen that it exists.
+          if (!['ERR_MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED'].includes(error?.code)) throw error;
+        });
       const require = await ready(js, imports, path.dirname(file));
       const compiled = script(js, label, map, inserted);
       const all = (specifier) => (specifier.startsWith('cell:') ? exports : require(specifier));

@@ -237,11 +237,11 @@ function compile({ code, id, label }) {
   const output = emitted(program, program.getSourceFile(current));
   for (const [name, file] of Object.entries(output.imports))
     if (!file && /^[@\w]/.test(name) && !name.includes(':')) imported.add(name);
-  const { declared, reset, hasResult, inserted } = currentModule;
+  const { declared, reset, hasResult, inserted, loads } = currentModule;
   const from = `cell:${id}`;
   cellAt.set(cellPath(from), currentText);
   for (const [name, { statement, assignable }] of declared) names.set(name, statement ? { statement } : { from, assignable });
-  return { ...output, modules, reset, hasResult, declared: [...declared.keys()], inserted };
+  return { ...output, modules, reset, hasResult, declared: [...declared.keys()], inserted, loads };
 }
 
 function complete({ code, position }) {

@@ -255,6 +255,13 @@ describe('a cell', function () {
       assert.equal(await text("import { plan } from 'voxelbook/plan'; typeof plan"), "'function'");
     });
 
+    it('at once, also when only a later cell uses them', async () => {
+      write('notebooks/loud.mjs', "console.log('loaded'); export const loud = 1;\n");
+      write('notebooks/loud.d.mts', 'export declare const loud: number;\n');
+      assert.equal((await ok("import { loud } from './loud.mjs';")).stdout, 'loaded\n');
+      assert.equal((await ok('loud')).stdout, '');
+    });
+
     it('dynamically, too', async () => {
       assert.equal(await text("const { basename } = await import('node:path'); basename('/a/b')"), "'b'");
     });
