@@ -5,7 +5,18 @@
 import type { Configuration } from '../plan/plan.js';
 import { leakyRelu } from '../tensor/ops/leakyRelu.js';
 import { tf } from '../tensor/tf.js';
-import { batchNorm, conv, convTranspose, groupNorm, heNormal, instanceNorm, type Layer, linear, sequence } from './layers.js';
+import {
+  batchNorm,
+  consume,
+  conv,
+  convTranspose,
+  groupNorm,
+  heNormal,
+  instanceNorm,
+  type Layer,
+  linear,
+  sequence,
+} from './layers.js';
 import { Declaration, type Init, type Network } from './network.js';
 import type { Head } from './spec.js';
 
@@ -148,15 +159,17 @@ export function kaistUnet(spec: KaistUnetSpec, plan?: Configuration): Network {
         const skips: tf.Tensor[] = [];
         for (let i = 0; i < pools; i++) {
           const y = encoder[i](context, skips.at(-1) ?? input);
-          skips.push(attendDown[i]?.(context, y) ?? y);
+          const attend = attendDown[i];
+          skips.push(attend ? consume([y], () => attend(context, y)) : y);
         }
         let x = encoder[pools](context, skips[pools - 1]);
         const outputs: tf.Tensor[] = [];
         for (let u = 0; u < pools; u++) {
-          x = tf.tidy(() => {
+          const skip = skips[pools - 1 - u];
+          x = consume([x, skip], () => {
             const up = ups[u](context, x);
             const attended = attendUp[u]?.(context, up) ?? up;
-            return decoder[u](context, tf.concat([attended, skips[pools - 1 - u]], -1));
+            return decoder[u](context, tf.concat([attended, skip], -1));
           });
           if (spec.deepSupervision || u === pools - 1) outputs.unshift(heads[u](context, x));
         }

@@ -173,11 +173,22 @@ export function channelDropout(rate: number): Layer {
   };
 }
 
-/** Layers one after another; intermediates are disposed. */
+/** Layers one after another; each intermediate is disposed as soon as the next one stands. */
 export const sequence =
   (...layers: Layer[]): Layer =>
   (context, x) =>
-    tf.tidy(() => layers.reduce((y, layer) => layer(context, y), x));
+    layers.reduce((y, layer) => {
+      const next = tf.tidy(() => layer(context, y));
+      if (y !== x && y !== next) y.dispose();
+      return next;
+    }, x);
+
+/** Runs `f`, then disposes `used` (under a tape, what gradients ask for stays) and all intermediates. */
+export function consume(used: tf.Tensor[], f: () => tf.Tensor): tf.Tensor {
+  const result = tf.tidy(f);
+  for (const tensor of used) if (tensor !== result) tensor.dispose();
+  return result;
+}
 
 /**
  * A layer that, when `context.checkpoint` says so, keeps only its input and runs again in the backward pass.

@@ -7,7 +7,17 @@ import { FaultList } from '../base/errors.js';
 import type { Configuration } from '../plan/plan.js';
 import { leakyRelu } from '../tensor/ops/leakyRelu.js';
 import { tf } from '../tensor/tf.js';
-import { batchNorm, channelDropout, conv, convTranspose, heNormal, instanceNorm, type Layer, sequence } from './layers.js';
+import {
+  batchNorm,
+  channelDropout,
+  consume,
+  conv,
+  convTranspose,
+  heNormal,
+  instanceNorm,
+  type Layer,
+  sequence,
+} from './layers.js';
 import type { Context, Declaration, Init, ParamInfo } from './network.js';
 
 /** nnU-Net's `arch_kwargs`, key for key, as a plan holds them. */
@@ -158,7 +168,8 @@ export function encoderAgain(d: Declaration) {
 
 /**
  * `UNetDecoder`: transposed convolution, concatenation (up-sampled first), conv blocks; a head on every stage.
- * @returns outputs from the skips, lowest resolution last: full resolution first, or it alone without deep supervision
+ * @returns a function that takes the skips, lowest resolution last, disposes them, and gives the outputs: full resolution first,
+ *   or it alone without deep supervision
  */
 export function decoder(d: Declaration, t: Topology, classes: number, deepSupervision: boolean) {
   const { features, kernels, strides } = t;
@@ -206,7 +217,8 @@ export function decoder(d: Declaration, t: Topology, classes: number, deepSuperv
       let x = skips[n - 1];
       const outputs: tf.Tensor[] = [];
       for (let s = 0; s < n - 1; s++) {
-        x = tf.tidy(() => stages[s](context, tf.concat([ups[s](context, x), skips[n - 2 - s]], -1)));
+        const skip = skips[n - 2 - s];
+        x = consume([x, skip], () => stages[s](context, tf.concat([ups[s](context, x), skip], -1)));
         if (deepSupervision || s === n - 2) outputs.unshift(heads[s](context, x));
       }
       return outputs;

@@ -3,7 +3,7 @@
 import type { Configuration } from '../plan/plan.js';
 import { leakyRelu } from '../tensor/ops/leakyRelu.js';
 import { tf } from '../tensor/tf.js';
-import type { Layer } from './layers.js';
+import { type Layer, sequence } from './layers.js';
 import { Declaration, type Network } from './network.js';
 import {
   type ArchitectureKwargs,
@@ -28,8 +28,8 @@ export function residualEncoderUnet(spec: ResidualEncoderUnetSpec, plan?: Config
   let channels = t.features[0];
   const one = t.kernels[0].map(() => 1);
   const stem = convBlock(d, 'encoder.stem.convs.0', t, spec.inputChannels!, channels, t.kernels[0], one);
-  const encoder: Layer[][] = t.features.map((width, s) =>
-    Array.from({ length: t.encoder[s] }, (_, i) => {
+  const encoder: Layer[] = t.features.map((width, s) => {
+    const blocks = Array.from({ length: t.encoder[s] }, (_, i) => {
       const block = residualBlock(
         d,
         `encoder.stages.${s}.blocks.${i}`,
@@ -41,8 +41,9 @@ export function residualEncoderUnet(spec: ResidualEncoderUnetSpec, plan?: Config
       );
       channels = width;
       return block;
-    }),
-  );
+    });
+    return s === 0 ? sequence(stem, ...blocks) : sequence(...blocks);
+  });
   encoderAgain(d);
   const decode = decoder(d, t, spec.classes!, spec.deepSupervision ?? false);
   return {
@@ -51,11 +52,7 @@ export function residualEncoderUnet(spec: ResidualEncoderUnetSpec, plan?: Config
     forward(context, input) {
       return tf.tidy(() => {
         const skips: tf.Tensor[] = [];
-        let x = stem(context, input);
-        for (const stage of encoder) {
-          for (const block of stage) x = block(context, x);
-          skips.push(x);
-        }
+        for (const stage of encoder) skips.push(stage(context, skips.at(-1) ?? input));
         return decode(context, skips);
       });
     },

@@ -4,7 +4,18 @@
 import { resize } from '../tensor/ops/resize.js';
 import { padSpatial } from '../tensor/ops/spread.js';
 import { tf } from '../tensor/tf.js';
-import { batchNorm, channelDropout, conv, convTranspose, cube, groupNorm, instanceNorm, type Layer, sequence } from './layers.js';
+import {
+  batchNorm,
+  channelDropout,
+  consume,
+  conv,
+  convTranspose,
+  cube,
+  groupNorm,
+  instanceNorm,
+  type Layer,
+  sequence,
+} from './layers.js';
 import { Declaration, type Init, type Network } from './network.js';
 import type { Head } from './spec.js';
 
@@ -68,7 +79,9 @@ export function segResNet(spec: SegResNetSpec): Network {
     return sequence(...pool, ...blocks(count, (j) => `down_layers.${i}.${j + 1}`, channels));
   });
   const levels = blocksUp.length;
-  const merges = blocksUp.map((count, i) => blocks(count, (j) => `up_layers.${i}.${j}`, width * 2 ** (levels - i - 1)));
+  const merges = blocksUp.map((count, i) =>
+    sequence(...blocks(count, (j) => `up_layers.${i}.${j}`, width * 2 ** (levels - i - 1))),
+  );
   const ups = blocksUp.map((_, i) => {
     const channels = width * 2 ** (levels - i);
     const halve = conv(d, `up_samples.${i}.0.conv`, channels, channels / 2, one, { bias: false });
@@ -89,11 +102,7 @@ export function segResNet(spec: SegResNetSpec): Network {
           skips.unshift(x);
         }
         for (const [i, up] of ups.entries())
-          x = tf.tidy(() => {
-            let y: tf.Tensor = tf.add(up(context, x), skips[i + 1]);
-            for (const block of merges[i]) y = block(context, y);
-            return y;
-          });
+          x = consume([x, skips[i + 1]], () => merges[i](context, tf.add(up(context, x), skips[i + 1])));
         return [head(context, tf.relu(norm(context, x)))];
       });
     },

@@ -6,7 +6,7 @@ import type { Configuration } from '../plan/plan.js';
 import { leakyRelu } from '../tensor/ops/leakyRelu.js';
 import { resize } from '../tensor/ops/resize.js';
 import { tf } from '../tensor/tf.js';
-import { conv, instanceNorm, type Layer, sequence } from './layers.js';
+import { consume, conv, instanceNorm, type Layer, sequence } from './layers.js';
 import { Declaration, type Network } from './network.js';
 import type { Head } from './spec.js';
 
@@ -73,7 +73,8 @@ export function stuNet(spec: StuNetSpec, plan?: Configuration): Network {
         const outputs: tf.Tensor[] = [];
         for (let u = 0; u < n - 1; u++) {
           // The up-sampled half comes first.
-          x = tf.tidy(() => decoder[u](context, tf.concat([ups[u](context, x), skips[n - 2 - u]], -1)));
+          const skip = skips[n - 2 - u];
+          x = consume([x, skip], () => decoder[u](context, tf.concat([ups[u](context, x), skip], -1)));
           if (spec.deepSupervision || u === n - 2) outputs.unshift(heads[u](context, x));
         }
         return outputs;

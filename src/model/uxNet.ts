@@ -2,7 +2,7 @@
 // Official code: MASILab/3DUX-Net, networks/UXNet_3D. Tensors are [batch, depth, height, width, channel].
 import { gelu } from '../tensor/ops/gelu.js';
 import { tf } from '../tensor/tf.js';
-import { conv, cube, type Layer, layerNorm, sequence } from './layers.js';
+import { consume, conv, cube, type Layer, layerNorm, sequence } from './layers.js';
 import { Declaration, type Network } from './network.js';
 import { unetrBasicBlock, unetrUpBlock } from './residualUnet.js';
 import type { Head } from './spec.js';
@@ -71,7 +71,7 @@ export function uxNet(spec: UxNetSpec): Network {
           skips.push(tf.tidy(() => encoders[i + 1](context, norms[i](context, x))));
         }
         let y = skips[4];
-        for (let i = 0; i < 4; i++) y = tf.tidy(() => decoders[i](context, y, skips[3 - i]));
+        for (let i = 0; i < 4; i++) y = consume([y, skips[3 - i]], () => decoders[i](context, y, skips[3 - i]));
         return [head(context, last(context, y))];
       });
     },
