@@ -1,0 +1,22 @@
+// A worker for pool.test: does what its job says, good or bad.
+import { VoxelbookError } from '../../src/base/errors.js';
+import { answerJobs } from '../../src/base/poolWorker.js';
+
+answerJobs<{ id: string; act: string }>(async ({ id, act }, stage) => {
+  stage('act');
+  if (act === 'throw') throw new Error('broken');
+  if (act === 'reject') await Promise.reject(new Error('rejected'));
+  if (act === 'fault') throw new VoxelbookError('bad', { code: 'x', path: 'file', given: 'a', expected: 'b', fix: 'Do c.' });
+  if (act === 'exit') process.exit(0);
+  if (act === 'unhandled')
+    setTimeout(() => {
+      throw new Error('late');
+    }, 0);
+  if (act === 'memory') {
+    const hoard: number[][] = [];
+    for (;;) hoard.push(new Array(1e6).fill(Math.random()));
+  }
+  if (act === 'loop') for (;;);
+  if (act === 'unhandled') await new Promise(() => {});
+  return `${id} done`;
+});
