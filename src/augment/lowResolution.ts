@@ -1,5 +1,6 @@
-// Simulated low resolution: nearest down, linear up again (batchgeneratorsv2 `SimulateLowResolutionTransform`).
+// Simulated low resolution: nearest down, linear (batchgeneratorsv2 `SimulateLowResolutionTransform`) or cubic (nnU-Net v1) up again.
 import { roundHalfEven } from '../base/round.js';
+import { resizeValues } from '../volume/resize.js';
 import type { Planes } from './sample.js';
 
 export interface LowResolutionDraw {
@@ -8,15 +9,20 @@ export interface LowResolutionDraw {
   scales: (number | null)[];
   /** Axes kept at full resolution. */
   keepAxes: number[];
+  interpolation: 'linear' | 'cubic';
 }
 
-export function applyLowResolution({ scales, keepAxes }: LowResolutionDraw, sample: Planes): Planes {
+export function applyLowResolution({ scales, keepAxes, interpolation }: LowResolutionDraw, sample: Planes): Planes {
   const { shape } = sample;
   for (const [c, plane] of sample.channels.entries()) {
     const scale = scales[c];
     if (scale === null) continue;
     const small = shape.map((n, axis) => (keepAxes.includes(axis) ? n : Math.max(1, roundHalfEven(n * Math.fround(scale)))));
     let values = nearestDown(plane, shape, small);
+    if (interpolation === 'cubic') {
+      plane.set(resizeValues(values, small as Planes['shape'], shape, 3));
+      continue;
+    }
     let current = small;
     // Along the fastest axis first: the arrays stay small as long as possible.
     for (const axis of [2, 1, 0]) {

@@ -56,6 +56,8 @@ export interface Pipeline {
 
 /** Parameters by which the three pipelines differ. Probabilities are per sample. */
 interface Strength {
+  /** Of images turned or made coarse. */
+  interpolation: 'linear' | 'cubic';
   spatial: Pick<SpatialSettings, 'rotation' | 'scale' | 'elastic'>;
   noise: number;
   blur: { range: readonly [number, number]; ownAxes: boolean };
@@ -68,6 +70,7 @@ interface Strength {
 
 const strengths = (rotation: number): Record<Exclude<PipelineName, 'none'>, Strength> => {
   const v2: Strength = {
+    interpolation: 'linear',
     spatial: {
       rotation: { probability: 0.2, limit: rotation },
       scale: { probability: 0.2, range: [0.7, 1.4], balanced: false, perAxis: 0 },
@@ -83,11 +86,13 @@ const strengths = (rotation: number): Record<Exclude<PipelineName, 'none'>, Stre
     nnunetv2: v2,
     moreDA: {
       ...v2,
+      interpolation: 'cubic',
       spatial: { ...v2.spatial, scale: { ...v2.spatial.scale, balanced: true } },
       blur: { range: [0.5, 1], ownAxes: false },
       brightness: { range: [0.75, 1.25], balanced: false },
     },
     DA4: {
+      interpolation: 'cubic',
       spatial: {
         rotation: { probability: 0.3, limit: rotation },
         scale: { probability: 0.3, range: [0.65, 1.6], balanced: true, perAxis: 0.3 },
@@ -115,7 +120,15 @@ export function pipeline(name: PipelineName, settings: PipelineSettings): Pipeli
   const strength = name === 'none' ? null : strengths(rules.rotation)[name];
   // Axes of the patch become axes of [depth, height, width].
   const mirrorAxes = (settings.mirrorAxes ?? rules.mirrorAxes).map((axis) => (flat ? axis + 1 : axis));
-  const middle: SpatialDraw = { transform: 'spatial', patchSize: patch, inPlane, angles: null, scale: null, elastic: null };
+  const middle: SpatialDraw = {
+    transform: 'spatial',
+    patchSize: patch,
+    inPlane,
+    interpolation: 'linear',
+    angles: null,
+    scale: null,
+    elastic: null,
+  };
 
   return {
     patchSize,
@@ -123,7 +136,7 @@ export function pipeline(name: PipelineName, settings: PipelineSettings): Pipeli
     draw(random, { channels }) {
       if (!strength) return [middle];
       const steps: (Step | null)[] = [
-        drawSpatial(random, { patchSize: patch, inPlane, ...strength.spatial }),
+        drawSpatial(random, { patchSize: patch, inPlane, interpolation: strength.interpolation, ...strength.spatial }),
         ...drawIntensities(random, channels, strength, inPlane && !flat, flat),
         drawMirror(random, mirrorAxes),
         cascade.length > 0 ? drawBinary(random, cascade.length) : null,
@@ -195,7 +208,7 @@ function drawIntensities(random: Random, channels: number, s: Strength, keepDept
     }),
     maybe(0.25, (): LowResolutionDraw => {
       const scales = some(0.5, () => random.uniform(0.5, 1));
-      return { transform: 'lowResolution', scales, keepAxes: keepDepth ? [0] : [] };
+      return { transform: 'lowResolution', scales, keepAxes: keepDepth || flat ? [0] : [], interpolation: s.interpolation };
     }),
     maybe(s.gammaInverted.probability, () => gamma(s.gammaInverted.range, true)),
     s.shift

@@ -1,10 +1,11 @@
 // Rotation, scaling and elastic deformation in one resampling, cut to the network's patch (batchgeneratorsv2 `SpatialTransform`).
 //
 // An output voxel at g (from the middle of the patch) reads the input at A·(g + offset), from the middle of the input.
-// Image: linear, 0 outside. Labels: the label with the largest linear weight, outside counts as label -1.
+// Image: linear (nnU-Net v2) or cubic (v1), 0 outside. Labels: the label with the largest linear weight, outside counts as label -1.
 
 import { toHalf } from '../base/float16.js';
 import type { Random } from '../base/random.js';
+import { sampleCubic } from './cubic.js';
 import { elasticOffsets } from './elastic.js';
 import { type Planes, voxels } from './sample.js';
 
@@ -22,6 +23,8 @@ export interface SpatialSettings {
     /** With this probability each axis has a factor of its own. */
     perAxis: number;
   };
+  /** Of the image; nnU-Net v2 linear, v1 cubic. Labels are linear in both. */
+  interpolation: 'linear' | 'cubic';
   /** `range`: smoothness as a fraction of the patch. */
   elastic?: { probability: number; range: readonly [number, number] };
 }
@@ -32,14 +35,18 @@ export interface SpatialDraw {
   patchSize: readonly [number, number, number];
   inPlane: boolean;
   angles: number[] | null;
+  interpolation: 'linear' | 'cubic';
   /** One factor an axis; above 1 shows more of the image. */
   scale: number[] | null;
   elastic: { sigmas: number[]; magnitudes: number[]; seed: number } | null;
 }
 
-export function drawSpatial(random: Random, { patchSize, inPlane, rotation, scale, elastic }: SpatialSettings): SpatialDraw {
+export function drawSpatial(
+  random: Random,
+  { patchSize, inPlane, interpolation, rotation, scale, elastic }: SpatialSettings,
+): SpatialDraw {
   const axes = inPlane ? [1, 2] : [0, 1, 2];
-  const draw: SpatialDraw = { transform: 'spatial', patchSize, inPlane, angles: null, scale: null, elastic: null };
+  const draw: SpatialDraw = { transform: 'spatial', patchSize, inPlane, interpolation, angles: null, scale: null, elastic: null };
   if (elastic && random.chance(elastic.probability)) {
     const smoothness = random.uniform(...elastic.range);
     const sigmas = patchSize.map((side) => smoothness * side);
@@ -92,7 +99,10 @@ export function applySpatial(draw: SpatialDraw, sample: Planes): Planes {
   const coordinates = sampleCoordinates(shape, sample.shape, matrix, draw.elastic);
   return {
     shape,
-    channels: sampleLinear(sample.channels, sample.shape, coordinates),
+    channels:
+      draw.interpolation === 'cubic'
+        ? sampleCubic(sample.channels, sample.shape, coordinates, draw.inPlane ? [1, 2] : [0, 1, 2])
+        : sampleLinear(sample.channels, sample.shape, coordinates),
     seg: sampleLabels(sample.seg, sample.shape, coordinates),
     previous: sample.previous && sampleLabels(sample.previous, sample.shape, coordinates),
   };

@@ -105,7 +105,12 @@ function stepOf(c: any, sample: Planes, flat: boolean): Step | null {
     case 'Contrast':
       return { transform: 'contrast', factors: each(c.factor), preserveRange: c.preserve_range };
     case 'SimulateLowResolution':
-      return { transform: 'lowResolution', scales: each(c.scale), keepAxes: c.ignore_axes ?? (flat ? [0] : []) };
+      return {
+        transform: 'lowResolution',
+        scales: each(c.scale),
+        keepAxes: c.ignore_axes ?? (flat ? [0] : []),
+        interpolation: 'linear',
+      };
     case 'Gamma':
       return { transform: 'gamma', inverted: c.invert_image, retainStatistics: c.retain_stats, gammas: each(c.gamma) };
     case 'Mirror':
@@ -121,7 +126,7 @@ function spatialStep(c: any, sample: Planes, flat: boolean): SpatialDraw {
   const angles = c.angles_rad ?? (c.angle_rad === null || c.angle_rad === undefined ? null : [c.angle_rad]);
   const axes = inPlane ? 2 : 3;
   const scale = c.scale === null || c.scale === undefined ? null : Array.from({ length: axes }, () => c.scale as number);
-  return { transform: 'spatial', patchSize: patch, inPlane, angles, scale, elastic: null };
+  return { transform: 'spatial', patchSize: patch, inPlane, interpolation: 'linear', angles, scale, elastic: null };
 }
 
 /** An output equal to its source is not stored. */
