@@ -28,8 +28,6 @@ export interface FeedOptions {
   ahead?: number;
   /** A sample that takes longer than this is given up, with its stage and case. Seconds. */
   hangSeconds?: number;
-  /** JavaScript heap of each worker, MB; Node's own limit by default. */
-  memoryMb?: number;
   /** Another worker module, for tests. */
   worker?: URL;
   /** The batch after a batch, to look ahead across the end of an epoch. */
@@ -40,7 +38,6 @@ interface Pending {
   resolve(sample: TrainingSample): void;
   reject(error: Error): void;
   name: string;
-  started: number;
 }
 
 interface Hand {
@@ -48,6 +45,9 @@ interface Hand {
   status: Uint8Array;
   /** Ids of the samples asked of this worker, oldest first. */
   asked: number[];
+  /** When it began the oldest of them; null while the thread is still starting. */
+  since: number | null;
+  ready: boolean;
 }
 
 /** Starts the workers; nothing is made before the first `next`. */
@@ -113,8 +113,13 @@ class WorkerFeed implements BatchSource {
     const worker = startWorker(this.options.worker ?? new URL('./feedWorker.js', import.meta.url), {
       workerData: { source: this.source, now },
     });
-    const hand: Hand = { worker, status: new Uint8Array(now), asked: [] };
-    worker.on('message', ({ id, sample, error }) => this.settle(hand, id, sample, error));
+    const hand: Hand = { worker, status: new Uint8Array(now), asked: [], since: null, ready: false };
+    worker.on('message', ({ ready, id, sample, error }) => {
+      if (ready) {
+        hand.ready = true;
+        hand.since = performance.now();
+      } else this.settle(hand, id, sample, error);
+    });
     worker.on('error', (error) => this.fail(hand, `threw ${error.message}`, error));
     worker.on('exit', (code) => this.fail(hand, `ended with exit code ${code}`));
     return hand;
@@ -127,11 +132,10 @@ class WorkerFeed implements BatchSource {
       const id = this.nextId++;
       const hand = this.hands[id % this.hands.length];
       const promise = new Promise<TrainingSample>((resolve, reject) => {
-        const started = hand.asked.length === 0 ? performance.now() : 0;
-        this.pending.set(id, { resolve, reject, name: `${phase} batch ${index}, sample ${position}`, started });
+        this.pending.set(id, { resolve, reject, name: `${phase} batch ${index}, sample ${position}` });
       });
       promise.catch(() => {}); // whoever awaits the batch hears of it; one made ahead may never be awaited
-      hand.asked.push(id);
+      if (hand.asked.push(id) === 1 && hand.ready) hand.since = performance.now();
       hand.worker.postMessage({ id, phase, index, position });
       return promise;
     });
@@ -144,8 +148,7 @@ class WorkerFeed implements BatchSource {
       return;
     }
     hand.asked = hand.asked.filter((a) => a !== id);
-    const following = hand.asked[0];
-    if (following !== undefined) this.pending.get(following)!.started = performance.now();
+    hand.since = performance.now();
     this.pending.get(id)?.resolve(sample!);
     this.pending.delete(id);
   }
@@ -153,8 +156,8 @@ class WorkerFeed implements BatchSource {
   private lookForHangs(): void {
     const limit = this.options.hangSeconds ?? 300;
     for (const hand of this.hands) {
-      const first = this.pending.get(hand.asked[0]);
-      if (first && performance.now() - first.started > limit * 1000) this.fail(hand, `gave no answer for ${limit} s`);
+      const waiting = hand.asked.length > 0 && hand.since !== null;
+      if (waiting && performance.now() - hand.since! > limit * 1000) this.fail(hand, `gave no answer for ${limit} s`);
     }
   }
 

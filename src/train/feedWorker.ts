@@ -26,3 +26,4 @@ parentPort!.on(
     }
   },
 );
+parentPort!.postMessage({ ready: true });

@@ -27,6 +27,9 @@ export interface Forecast {
     batches: number;
     /** Preprocessed cases that the augmentation workers keep. */
     cases: number;
+    /** Predicting the largest case: one patch through the network, the accumulators, the case. Comes after training. */
+    prediction: number;
+    /** What the process will have at its largest: training, or prediction where that is more. */
     total: number;
   };
   /** Bytes of checkpoints on disk: the last two, the best, the final. */
@@ -42,14 +45,23 @@ export interface ForecastInput {
   inputChannels: number;
   /** Bytes of the cases workers will keep; 0 when unknown. */
   caseBytes?: number;
+  /** Shape of the largest preprocessed case, for prediction. */
+  largestCase?: readonly number[];
+  /** Bytes the process has before any tensor; default what was measured for one that has just loaded TensorFlow. */
+  processBytes?: number;
   workers?: number;
   checkpointing?: boolean;
 }
 
-/** Measured on Linux x64: resident memory of a process that has loaded TensorFlow and run one small step. */
-const processBytes = 420e6;
-/** An augmentation worker's thread with its code, before any case. */
-const workerBytes = 45e6;
+// Measured on Linux x64, TensorFlow 2.21, MedNeXt, STU-Net and SegResNet from 0.5 to 2 GB.
+/** A process that has loaded TensorFlow and the library. */
+const loadedBytes = 450e6;
+/** What the first step leaves for good: threads, generated code, pools. */
+const firstStepBytes = 45e6;
+/** Resident over live bytes of activations: scratch of the kernels, and holes that freed tensors leave in the heap. */
+const heapFactor = 1.5;
+/** An augmentation worker with its code, before any case. */
+const workerBytes = 60e6;
 const batchesAhead = 3;
 
 /** What a training run will need. No tensor is made. */
@@ -82,15 +94,17 @@ export function forecast(input: ForecastInput): Forecast {
   const targets = outputShapes.reduce((sum, s) => sum + size(s), 0) * batchSize;
   const workers = input.workers ?? 0;
   const bytes = {
-    process: processBytes + workers * workerBytes,
+    process: (input.processBytes ?? loadedBytes) + firstStepBytes + workers * workerBytes,
     parameters,
     optimiser: optimiserBytes,
-    activations: Math.max(0, step.peakBytes - parameters - optimiserBytes),
+    activations: heapFactor * Math.max(0, step.peakBytes - parameters - optimiserBytes),
     batches: batchesAhead * 4 * (voxels * inputChannels + targets) * 2,
     cases: (input.caseBytes ?? 0) * Math.max(1, workers),
+    prediction: predictionBytes(input),
     total: 0,
   };
-  bytes.total = Object.values(bytes).reduce((a, b) => a + b, 0);
+  const training = bytes.optimiser + bytes.activations + bytes.batches + bytes.cases;
+  bytes.total = bytes.process + bytes.parameters + Math.max(training, bytes.prediction);
   const diskBytes = 2 * (parameters + optimiserBytes) + 2 * parameters;
   return { parameters: parameterCount(network), flops, outputShapes, bytes, diskBytes };
 }
@@ -103,6 +117,23 @@ export function shapesAndFlops(network: Network, patch: readonly number[], input
     return network.forward({ params, training: true, updates: {} }, x).map((y) => y.shape.slice(1, -1));
   });
   return { outputShapes: pass.result, flops: pass.macs };
+}
+
+/** One patch through the network without gradients, the rolling accumulators, and the largest case with its labels. */
+function predictionBytes({ network, patch, inputChannels, largestCase }: ForecastInput): number {
+  const pass = symbolic(() => {
+    const params = symbolicParams(network.parameters);
+    const outputs = network.forward({ params, training: false, updates: {} }, symbolicOutput([1, ...patch, inputChannels]));
+    return outputs[0].shape.at(-1)!;
+  });
+  const parameters = 4 * network.parameters.filter((p) => !p.aliasOf).reduce((sum, p) => sum + size(p.shape), 0);
+  const activations = heapFactor * Math.max(0, pass.peakBytes - parameters);
+  if (!largestCase) return activations;
+  const heads = pass.result;
+  const depth = patch.length === 3 ? patch[0] : 1;
+  const plane = largestCase.slice(-2).map((n, i) => Math.max(n, patch[patch.length - 2 + i]));
+  const accumulators = 2 * 4 * depth * size(plane) * (heads + 1);
+  return activations + accumulators + size(largestCase) * (4 * inputChannels + 8);
 }
 
 const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
@@ -150,7 +181,7 @@ export function refuseIfTooLarge(input: ForecastInput, found: Forecast, availabl
     throw new VoxelbookError('this run does not fit into memory', {
       code: 'too-little-memory',
       path: `patch [${input.patch}], batch ${input.batchSize}`,
-      given: `${gb(total)} needed (parameters ${gb(b.parameters)}, optimiser ${gb(b.optimiser)}, activations ${gb(b.activations)}, batches ${gb(b.batches)}, cases ${gb(b.cases)}, process ${gb(b.process)})`,
+      given: `${gb(total)} needed (parameters ${gb(b.parameters)}, optimiser ${gb(b.optimiser)}, activations ${gb(b.activations)}, batches ${gb(b.batches)}, cases ${gb(b.cases)}, prediction ${gb(b.prediction)}, process ${gb(b.process)})`,
       expected: `at most the ${gb(available)} that are free`,
       fix: whatFits(input, available),
     });

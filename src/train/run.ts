@@ -138,6 +138,8 @@ function forecastInput(experiment: Experiment, prepared: Prepared, workers: numb
     batchSize: configuration.batch_size,
     inputChannels: Object.keys(dataset.json.channel_names).length,
     caseBytes: Math.min(cacheBytes, bytesOnDisk(folder)),
+    largestCase: largestCase(folder),
+    processBytes: process.memoryUsage.rss(),
     workers,
     checkpointing,
   };
@@ -150,6 +152,15 @@ export async function forecastOf(experiment: Experiment, options: WorkOptions = 
 
 /** Preprocessed cases an augmentation worker keeps in memory at most. */
 const cacheBytes = 1e9;
+
+/** Shape of the preprocessed case with the most voxels. */
+function largestCase(folder: string): number[] {
+  const shapes = listCases(folder).map(
+    (id) => JSON.parse(fs.readFileSync(path.join(folder, `${id}.json`), 'utf8')).shape as number[],
+  );
+  const voxels = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
+  return shapes.reduce((a, b) => (voxels(b) > voxels(a) ? b : a), [1, 1, 1]);
+}
 
 function bytesOnDisk(folder: string): number {
   return listCases(folder).reduce((sum, id) => sum + fs.statSync(path.join(folder, `${id}.safetensors`)).size, 0);
