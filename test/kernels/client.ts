@@ -63,7 +63,7 @@ export class Kernel {
     fs.writeFileSync(file, JSON.stringify(connection));
     const child = spawn(command, [...args, file], {
       cwd: folder,
-      env: { ...process.env, ...kernelEnvironment, ...env },
+      env: { ...process.env, ...kernelEnvironment, JPY_PARENT_PID: String(process.pid), ...env },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const options = { linger: 0 };
@@ -173,5 +173,6 @@ export class Kernel {
       this.process.kill('SIGKILL');
       await new Promise((resolve) => this.process.once('exit', resolve));
     }
+    if (path.basename(this.folder).startsWith('voxelbook-kernel-')) fs.rmSync(this.folder, { recursive: true, force: true });
   }
 }
