@@ -9,13 +9,14 @@ import type { WorkOptions } from '../base/progress.js';
 import { type CaseFiles, type Dataset, type DatasetJson, labels, loadCase, splits } from '../dataset/index.js';
 import { configuration } from '../plan/index.js';
 import type { Plan } from '../plan/plan.js';
+import { forecastBytes, workersThatFit } from './memory.js';
 import { preprocessCase } from './preprocessCase.js';
 import { saveCase, storedHash } from './store.js';
 
 export interface PreprocessOptions extends WorkOptions {
   /** `<preprocessed>` folder of the data set; default below the data folder. */
   folder?: string;
-  /** Threads; default one per core. */
+  /** Threads; default one per core, as far as the largest case fits into memory so many times. */
   workers?: number;
 }
 
@@ -72,10 +73,9 @@ export async function run(
     folder,
   };
   const jobs = dataset.cases.map((files): PreprocessJob => ({ id: files.id, files, ...shared }));
-  const made = await runJobs<PreprocessJob, boolean>(new URL('./worker.js', import.meta.url), jobs, {
-    ...options,
-    what: 'preprocess',
-  });
+  const workers = options.workers ?? workersThatFit(forecastBytes(dataset, plan, configurationName));
+  const pool = { ...options, workers, what: 'preprocess' };
+  const made = await runJobs<PreprocessJob, boolean>(new URL('./worker.js', import.meta.url), jobs, pool);
   return { folder, cases: ids, computed: ids.filter((_, i) => made[i]) };
 }
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { VoxelbookError } from '../../src/base/errors.js';
 import { open } from '../../src/dataset/index.js';
 import { fingerprint, type Plan, plan } from '../../src/plan/index.js';
-import { listCases, loadCase, normalize, run } from '../../src/preprocess/index.js';
+import { forecastBytes, listCases, loadCase, normalize, run } from '../../src/preprocess/index.js';
 import { writeVolume } from '../../src/volume/index.js';
 import { image, rawFolder, remove, shape, volumeOf } from '../dataset/folder.js';
 
@@ -180,5 +180,15 @@ describe('normalisation', () => {
   });
   it('an unknown scheme names the known ones', () => {
     assert.throws(() => normalize(new Float32Array(1), 'Other' as any), /Other; expected one of CTNormalization/);
+  });
+});
+
+describe('memory forecast', () => {
+  it('counts image and result of the largest case, and the thread', () => {
+    const bytes = forecastBytes(open(folder), planned, '3d_fullres');
+    assert.ok(bytes > 150 * 2 ** 20 && bytes < 151 * 2 ** 20, String(bytes));
+    const finer = structuredClone(planned);
+    finer.configurations['3d_fullres'].spacing = planned.configurations['3d_fullres'].spacing.map((s) => s / 10);
+    assert.ok(forecastBytes(open(folder), finer, '3d_fullres') > bytes);
   });
 });
