@@ -9,8 +9,9 @@
 //
 // Memory, for batch b, length L, channels d, states n: the backward pass keeps the inputs (three or so times b·L·d) and one
 // state per block, b·d·n·ceil(L/S); h itself (b·L·d·n, n = 16 times an activation) is never whole in memory but recomputed
-// block by block. S is the block length, `workValues`/(b·d·n). So memory grows linearly with the length, with the slope of
-// an ordinary activation, plus a constant of about 12 blocks of `workValues` float32 while it works.
+// block by block. S is the block length, `workValues`/(b·d·n); where that would be less than sixteen, the batch is cut first.
+// So memory grows linearly with the length, with the slope of an ordinary activation, plus a constant of about 12 blocks of
+// `workValues` float32 while it works.
 import { FaultList } from '../../base/errors.js';
 import { native } from '../native/load.js';
 import { nativeScan } from '../native/selectiveScan.js';
@@ -27,7 +28,10 @@ export interface SelectiveScanOptions {
   deltaBias?: tf.Tensor;
   /** Whether Δ = softplus(delta + bias) instead of delta + bias. Default true. */
   deltaSoftplus?: boolean;
-  /** Values of state computed together, a float32 each; about twelve times as many are alive while a block works. */
+  /**
+   * Values of state computed together by the plain version, a float32 each (default 2²⁰); about twelve times as many are
+   * alive while a block works. Where it is given, the plain version is used even if there is a kernel.
+   */
   workValues?: number;
 }
 
@@ -67,6 +71,7 @@ export function selectiveScanWithState(
   const [batch, length, channels] = u.shape as [number, number, number];
   const states = A.shape[1]!;
   const { deltaSoftplus = true, workValues = 2 ** 20, wantState = true } = options;
+  const kernel = native() && options.workValues === undefined;
   const results = tf.tidy(() => {
     if (options.D) charge('selectiveScan skip', u.size);
     const grouped = [B, C].map((x) => (x.rank === 4 ? x : x.rank === 3 ? tf.expandDims(x, 2) : constant(x, batch, length)));
@@ -79,14 +84,38 @@ export function selectiveScanWithState(
       options.D ?? tf.zeros([channels]),
       options.deltaBias ?? tf.zeros([channels]),
     ];
-    const joined = scanOp(inputs, { deltaSoftplus, workValues, wantState });
-    if (!wantState) return [options.z ? gate(joined, options.z) : joined];
-    const size = batch * length * channels;
-    const y = tf.reshape(tf.slice(joined, 0, size), [batch, length, channels]);
-    const state = tf.reshape(tf.slice(joined, size), [batch, channels, states]);
+    const settings = { deltaSoftplus, workValues, wantState, kernel };
+    const entries = kernel || isSymbolic() ? batch : entriesAtOnce(batch, channels * states, workValues);
+    const parts = byEntries(inputs, entries).map((part) => {
+      const joined = scanOp(part, settings);
+      if (!wantState) return [joined];
+      const size = part[0].size;
+      const y = tf.reshape(tf.slice(joined, 0, size), part[0].shape);
+      return [y, tf.reshape(tf.slice(joined, size), [part[0].shape[0], channels, states])];
+    });
+    const whole = (i: number) => (parts.length > 1 ? tf.concat(parts.map((part) => part[i])) : parts[0][i]);
+    const y = whole(0);
+    if (!wantState) return [options.z ? gate(y, options.z) : y];
+    const state = whole(1);
     return [options.z ? gate(y, options.z) : y, state];
   });
   return { y: results[0] as tf.Tensor3D, state: results[1] as tf.Tensor3D };
+}
+
+/** Batch entries scanned together: as many as leave blocks of sixteen positions. */
+const entriesAtOnce = (batch: number, valuesPerEntry: number, workValues: number) =>
+  Math.min(batch, Math.max(1, Math.floor(workValues / (radix * valuesPerEntry))));
+
+/** Inputs of the scan cut along the batch; A, D and the bias are shared. */
+function byEntries(inputs: tf.Tensor[], entries: number): tf.Tensor[][] {
+  const batch = inputs[0].shape[0];
+  if (entries >= batch) return [inputs];
+  const count = Math.ceil(batch / entries);
+  return Array.from({ length: count }, (_, i) => {
+    const size = Math.min(entries, batch - i * entries);
+    const cut = (x: tf.Tensor) => tf.slice(x, [i * entries, ...x.shape.slice(1).map(() => 0)], [size, ...x.shape.slice(1)]);
+    return inputs.map((x, at) => ([0, 1, 3, 4].includes(at) ? cut(x) : x));
+  });
 }
 
 function gate(y: tf.Tensor, z: tf.Tensor): tf.Tensor {
@@ -115,14 +144,16 @@ interface ScanSettings {
   deltaSoftplus: boolean;
   workValues: number;
   wantState: boolean;
+  kernel: boolean;
 }
 
 /** Inputs u, delta, A, B, C, D, bias, all present. Gives y, or y and the last state flattened one behind the other. */
 function scanOp(inputs: tf.Tensor[], settings: ScanSettings): tf.Tensor {
   const [batch, length, channels] = inputs[0].shape;
   const states = inputs[2].shape[1]!;
-  const blocks = Math.ceil(length / blockLength(batch * channels * states, settings.workValues));
   if (isSymbolic()) {
+    const entries = entriesAtOnce(batch, channels * states, settings.workValues);
+    const blocks = Math.ceil(length / blockLength(entries * channels * states, settings.workValues));
     const macs = recurrenceFlops.since2024 * batch * length * channels * states;
     const shape = settings.wantState ? [batch * channels * (length + states)] : [batch, length, channels];
     return symbolicOp('selectiveScan', inputs, shape, {
@@ -131,7 +162,7 @@ function scanOp(inputs: tf.Tensor[], settings: ScanSettings): tf.Tensor {
       keep: [[blocks, batch, channels, states]],
     });
   }
-  if (native()) return nativeScan(inputs, settings);
+  if (settings.kernel) return nativeScan(inputs, settings);
   return tf.customGrad((...args: unknown[]) => {
     const save = args.pop() as tf.GradSaveFunc;
     const xs = args as tf.Tensor[];
