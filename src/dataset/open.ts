@@ -4,9 +4,11 @@ import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import { dataFolder } from '../base/paths.js';
 import type { WorkOptions } from '../base/progress.js';
+import { displayed, type Shown, shownTable } from '../base/show.js';
 import type { CaseFiles, Dataset } from './dataset.js';
 import { datasetJsonFaults, toDatasetJson } from './datasetJson.js';
 import { embeddedNames, writeEmbedded } from './embedded/index.js';
+import { labels } from './labels.js';
 
 /**
  * Opens a data set.
@@ -22,7 +24,21 @@ export function open(folderOrName: string, options: WorkOptions = {}): Dataset {
   const faults = datasetJsonFaults(value);
   if (faults.length > 0) throw new VoxelbookError(`${folder} is no usable data set`, faults);
   const json = toDatasetJson(value);
-  return { name: path.basename(folder), folder, json, cases: trainingCases(folder, json) };
+  const dataset = { name: path.basename(folder), folder, json, cases: trainingCases(folder, json) };
+  return displayed(dataset, tableOf(dataset));
+}
+
+function tableOf({ name, folder, json, cases }: Dataset): Shown {
+  const say = (value: unknown) => (value === undefined ? [] : [String(value)]);
+  const { hasRegions, names } = labels(json);
+  const rows: string[][] = [
+    ['channels', Object.values(json.channel_names).join(', ')],
+    [hasRegions ? 'regions' : 'labels', names.join(', ')],
+    ...say(json.description).map((text) => ['what it is', text]),
+    ...say(json.licence).map((text) => ['licence', text]),
+    ['folder', folder],
+  ];
+  return shownTable(`${name}: ${cases.length} training cases`, ['', ''], rows);
 }
 
 /** Cases of a folder of images (`imagesTs`, or any other): id and files in channel order, without labels. */

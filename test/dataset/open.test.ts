@@ -18,6 +18,14 @@ describe('opening a data set', () => {
     assert.deepEqual(cases[0], { id: 'a0', images: [image(folder, 0, 0), image(folder, 0, 1)], label: label(folder, 0) });
   });
 
+  it('shows itself: channels, labels, what it is; outside text escaped', () => {
+    folder = rawFolder(1, { description: '<b>SIMULATED</b>' });
+    const shown = (open(folder) as any)[Symbol.for('Jupyter.display')]();
+    assert.match(shown['text/plain'], /Dataset007_Small: 1 training cases/);
+    assert.match(shown['text/plain'], /organ, lesion/);
+    assert.ok(shown['text/html'].includes('SIMULATED') && !shown['text/html'].includes('<b>'));
+  });
+
   it('by name or number below nnUNet_raw', () => {
     folder = rawFolder(1);
     const before = process.env.nnUNet_raw;
