@@ -1,5 +1,6 @@
 // Optimisers as pure functions: parameters, gradients and state in, new parameters and state out. PyTorch's arithmetic.
 import type { Params } from '../model/network.js';
+import { execute, native } from '../tensor/native/load.js';
 import { tf } from '../tensor/tf.js';
 import type { Recipe } from './experiment.js';
 
@@ -65,11 +66,17 @@ export function adamW(
   const correction1 = 1 - beta1 ** step;
   const correction2 = Math.sqrt(1 - beta2 ** step);
   const out: Stepped = { params: {}, state: { step, slots: {} } };
+  const decay = 1 - rate * weightDecay;
+  const numbers = [beta1, 1 - beta1, beta2, 1 - beta2, epsilon, decay, correction2, rate / correction1];
   for (const name of Object.keys(gradients)) {
     const [parameter, m, v] = tf.tidy(() => {
       const g = gradients[name];
       const oldM = state.slots[`m.${name}`];
       const oldV = state.slots[`v.${name}`];
+      if (native()) {
+        const slots = [oldM ?? tf.zerosLike(g), oldV ?? tf.zerosLike(g)];
+        return execute('VoxelbookAdamW', [params[name], g, ...slots, tf.tensor1d(numbers)], 3);
+      }
       const first = tf.mul(g, 1 - beta1);
       const second = tf.mul(tf.square(g), 1 - beta2);
       const newM = oldM ? tf.add(tf.mul(oldM, beta1), first) : first;

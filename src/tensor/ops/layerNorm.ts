@@ -1,4 +1,6 @@
 // Layer normalisation over the last axis.
+import { nativeLayerNorm } from '../native/layerNorm.js';
+import { native } from '../native/load.js';
 import { countNorm, isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { customOp } from './customOp.js';
@@ -20,6 +22,7 @@ export function layerNorm(x: tf.Tensor, gamma?: tf.Tensor, beta?: tf.Tensor, eps
     countNorm(x.size, gamma ? 'affine' : 'plain');
     return symbolicOp('layerNorm', inputs, x.shape);
   }
+  if (native()) return nativeLayerNorm(x, gamma, beta, epsilon);
   return customOp(
     inputs,
     () => {

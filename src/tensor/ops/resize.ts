@@ -2,6 +2,8 @@
 //
 // Both are separable: one sparse matrix per axis, applied as a matrix product; its transpose is the gradient.
 import { VoxelbookError } from '../../base/errors.js';
+import { nativeAlongAxis } from '../native/alongAxis.js';
+import { native } from '../native/load.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { customOp } from './customOp.js';
@@ -92,6 +94,10 @@ function alongAxes(
     const outer = product(y.shape.slice(0, i + 1));
     const inner = product(y.shape.slice(i + 2));
     const next = y.shape.map((length, axis) => (axis === i + 1 ? m : length));
+    if (native()) {
+      y = tf.reshape(nativeAlongAxis(tf.reshape(y, [outer, n, inner]), weights, m, transpose), next);
+      continue;
+    }
     const w = tf.tensor3d(weights, transpose ? [1, n, m] : [1, m, n]);
     y = tf.reshape(tf.matMul(w, tf.reshape(y, [outer, n, inner]), transpose, false), next);
   }
