@@ -37,6 +37,7 @@ export interface Trace {
   zmin?: number;
   zmax?: number;
   showscale?: boolean;
+  texttemplate?: string;
   width?: number | number[];
 }
 
@@ -52,6 +53,7 @@ export interface Axis {
   ticktext?: string[];
   zeroline?: boolean;
   autorange?: boolean | 'reversed';
+  automargin?: boolean;
 }
 
 export interface Layout {
@@ -124,6 +126,9 @@ const printTemplate = {
     plot_bgcolor: 'white',
     xaxis: { gridcolor: '#e5e5e5', linecolor: '#444', ticks: 'outside', zerolinecolor: '#bbb' },
     yaxis: { gridcolor: '#e5e5e5', linecolor: '#444', ticks: 'outside', zerolinecolor: '#bbb' },
-    margin: { l: 60, r: 20, t: 50, b: 55 },
+    margin: { l: 60, r: 20, t: 45, b: 55 },
+    title: { x: 0.01, xanchor: 'left', font: { size: 15 } },
+    legend: { orientation: 'h', x: 0, y: -0.27, yanchor: 'top' },
+    hovermode: 'closest',
   },
 };

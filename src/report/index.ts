@@ -15,8 +15,10 @@ export {
   type ToleranceCurve,
 } from './curves.js';
 export { escapeText, type MimeBundle, plainLabel, plainText, Shown } from './display.js';
+export { type Answer, Checked, type CheckOptions, check, type Verdict } from './exercise.js';
 export { type Axis, Figure, type Layout, type Trace } from './figure.js';
 export { type Curve, learningCurve } from './learningCurve.js';
+export { errorNotice, type Notice, progress } from './notice.js';
 export { type PairedDifferenceOptions, pairedDifference } from './pairedDifference.js';
 export { type PerClassOptions, perClass } from './perClass.js';
 export { type RankingFigureOptions, ranking } from './ranking.js';

@@ -40,7 +40,7 @@ export function learningCurve(
     const n = i === 0 ? '' : String(i + 1);
     layout[`xaxis${n}`] = {
       title: { text: 'epoch' },
-      domain: [i / panels.length + (i ? 0.08 : 0), (i + 1) / panels.length],
+      domain: [i / panels.length + (i ? 0.12 : 0), (i + 1) / panels.length],
       anchor: `y${n}`,
     };
     layout[`yaxis${n}`] = { title: { text: panel.label }, anchor: `x${n}` };

@@ -35,7 +35,7 @@ export function perClass(rows: readonly Variant[], options: PerClassOptions = {}
       type: 'category',
       categoryorder: 'array',
       categoryarray: classes.map(plainLabel),
-      domain: [from + (panel ? 0.07 : 0), to],
+      domain: [from + (panel ? 0.1 : 0), to],
       anchor: `y${n}`,
     };
     layout[`yaxis${n}`] = {

@@ -13,17 +13,23 @@ export function encodePng(width: number, height: number, channels: 1 | 3, data: 
   for (let y = 0; y < height; y++) {
     const here = data.subarray(y * row, (y + 1) * row);
     const above = y > 0 ? data.subarray((y - 1) * row, y * row) : nothing;
+    const [none, left, up, average, predicted] = trial;
     const sums = [0, 0, 0, 0, 0];
     for (let i = 0; i < row; i++) {
+      const v = here[i];
       const a = i >= channels ? here[i - channels] : 0;
       const b = above[i];
       const c = i >= channels ? above[i - channels] : 0;
-      const guesses = [0, a, b, (a + b) >> 1, paeth(a, b, c)];
-      for (let f = 0; f < 5; f++) {
-        const d = (here[i] - guesses[f]) & 255;
-        trial[f][i] = d;
-        sums[f] += d < 128 ? d : 256 - d;
-      }
+      none[i] = v;
+      left[i] = v - a;
+      up[i] = v - b;
+      average[i] = v - ((a + b) >> 1);
+      predicted[i] = v - paeth(a, b, c);
+      sums[0] += size(v);
+      sums[1] += size(left[i]);
+      sums[2] += size(up[i]);
+      sums[3] += size(average[i]);
+      sums[4] += size(predicted[i]);
     }
     const best = sums.indexOf(Math.min(...sums));
     filtered[y * (row + 1)] = best;
@@ -42,8 +48,13 @@ export function encodePng(width: number, height: number, channels: 1 | 3, data: 
   ]);
 }
 
+/** A difference modulo 256 as a distance from 0. */
+const size = (d: number) => (d < 128 ? d : 256 - d);
+
 function paeth(a: number, b: number, c: number): number {
-  const [pa, pb, pc] = [Math.abs(b - c), Math.abs(a - c), Math.abs(a + b - 2 * c)];
+  const pa = Math.abs(b - c);
+  const pb = Math.abs(a - c);
+  const pc = Math.abs(a + b - 2 * c);
   return pa <= pb && pa <= pc ? a : pb <= pc ? b : c;
 }
 

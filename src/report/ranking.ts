@@ -36,7 +36,7 @@ export function ranking(rows: readonly Variant[], options: RankingFigureOptions 
   const order = lists.map((_, i) => i).sort((a, b) => (stable ? stable.ranks[a] - stable.ranks[b] : 0));
   const names = order.map((i) => plainLabel(lists[i].name));
   const labels = places.map((p) => `rank ${p}`);
-  const shared = { type: 'heatmap' as const, x: labels, y: names, showscale: false };
+  const shared = { type: 'heatmap' as const, x: labels, y: names, showscale: false, texttemplate: '%{z}' };
   const scale: [number, string][] = [
     [0, '#ffffff'],
     [1, '#0072b2'],
@@ -77,15 +77,15 @@ export function ranking(rows: readonly Variant[], options: RankingFigureOptions 
       xaxis: {
         type: 'category',
         categoryarray: labels,
-        domain: [0.14, 0.55],
+        domain: [0, 0.48],
         anchor: 'y',
         title: { text: `cases (of ${ids.length})` },
       },
-      yaxis: { ...yaxis, anchor: 'x' },
+      yaxis: { ...yaxis, anchor: 'x', automargin: true },
       xaxis2: {
         type: 'category',
         categoryarray: labels,
-        domain: [0.6, 1],
+        domain: [0.52, 1],
         anchor: 'y2',
         title: { text: `% of ${count} bootstrap samples` },
       },

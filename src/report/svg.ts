@@ -19,7 +19,12 @@ export function drawSvg(traces: readonly Trace[], layout: Layout, description: s
   const height = layout.height ?? 420;
   const legend = legendEntries(traces, layout);
   const legendLines = layoutLegend(legend, width - 80);
-  const margin = { left: 62, right: 20, top: (layout.title ? 34 : 14) + legendLines.length * 18, bottom: 58 };
+  const margin = {
+    left: leftMargin(traces, layout),
+    right: 20,
+    top: (layout.title ? 34 : 14) + legendLines.length * 18,
+    bottom: 58,
+  };
   const plot = {
     x: margin.left,
     y: margin.top,
@@ -44,8 +49,8 @@ export function drawSvg(traces: readonly Trace[], layout: Layout, description: s
     const xs = scaleOf(own, 'x', xaxis, box.x, box.x + box.width);
     const ys = scaleOf(own, 'y', yaxis, box.y + box.height, box.y);
     parts.push(...axes(box, xs, ys, xaxis, yaxis));
-    const clip = `c${parts.length}`;
-    parts.push(`<clipPath id="${clip}"><rect ${rect(box)}/></clipPath>`, `<g clip-path="url(#${clip})">`);
+    // An inner svg clips to the panel without an id, which could collide with another figure's on the same page.
+    parts.push(`<svg ${rect(box)} viewBox="${px(box.x)} ${px(box.y)} ${px(box.width)} ${px(box.height)}">`);
     const groups = [
       ...new Set(own.filter((t) => t.type === 'box' || t.type === 'bar').map((t) => t.offsetgroup ?? t.name ?? '')),
     ];
@@ -53,7 +58,7 @@ export function drawSvg(traces: readonly Trace[], layout: Layout, description: s
       if ((shape.xref ?? 'x').split(' ')[0] === xid && (shape.yref ?? 'y').split(' ')[0] === yid)
         parts.push(guide(shape, box, xs, ys));
     for (const trace of own) parts.push(...drawTrace(trace, xs, ys, groups, layout, own));
-    parts.push('</g>');
+    parts.push('</svg>');
     for (const note of layout.annotations ?? [])
       if ((note.xref ?? 'x').split(' ')[0] === xid) parts.push(annotation(note, box, xs, ys));
   }
@@ -70,6 +75,15 @@ export function drawSvg(traces: readonly Trace[], layout: Layout, description: s
     '</svg>',
   ].join('\n');
 }
+
+/** Room for the longest name on a category axis at the left. */
+function leftMargin(traces: readonly Trace[], layout: Layout): number {
+  const axis = layout.yaxis;
+  if (axis?.type !== 'category') return 62;
+  const names = axis.categoryarray ?? traces.flatMap((t) => (t.y ?? []).map(String));
+  return 24 + Math.min(longestLabel, Math.max(0, ...names.map((n) => n.length))) * 6.2;
+}
+const longestLabel = 34;
 
 const px = (x: number) => (Math.round(x * 10) / 10).toString();
 const rect = (b: { x: number; y: number; width: number; height: number }) =>
@@ -88,8 +102,9 @@ function scaleOf(traces: readonly Trace[], which: 'x' | 'y', axis: Axis, from: n
     const most = Math.abs(step) / 6.2;
     const ticks = categories.map((c, i) => ({
       at: place(i),
-      text: which === 'x' ? shorten(c, Math.max(4, most)) : shorten(c, 14),
+      text: which === 'x' ? shorten(c, Math.max(4, most)) : shorten(c, longestLabel),
     }));
+    if (axis.tickvals?.length === 0) ticks.length = 0;
     return {
       at: (v) => (typeof v === 'number' ? from + (v + 0.5) * step : place(index.get(String(v)) ?? 0)),
       ticks,
@@ -144,7 +159,8 @@ function logTicks(low: number, high: number): number[] {
       const v = f * 10 ** power;
       if (Math.log10(v) >= low - 1e-9 && Math.log10(v) <= high + 1e-9) ticks.push(v);
     }
-  return ticks;
+  // Within one octave ordinary steps say more than 1, 2, 5.
+  return ticks.length > 2 ? ticks : linearTicks(10 ** low, 10 ** high).filter((v) => v > 0);
 }
 
 function number(v: number): string {

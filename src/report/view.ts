@@ -193,11 +193,11 @@ function plane(
   };
 }
 
-/** All three planes together about 840 pixels wide. */
+/** All three planes together about 840 pixels wide, a voxel at most 12. */
 function pixelsPerMm({ shape, spacingMm }: Scene): number {
   if (shape[0] === 1) return Math.min(4, 420 / shape[2]);
   const wide = 2 * shape[2] * spacingMm[2] + shape[1] * spacingMm[1];
-  return 840 / wide;
+  return Math.min(840 / wide, 12 / Math.min(...spacingMm));
 }
 
 interface Coarse extends Scene {

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { display } from '../../src/report/display.js';
+import { check } from '../../src/report/exercise.js';
+
+describe('checks of the course', () => {
+  const said = (...args: Parameters<typeof check>) => check(...args).message;
+
+  it('an open answer is not a wrong one', () => {
+    assert.equal(check('1', undefined, 27).verdict, 'open');
+    assert.equal(check('1', () => undefined, 27).verdict, 'open');
+  });
+
+  it('numbers are right within the tolerance, by default a millionth', () => {
+    assert.equal(check('1', 27.00001, 27).verdict, 'right');
+    assert.equal(check('1', 27.1, 27).verdict, 'wrong');
+    assert.equal(check('1', 27.1, 27, { tolerance: 0.2 }).verdict, 'right');
+    assert.equal(check('1', 0, 0).verdict, 'right');
+    assert.equal(check('1', NaN, NaN).verdict, 'right');
+    assert.equal(check('1', Infinity, Infinity).verdict, 'right');
+  });
+
+  it('typed arrays, lists and texts are compared as a reader would', () => {
+    assert.equal(check('1', Float32Array.of(1, 2.5), [1, 2.5]).verdict, 'right');
+    assert.equal(check('1', ' ET ', 'et').verdict, 'right');
+    assert.equal(check('1', true, true).verdict, 'right');
+    assert.equal(check('1', [1, 2, 3], [1, 2]).verdict, 'wrong');
+  });
+
+  it('the hint of the lesson comes before the general one', () => {
+    const hints = [
+      [9, 'That is an area.'],
+      [(v: number) => v > 100, 'That is a whole brain.'],
+    ] as const;
+    assert.equal(said('1', 9, 27, { hints }), '9 is not it. That is an area.');
+    assert.equal(said('1', 2700, 27, { hints }), '2700 is not it. That is a whole brain.');
+    assert.equal(
+      said('1', 'text', 27, { hints }),
+      'text'.replace('text', '“text” is not it. A string was given; a number is asked for.'),
+    );
+  });
+
+  it('says what kind of mistake a wrong number probably is', () => {
+    const laws: [number, number, RegExp][] = [
+      [27000, 27, /factor of 1,000: check the unit/],
+      [0.027, 27, /factor of 1,000/],
+      [-27, 27, /sign/],
+      [1 / 27, 27, /upside down/],
+      [0.2, 0.8, /one minus/],
+      [54, 27, /factor of 2/],
+      [729, 27, /power/],
+      [28, 27, /off by one/],
+      [27.4, 27, /rounded too early/],
+      [NaN, 27, /divided by zero/],
+      [35, 27, /too large/],
+      [12, 27, /too small/],
+      [5, 0, /too large/],
+    ];
+    for (const [given, expected, law] of laws) assert.match(said('1', given, expected), law, `${given} for ${expected}`);
+  });
+
+  it('says what is wrong with a list', () => {
+    assert.match(said('1', [3, 2, 1], [1, 2, 3]), /order is reversed/);
+    assert.match(said('1', [2, 1, 3], [1, 2, 3]), /another order/);
+    assert.match(said('1', [1, 2], [1, 2, 3]), /has 2 values; 3 are asked for/);
+    assert.match(said('1', 4, [1, 2, 3]), /A list of 3 values/);
+    assert.match(said('1', [1, 20, 3], [1, 2, 3]), /Only entry 1 .*factor of 10/);
+    assert.match(said('1', [7, 9, 11], [1, 2, 3]), /No entry is right/);
+  });
+
+  it('never throws and never gives the answer away', () => {
+    const answers: unknown[] = [null, {}, [], Symbol.iterator.toString(), new Date(0), [undefined], 'x', Infinity, -0, 1n, [[1]]];
+    for (const given of answers)
+      for (const expected of [123.456, [123.456, 7], 'secret', true] as const) {
+        const { message } = check('1', given, expected, { hints: [[(v: any) => v.missing.deep, 'no']] });
+        assert.doesNotMatch(message, /123\.456|secret/);
+      }
+    const failing = check('1', () => JSON.parse('{'), 1);
+    assert.match(failing.message, /^Your code stopped with: /);
+  });
+
+  it('shows itself as HTML without letting an answer in as markup, and as text', () => {
+    const shown = check('<b>1</b>', '<script>alert(1)</script>', 'x');
+    const bundle = shown[display]();
+    assert.doesNotMatch(String(bundle['text/html']), /<script|<b>1/);
+    assert.match(String(bundle['text/plain']), /^✗ /);
+  });
+});

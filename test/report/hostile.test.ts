@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { parse, parseFragment, type DefaultTreeAdapterTypes as Tree } from 'parse5';
+import { VoxelbookError } from '../../src/base/errors.js';
+import * as report from '../../src/report/index.js';
+import { identityDirection } from '../../src/volume/volume.js';
+import { allFigures } from './figures.js';
+import { hostileStrings } from './hostile.js';
+import { runs } from './synthetic.js';
+
+const allowed = new Set(
+  'html head body div span table caption thead tbody tr th td strong u img svg title text rect path line circle g'.split(' '),
+);
+
+/** Everything in parsed markup that could run, load or navigate. */
+function dangers(html: string, document = false): string[] {
+  const found: string[] = [];
+  const visit = (node: Tree.Node) => {
+    if ('tagName' in node) {
+      if (!allowed.has(node.tagName)) found.push(`<${node.tagName}>`);
+      for (const { name, value } of node.attrs) {
+        if (/^on/i.test(name)) found.push(`${node.tagName} ${name}`);
+        if (
+          /^(href|src|srcset|action|formaction|data|poster|background|xlink:href)$/i.test(name) &&
+          !value.startsWith('data:image/png;base64,')
+        )
+          found.push(`${node.tagName} ${name}=${value}`);
+        if (name === 'style' && /url\(|expression|position|@import/i.test(value)) found.push(`style ${value}`);
+        if (name === 'id') found.push(`id ${value}`);
+      }
+    }
+    if ('childNodes' in node) for (const child of node.childNodes) visit(child);
+  };
+  visit(document ? parse(html) : parseFragment(html));
+  return found;
+}
+
+const clean = (what: string, html: string) => assert.deepEqual(dangers(html), [], what);
+
+/** Plotly reads a little HTML in labels. */
+function labelsOf(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  if (Array.isArray(value)) return value.flatMap(labelsOf);
+  if (value && typeof value === 'object') return Object.values(value).flatMap(labelsOf);
+  return [];
+}
+
+describe('names from outside never become markup', () => {
+  it('there are at least 200 hostile strings', () => {
+    assert.ok(new Set(hostileStrings).size >= 200, String(new Set(hostileStrings).size));
+  });
+
+  it('in tables, as HTML, and in Markdown', () => {
+    for (const name of hostileStrings) {
+      const rows = [
+        { name, scores: runs('a', 0.8, { cases: 3, folds: 1, seeds: 1 }).map((run) => dressed(run, name)) },
+        { name: `${name} 2`, scores: [], missing: name },
+      ];
+      const claim = { paper: name, table: name, row: name, column: 'DSC', value: 80, unit: name, source: name };
+      const table = report.ablation([{ ...rows[0], published: [claim] }, rows[1]], { caption: name, resamples: 10 });
+      clean(`ablation ${JSON.stringify(name)}`, table.toHtml());
+      clean(`comparison ${JSON.stringify(name)}`, report.comparison(rows, { caption: name }).toHtml());
+      const markdown = table.toMarkdown();
+      assert.doesNotMatch(markdown, /<(?!\/?$)/, name);
+      assert.doesNotMatch(markdown, /[^\\]\]\((?!\))/, name);
+    }
+  }).timeout(60000);
+
+  it('in a spreadsheet no cell begins as a formula', () => {
+    for (const name of hostileStrings) {
+      const csv = new report.ResultTable('t', [{ key: 'a', label: 'a' }], [{ a: { value: name, text: name } }]).toCsv();
+      assert.doesNotMatch(csv, /(^|,|\n)"?[=+@\t]/, JSON.stringify(name));
+    }
+  });
+
+  it('in every figure, as SVG and as plotly labels', () => {
+    // Each figure is drawn with many names at once: a fresh one for every model, case and class.
+    for (let start = 0; start < hostileStrings.length; start += 12) {
+      let at = start;
+      const given = new Map<string, string>();
+      const dress = (name: string) => {
+        if (!given.has(name)) given.set(name, `${hostileStrings[at++ % hostileStrings.length]}${given.size}`);
+        return given.get(name)!;
+      };
+      for (const [kind, figure] of Object.entries(allFigures(dress))) {
+        const bundle = figure.bundle();
+        clean(`${kind} from ${start}`, bundle['image/svg+xml'] as string);
+        for (const label of labelsOf(bundle['application/vnd.plotly.v1+json']))
+          if (/<[a-z/!?]|&[#\w]+;/i.test(label.replace(/<br>|<extra><\/extra>/g, ''))) assert.fail(`${kind}: ${label}`);
+      }
+    }
+  }).timeout(120000);
+
+  it('in errors and progress', () => {
+    for (const name of hostileStrings) {
+      const error = new VoxelbookError(name, { code: name, path: name, given: name, expected: name, fix: name });
+      clean(`error ${JSON.stringify(name)}`, report.errorNotice(error).toHtml());
+      clean(`plain error ${JSON.stringify(name)}`, report.errorNotice(new Error(name)).toHtml());
+      clean(`progress ${JSON.stringify(name)}`, report.progress({ what: name, done: 1, total: 3, etaSeconds: 5 }).toHtml());
+    }
+  });
+
+  it('in a terminal they move no cursor', () => {
+    for (const name of hostileStrings) {
+      const table = new report.ResultTable(name, [{ key: 'a', label: name }], [{ a: { value: name, text: name, why: name } }]);
+      const texts = [
+        String(table),
+        String(report.progress({ what: name, done: 0, total: 1, etaSeconds: null })),
+        String(report.errorNotice(new Error(name))),
+      ];
+      for (const text of texts) assert.doesNotMatch(text, /(?!\n)\p{Cc}/u);
+    }
+  });
+
+  it('in the viewer, whose only script is our own', () => {
+    const volume = {
+      data: Uint8Array.from({ length: 4 * 5 * 6 }, (_, i) => i),
+      shape: [4, 5, 6] as [number, number, number],
+      channels: 1,
+      spacingMm: [1, 1, 1] as [number, number, number],
+      originMm: [0, 0, 0] as [number, number, number],
+      direction: [...identityDirection] as typeof identityDirection,
+    };
+    const labels = { ...volume, data: volume.data.map((v) => v % 3) };
+    for (const name of hostileStrings) {
+      const html = report.view(volume, labels, { title: name, labels: { [name]: 1 } }).toHtml();
+      const script = /<script>\(function\(id,s\)[\s\S]*?<\/script>/.exec(html)![0];
+      const rest = html.replace(script, '').replace(/<div id="vb[0-9a-f]{12}">/, '<div>');
+      assert.ok(name === '' || name.length < 3 || !script.includes(name), 'no name inside the script');
+      clean(`viewer ${JSON.stringify(name)}`, rest);
+    }
+  }).timeout(30000);
+});
+
+function dressed(run: ReturnType<typeof runs>[number], name: string) {
+  return {
+    ...run,
+    experiment: name,
+    nsd: { toleranceMm: 1, definition: name },
+    cases: run.cases.map((c) => ({ id: `${name}${c.id}`, classes: { [name]: c.classes.WT, [`${name}b`]: c.classes.TC } })),
+  };
+}
