@@ -6,6 +6,8 @@ import { createRequire } from 'node:module';
 import type * as TF from '@tensorflow/tfjs-node-gpu';
 
 process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+// One setting for all arithmetic: our kernels read it themselves. Results are the same to the bit for a given number.
+if (process.env.VOXELBOOK_THREADS) process.env.TF_NUM_INTRAOP_THREADS ??= process.env.VOXELBOOK_THREADS;
 const require = createRequire(import.meta.url);
 const util = require('node:util') as { isNullOrUndefined?: (v: unknown) => boolean; isArray?: (v: unknown) => boolean };
 util.isNullOrUndefined ??= (v) => v == null;

@@ -74,6 +74,7 @@ export const cases: Case[] = [
   mednext('S', 3, 96, 'train'),
   cube('STU-Net-S', 'stunet-S', { network: 'stunet', size: 'S' }, 64),
   cube('PlainConvUNet', 'plain', plainConvUnet, 64),
+  square(128),
   square(256),
   square(512),
 ];
