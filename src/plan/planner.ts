@@ -1,4 +1,5 @@
 // From a fingerprint to a plan: nnU-Net v2's ExperimentPlanner and its ResEnc variants, in float64 and in their order of operations.
+import { FaultList, VoxelbookError } from '../base/errors.js';
 import { roundHalfEven } from '../base/round.js';
 import type { Dataset, DatasetJson } from '../dataset/dataset.js';
 import { architecture } from './architecture.js';
@@ -40,6 +41,7 @@ const referenceBatch = { 2: 12, 3: 2 };
  * @throws VoxelbookError for overrides that no network can have, with the nearest legal values
  */
 export function plan(dataset: Pick<Dataset, 'name' | 'json'>, fingerprint: Fingerprint, options: PlanOptions = {}): Plan {
+  checkInput(fingerprint, options);
   const settings: PlannerSettings = planners[options.planner ?? 'ExperimentPlanner'];
   const plansName = options.plansName ?? settings.plansName;
   const { json } = dataset;
@@ -106,6 +108,42 @@ export function plan(dataset: Pick<Dataset, 'name' | 'json'>, fingerprint: Finge
   return displayPlan(changed);
 }
 
+function checkInput({ spacings, shapes_after_crop: shapes }: Fingerprint, options: PlanOptions): void {
+  const faults = new FaultList();
+  const { planner = 'ExperimentPlanner', gpuMemoryGb: gb, targetSpacing: target } = options;
+  if (!Object.hasOwn(planners, planner))
+    faults.add('planner', 'planner', String(planner), `one of ${Object.keys(planners).join(', ')}`, 'Check the name.');
+  if (gb !== undefined && !(gb > 0 && Number.isFinite(gb)))
+    faults.add('gpu-memory', 'gpuMemoryGb', String(gb), 'a number above 0', 'Give the memory of the GPU in GB.');
+  const positive = (list: unknown) => Array.isArray(list) && list.length === 3 && list.every((n) => n > 0 && Number.isFinite(n));
+  if (target !== undefined && !positive(target))
+    faults.add(
+      'target-spacing',
+      'targetSpacing',
+      JSON.stringify(target),
+      'three voxel sizes above 0 mm',
+      "In the order of the file's axes.",
+    );
+  if (
+    !(
+      Array.isArray(spacings) &&
+      Array.isArray(shapes) &&
+      spacings.length > 0 &&
+      spacings.length === shapes.length &&
+      spacings.every(positive) &&
+      shapes.every(positive)
+    )
+  )
+    faults.add(
+      'fingerprint',
+      'fingerprint',
+      'spacings and shapes_after_crop that are missing or wrong',
+      'three numbers above 0 for every case',
+      'Make it with plan.fingerprint.',
+    );
+  faults.throwIfAny('this data set cannot be planned');
+}
+
 /** Median spacing; the coarse axis of anisotropic data gets its 10th percentile, but stays coarser than the others. */
 function targetSpacing({ spacings, shapes_after_crop }: Fingerprint): number[] {
   const target = columns(spacings).map((values) => percentile(values, 50));
@@ -145,6 +183,14 @@ function sizeRule(settings: PlannerSettings, gpuGb: number, outputs: number) {
     while (tooBig()) {
       const patch = [...shaped.patch];
       const axis = argmaxLast(patch.map((p, i) => p / shape[i]));
+      if (patch[axis] <= shaped.divisor[axis])
+        throw new VoxelbookError('no patch fits', {
+          code: 'gpu-memory',
+          path: 'gpuMemoryGb',
+          given: `${gpuGb} GB`,
+          expected: `room for a patch above ${patch.join('×')} voxels`,
+          fix: 'Give more memory.',
+        });
       const trial = [...patch];
       trial[axis] -= shaped.divisor[axis];
       patch[axis] -= topology(mm, trial).divisor[axis];

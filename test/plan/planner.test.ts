@@ -97,6 +97,14 @@ describe('planner', () => {
     );
   });
 
+  it('input that cannot be planned is refused, all faults at once, and nothing runs for ever', () => {
+    assert.throws(
+      () => plan(btcv, { ...fingerprint, spacings: [] }, { gpuMemoryGb: -1, targetSpacing: [1, 0, 1], planner: 'Other' as any }),
+      /planner: Other; expected one of ExperimentPlanner.*gpuMemoryGb: -1; expected a number above 0.*targetSpacing: \[1,0,1\].*fingerprint/s,
+    );
+    assert.throws(() => plan(btcv, fingerprint, { gpuMemoryGb: 1e-7 }), /no patch fits.*gpuMemoryGb: 1e-7 GB/s);
+  });
+
   it('configurations of an existing plan are kept', () => {
     const existing = override(planned(), '3d_fullres', { patchSize: [32, 64, 64], as: '3d_small' });
     assert.deepEqual(plan(btcv, fingerprint, { existing }).configurations['3d_small'], existing.configurations['3d_small']);
