@@ -2,7 +2,7 @@
 // Convolutions have no bias; the norm is an instance norm without parameters or a batch norm.
 import { leakyRelu } from '../tensor/ops/leakyRelu.js';
 import { tf } from '../tensor/tf.js';
-import { batchNorm, conv, convTranspose, cube, instanceNorm, type Layer } from './layers.js';
+import { batchNorm, conv, convTranspose, cube, instanceNorm, type Layer, recomputed } from './layers.js';
 import type { Context, Declaration } from './network.js';
 import { under } from './tokenLayers.js';
 
@@ -62,7 +62,11 @@ export function basicBlock(d: Declaration, name: string, b: MonaiBlock): Layer {
   return (c, x) => leakyRelu(norm2(c, conv2(c, leakyRelu(norm1(c, conv1(c, x)), 0.01))), 0.01);
 }
 
-const block = (d: Declaration, name: string, b: MonaiBlock) => ((b.residual ?? true) ? residualBlock : basicBlock)(d, name, b);
+/** Either block; with checkpointing it keeps its input only, unless a batch norm would then count a batch twice. */
+function block(d: Declaration, name: string, b: MonaiBlock): Layer {
+  const declare = () => ((b.residual ?? true) ? residualBlock : basicBlock)(d, name, b);
+  return b.norm === 'batch' ? declare() : recomputed(d, declare);
+}
 
 /** `UnetrBasicBlock`: one of the two above, under `layer`. */
 export const unetrBasicBlock = (d: Declaration, name: string, b: MonaiBlock): Layer => block(d, under(name, 'layer'), b);
