@@ -1,13 +1,54 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { VoxelbookError } from '../../src/base/errors.js';
+import { nodeArguments } from '../../src/base/workers.js';
 import { list, start, stateOf } from '../../src/run/index.js';
 import { readLease } from '../../src/run/lease.js';
 import { type Experiment, runFolderOf } from '../../src/train/index.js';
 import { finalWeights, timelessLog, tinyExperiment, workplace } from './tiny.js';
 
 const quiet = { display: null } as const;
+const [d, e, k] = [
+  [2, 2, 2],
+  [1, 1, 1],
+  [3, 3, 3],
+];
+
+/** Runs `work` with another runs folder, on the same data. */
+async function elsewhere(name: string, work: () => Promise<void>): Promise<void> {
+  const before = process.env.VOXELBOOK_RUNS!;
+  process.env.VOXELBOOK_DATA = path.join(before, 'data');
+  process.env.VOXELBOOK_RUNS = path.join(before, '..', name);
+  try {
+    await work();
+  } finally {
+    process.env.VOXELBOOK_RUNS = before;
+  }
+}
+
+/** Starts a run and kills its process with SIGKILL once at each of the steps, a sitting each. */
+async function killAt(experiment: Experiment, steps: number[]): Promise<void> {
+  const folder = runFolderOf(experiment, 0, 1);
+  for (const step of steps) {
+    let killed = 0;
+    const dying = start(experiment, {
+      ...quiet,
+      onProgress(line) {
+        if (line.step < step || killed) return;
+        killed = performance.now();
+        process.kill(readLease(folder)!.pid, 'SIGKILL');
+      },
+    });
+    await assert.rejects(dying, (error: VoxelbookError) => {
+      assert.ok(performance.now() - killed < 5000);
+      assert.match(error.message, /run [\w.-]+_fold0_seed1-[0-9a-f]{12} died at step \d+: killed by SIGKILL/);
+      return true;
+    });
+    assert.equal(stateOf(folder), 'stopped');
+  }
+}
 
 describe('run.start', () => {
   let root: string;
@@ -44,68 +85,73 @@ describe('run.start', () => {
   });
 
   it('killed in training: rejects within 5 s naming run, step and cause; started again, equals the uninterrupted run bit for bit', async () => {
-    const other = process.env.VOXELBOOK_RUNS;
-    process.env.VOXELBOOK_DATA = path.join(other!, 'data');
-    process.env.VOXELBOOK_RUNS = path.join(root, 'killed');
-    const folder = runFolderOf(experiment, 0, 1);
-    for (const killAt of [2, 6, 9]) {
-      let killed = 0;
-      const dying = start(experiment, {
-        ...quiet,
-        onProgress(line) {
-          if (line.step < killAt || killed) return;
-          killed = performance.now();
-          process.kill(readLease(folder)!.pid, 'SIGKILL');
-        },
-      });
-      await assert.rejects(dying, (error: VoxelbookError) => {
-        assert.ok(performance.now() - killed < 5000);
-        assert.match(error.message, /run tiny-k3_fold0_seed1-[0-9a-f]{12} died at step \d+: killed by SIGKILL/);
-        return true;
-      });
-    }
-    assert.equal(stateOf(folder), 'stopped');
-    await start(experiment, quiet);
-    assert.deepEqual(finalWeights(folder), expected);
-    assert.deepEqual(timelessLog(folder), log);
-    process.env.VOXELBOOK_RUNS = other;
+    await elsewhere('killed', async () => {
+      await killAt(experiment, [2, 9]);
+      await start(experiment, quiet);
+      assert.deepEqual(finalWeights(runFolderOf(experiment, 0, 1)), expected);
+      assert.deepEqual(timelessLog(runFolderOf(experiment, 0, 1)), log);
+    });
   });
+
+  const others: Record<string, object> = {
+    'STU-Net': { network: 'stunet', widths: [2, 2, 2, 4, 4, 4], blocks: [1, 1, 1, 1, 1, 1], strides: [d, d, d, e, e] },
+    'U-Mamba': { network: 'umamba-bot', widths: [4, 8], kernels: [k, k], strides: [e, d], blocks: [1, 1], decoderBlocks: [1] },
+  };
+  for (const [name, model] of Object.entries(others))
+    it(`the same holds for ${name}`, async () => {
+      const recipe = { ...experiment.recipe, epochs: 2 };
+      const other = tinyExperiment(root, { name, model: model as Experiment['model'], recipe });
+      const whole = await start(other, quiet);
+      await elsewhere(`killed ${name}`, async () => {
+        await killAt(other, [2, 6]);
+        const again = await start(other, quiet);
+        assert.deepEqual(finalWeights(again.folder), finalWeights(whole.folder));
+        assert.deepEqual(timelessLog(again.folder), timelessLog(whole.folder));
+      });
+    });
 
   it('aborted: ends within 2 s with a checkpoint of the very step, and goes on from it to the same bits', async () => {
-    const other = process.env.VOXELBOOK_RUNS;
-    process.env.VOXELBOOK_RUNS = path.join(root, 'aborted');
-    const folder = runFolderOf(experiment, 0, 1);
-    const stop = new AbortController();
-    let asked = 0;
-    const stopping = start(experiment, {
-      ...quiet,
-      signal: stop.signal,
-      onProgress(line) {
-        if (line.step !== 6) return;
-        asked = performance.now();
-        stop.abort(new Error('stopped by the person'));
-      },
+    await elsewhere('aborted', async () => {
+      const folder = runFolderOf(experiment, 0, 1);
+      const stop = new AbortController();
+      let asked = 0;
+      const stopping = start(experiment, {
+        ...quiet,
+        signal: stop.signal,
+        onProgress(line) {
+          if (line.step !== 6) return;
+          asked = performance.now();
+          stop.abort(new Error('stopped by the person'));
+        },
+      });
+      await assert.rejects(stopping, /stopped by the person/);
+      assert.ok(performance.now() - asked < 2000);
+      while (stateOf(folder) === 'running') await new Promise((resolve) => setTimeout(resolve, 50));
+      const newest = JSON.parse(fs.readFileSync(path.join(folder, 'checkpoints.json'), 'utf8')).checkpoints.at(-1);
+      assert.ok(Number(newest.slice(3)) >= 8, newest);
+      await start(experiment, quiet);
+      assert.deepEqual(finalWeights(folder), expected);
+      assert.deepEqual(timelessLog(folder), log);
     });
-    await assert.rejects(stopping, /stopped by the person/);
-    assert.ok(performance.now() - asked < 2000);
-    const newest = JSON.parse(fs.readFileSync(path.join(folder, 'checkpoints.json'), 'utf8')).checkpoints.at(-1);
-    assert.ok(Number(newest.slice(3)) >= 8, newest);
-    await start(experiment, quiet);
-    assert.deepEqual(finalWeights(folder), expected);
-    assert.deepEqual(timelessLog(folder), log);
-    process.env.VOXELBOOK_RUNS = other;
   });
 
-  it('attaches to a run that is already going', async () => {
-    const other = process.env.VOXELBOOK_RUNS;
-    process.env.VOXELBOOK_RUNS = path.join(root, 'attached');
-    const [a, b] = await Promise.all([
-      start(experiment, quiet),
-      new Promise((resolve) => setTimeout(resolve, 3000)).then(() => start(experiment, quiet)),
-    ]);
-    assert.equal(a.folder, b.folder);
-    assert.deepEqual(timelessLog(a.folder), log);
-    process.env.VOXELBOOK_RUNS = other;
+  it('closing the notebook does not stop the run; opening it again attaches', async () => {
+    await elsewhere('attached', async () => {
+      const folder = runFolderOf(experiment, 0, 1);
+      const file = path.join(root, 'experiment-of-the-notebook.json');
+      fs.writeFileSync(file, JSON.stringify(experiment));
+      const opener = nodeArguments(new URL('./opener.js', import.meta.url));
+      const { status, stderr } = spawnSync(process.execPath, [...opener, file], { encoding: 'utf8' });
+      assert.equal(status, 0, stderr);
+      assert.equal(stateOf(folder), 'running');
+      const steps: number[] = [];
+      await start(experiment, { ...quiet, onProgress: (l) => steps.push(l.step) });
+      assert.deepEqual(
+        steps,
+        Array.from({ length: 12 }, (_, i) => i + 1),
+      );
+      assert.deepEqual(finalWeights(folder), expected);
+    });
   });
 
   it('says what was wrong when the child throws', async () => {
@@ -120,11 +166,11 @@ describe('run.start', () => {
   });
 
   it('refuses a run that will not fit, with the setting that would', async () => {
-    const env = { VOXELBOOK_MEMORY_BYTES: '480000000' };
-    const big = tinyExperiment(root, { recipe: { ...experiment.recipe, batchSize: 64 } });
+    const env = { VOXELBOOK_MEMORY_BYTES: '760000000' };
+    const big = tinyExperiment(root, { recipe: { ...experiment.recipe, batchSize: 512 } });
     await assert.rejects(start(big, { ...quiet, env }), (error: VoxelbookError) => {
       assert.equal(error.code, 'too-little-memory');
-      assert.match(error.message, /With batch size 1 it needs 0\.\d+ GB/);
+      assert.match(error.message, /With batch size 1 it needs 0\.\d+ GB|With checkpointing on it needs/);
       return true;
     });
   });
