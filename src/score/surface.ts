@@ -36,7 +36,8 @@ const within = (distances: Float64Array, tolerance: number, area?: Float64Array)
   for (let i = 0; i < distances.length; i++) if (distances[i] <= tolerance) sum += area ? area[i] : 1;
   return sum;
 };
-const total = (distances: Float64Array, area?: Float64Array) => (area ? pairwiseSum(area) : distances.length);
+// Added in the same order as the part, so that a share is never above 1.
+const total = (distances: Float64Array, area?: Float64Array) => within(distances, Number.POSITIVE_INFINITY, area);
 
 /** Share of both surfaces that lies within `toleranceMm` of the other one: by area where the points have one, else by count. */
 export function nsd(s: Surfaces, toleranceMm: number): number {

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { inspect } from 'node:util';
+import { ablation, comparison, learningCurve, perClass, view } from '../../src/report/index.js';
+import { encodePng } from '../../src/report/pngEncoder.js';
+import { decodePng, identityDirection } from '../../src/volume/index.js';
+import { variantNames, variants } from './synthetic.js';
+
+describe('the ablation table', () => {
+  const table = ablation(variants(), { metrics: ['dsc', 'nsd', 'hd95'] });
+  const numbers = table.data.objects() as Record<string, any>[];
+
+  it('has one row per variant and the mean over cases of the mean over classes', () => {
+    assert.deepEqual(
+      numbers.map((r) => r.variant),
+      variantNames,
+    );
+    const values = new Map<string, number[]>();
+    for (const run of variants()[0].scores)
+      for (const c of run.cases) {
+        const dsc = Object.values(c.classes).map((s) => s.dsc);
+        values.set(c.id, [...(values.get(c.id) ?? []), dsc.reduce((a, b) => a + b, 0) / dsc.length]);
+      }
+    const cases = [...values.values()].map((v) => v.reduce((a, b) => a + b, 0) / v.length);
+    assert.ok(Math.abs(numbers[0]['dsc.mean'] - cases.reduce((a, b) => a + b, 0) / cases.length) < 1e-12);
+  });
+
+  it('says why a value is missing', () => {
+    assert.equal(table.cells[2]['dsc.mean'].why, 'not run at this scale');
+    assert.match(table.toCsv(), /missing: not run at this scale/);
+    assert.match(table.toHtml(), /title="not run at this scale"/);
+    assert.match(table.toMarkdown(), /not run at this scale/);
+  });
+
+  it('joins the published value with its source, in our unit', () => {
+    assert.equal(numbers[0]['dsc.published'], 0.835);
+    assert.ok(Math.abs(numbers[0]['dsc.toPublished'] - (numbers[0]['dsc.mean'] - 0.835)) < 1e-12);
+    assert.match(String(table), /MedNeXt, Table 2, row MedNeXt-S, BTCV_DSC: the paper/);
+  });
+
+  it('a missed lesion counts 0 and the image diagonal, and is counted in the notes', () => {
+    assert.match(table.notes.join(' '), /288 scores: 0 both empty, 8 missed, 0 false alarms/);
+    const without = ablation(variants(), { metrics: ['hd95'], empty: 'undefined' }).data.objects() as Record<string, any>[];
+    assert.ok(numbers[0]['hd95.ET'] > without[0]['hd95.ET'] + 10);
+  });
+
+  it('marks the best value, the largest of a ratio and the smallest of a distance', () => {
+    assert.equal(table.cells[1]['dsc.mean'].mark, 'best');
+    assert.equal(table.cells[1]['hd95.mean'].mark, 'best');
+    assert.match(table.toLatex(), /\\textbf\{0\.803 \$\\pm\$ 0\.003/);
+  });
+
+  it('exports the same number of cells to every format', () => {
+    const columns = table.columns.length;
+    const csv = table.toCsv().trim().split('\n');
+    assert.equal(csv.length, 4);
+    assert.equal(csv[1].split(',').length, columns);
+    assert.equal(table.toHtml().match(/<td/g)!.length, 3 * columns);
+    assert.equal(table.toLatex().match(/ & /g)!.length, 4 * (columns - 1) + 4);
+  });
+
+  it('shows itself in a notebook and in a terminal', () => {
+    const bundle = (table as any)[Symbol.for('Jupyter.display')]();
+    assert.deepEqual(Object.keys(bundle), ['text/html', 'text/markdown', 'text/plain']);
+    assert.equal(inspect(table), String(table));
+  });
+
+  it('names what it does not know', () => {
+    assert.throws(() => ablation(variants(), { base: 'nnU-Net', classes: ['WT', 'XX'] }), {
+      message: `no table can be made of this
+  base: "nnU-Net"; expected ${variantNames.join(', ')}. Choose one of these names.
+  classes: "XX"; expected WT, TC, ET. Choose one of these names.`,
+    });
+    assert.throws(() => ablation([]), /rows: no row; expected at least one variant/);
+  });
+
+  it('one variant alone has no difference columns', () => {
+    assert.ok(!ablation(variants().slice(0, 1)).columns.some((c) => c.key.endsWith('difference')));
+  });
+
+  it('a comparison has a line per class and metric', () => {
+    const c = comparison(variants());
+    assert.equal(c.cells.length, 8);
+    assert.equal(c.cells[0].v2.why, 'not run at this scale');
+  });
+});
+
+describe('figures and pictures', () => {
+  it('a figure carries plotly, SVG and text', () => {
+    const bundle = perClass(variants()).bundle();
+    assert.deepEqual(Object.keys(bundle), ['application/vnd.plotly.v1+json', 'image/svg+xml', 'text/plain']);
+    assert.match(bundle['image/svg+xml'] as string, /^<svg xmlns="http:\/\/www.w3.org\/2000\/svg"/);
+  });
+
+  it('the same figure is drawn with the same bytes', () =>
+    assert.equal(perClass(variants()).toSvg(), perClass(variants()).toSvg()));
+
+  it('a learning curve of nothing is empty, not an error', () => {
+    assert.match(learningCurve([]).toSvg(), /^<svg/);
+  });
+
+  it('a PNG decodes to the pixels it was made of', () => {
+    for (const channels of [1, 3] as const) {
+      const data = Uint8Array.from({ length: 13 * 7 * channels }, (_, i) => (i * i * 31) % 256);
+      const picture = decodePng(encodePng(13, 7, channels, data));
+      assert.deepEqual([picture.shape, picture.channels], [[1, 7, 13], channels]);
+      assert.deepEqual(Uint8Array.from(picture.data), data);
+    }
+  });
+
+  it('a viewer refuses maps of another shape and channels that are not there', () => {
+    const volume = {
+      data: new Float32Array(8),
+      shape: [2, 2, 2] as [number, number, number],
+      channels: 1,
+      spacingMm: [1, 1, 1] as [number, number, number],
+      originMm: [0, 0, 0] as [number, number, number],
+      direction: [...identityDirection] as typeof identityDirection,
+    };
+    const labels = { ...volume, data: new Uint8Array(4), shape: [1, 2, 2] as [number, number, number] };
+    assert.throws(() => view(volume, labels, { channel: 1 }), {
+      message: `this volume cannot be shown
+  labelMap: [1,2,2]; expected the volume's [2,2,2]. Resample the label map to the grid of the volume.
+  channel: 1; expected 0 to 0. Choose one of the channels.`,
+    });
+    assert.match(view(volume).toHtml(), /data:image\/png;base64,/);
+  });
+});
