@@ -34,7 +34,8 @@ function unclaimed(root: string): GoldenCase[] {
   for (const entry of fs.readdirSync(base, { withFileTypes: true })) {
     if (!entry.isDirectory()) continue;
     if (!split.has(entry.name)) found.add(entry.name);
-    else for (const below of fs.readdirSync(path.join(base, entry.name))) found.add(`${entry.name}/${below.replace(/\..*$/, '')}`);
+    else
+      for (const below of fs.readdirSync(path.join(base, entry.name))) found.add(`${entry.name}/${below.replace(/\..*$/, '')}`);
   }
   return [...found].filter((name) => !owned.has(name)).map((name) => unknownCase(`nnunet/${name}`, 'no check claims it'));
 }
