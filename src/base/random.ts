@@ -77,14 +77,6 @@ export class Random {
     return mean + sd * r * Math.cos(a);
   }
 
-  /** Normal deviate redrawn until inside mean ± 2 sd, as `torch.nn.init.trunc_normal_` bounds it for small sd. */
-  truncatedNormal(mean = 0, sd = 1): number {
-    for (;;) {
-      const z = this.normal();
-      if (Math.abs(z) <= 2) return mean + sd * z;
-    }
-  }
-
   /** True with probability `p`. */
   chance(p: number): boolean {
     return this.uniform() < p;

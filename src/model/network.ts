@@ -15,7 +15,6 @@ export type Init =
   | { kind: 'constant'; value: number }
   | { kind: 'uniform'; bound: number }
   | { kind: 'normal'; sd: number }
-  | { kind: 'truncatedNormal'; sd: number }
   /** Anything else: fills `[…shape]` in PyTorch's order. */
   | { kind: 'custom'; fill: (random: Random, shape: readonly number[]) => Float32Array };
 
@@ -101,7 +100,6 @@ function fill(info: ParamInfo, random: Random): Float32Array {
     constant: () => (init as { value: number }).value,
     uniform: () => random.uniform(-(init as { bound: number }).bound, (init as { bound: number }).bound),
     normal: () => random.normal(0, (init as { sd: number }).sd),
-    truncatedNormal: () => random.truncatedNormal(0, (init as { sd: number }).sd),
   }[init.kind];
   return Float32Array.from({ length: size }, draw);
 }

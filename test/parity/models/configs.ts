@@ -85,7 +85,6 @@ function initialMoments(info: ParamInfo): { mean: number; sd: number } {
   if (init.kind === 'constant') return { mean: init.value, sd: 0 };
   if (init.kind === 'uniform') return { mean: 0, sd: init.bound / Math.sqrt(3) };
   if (init.kind === 'normal') return { mean: 0, sd: init.sd };
-  if (init.kind === 'truncatedNormal') return { mean: 0, sd: init.sd * 0.8796 };
   const values = init.fill(new Random(info.name), info.shape);
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
   return { mean, sd: Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length) };
