@@ -11,6 +11,7 @@ import {
   type EmptyPolicy,
   isDistance,
   mean,
+  nsdNotes,
   perCase,
   perRun,
   type Variant,
@@ -299,11 +300,10 @@ const policies: Record<EmptyPolicy, string> = {
 function notes(rows: readonly Variant[], classes: readonly string[], tested: string[], options: AblationOptions): string[] {
   const { empty = 'metrics-reloaded', adjustment = 'holm', resamples: count = 2000, seed = 0 } = options;
   const runs = rows.flatMap((row) => row.scores);
-  const definitions = [...new Set(runs.map((r) => `NSD at ${r.nsd.toleranceMm} mm, ${r.nsd.definition}`))];
   const states = countStates(runs, classes);
   const list = [
     `Mean over cases (seeds of a case averaged first${classes.length > 1 ? ', then classes' : ''}) ± standard deviation over runs, over cases where there is one run; [95 % bootstrap interval of the mean over cases, ${count} resamples, seed ${seed}].`,
-    ...definitions.map((d) => `${d}.`),
+    ...nsdNotes(runs),
     `Empty masks: ${policies[empty]}. ${states.n} scores: ${states['both-empty']} both empty, ${states.missed} missed, ${states['false-alarm']} false alarms.`,
   ];
   if (tested.length > 0)

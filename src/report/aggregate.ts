@@ -115,3 +115,9 @@ export function countStates(runs: readonly RunScores[], classes: readonly string
       }
   return counts;
 }
+
+/** One sentence per definition of NSD among the runs. */
+export function nsdNotes(runs: readonly RunScores[]): string[] {
+  const tolerance = (mm: number | null) => (Number.isFinite(mm) ? `at ${mm} mm` : 'at a tolerance per class');
+  return [...new Set(runs.map(({ nsd }) => `NSD ${tolerance(nsd.toleranceMm)}, ${nsd.definition}.`))];
+}

@@ -1,9 +1,18 @@
 // Classes × variants: the table a paper prints for a data set.
-
 import { adjust } from '../score/multipleTesting.js';
 import { wilcoxon } from '../score/wilcoxon.js';
 import { metricLabel } from './ablation.js';
-import { classNames, countStates, deviation, type EmptyPolicy, isDistance, mean, perCase, type Variant } from './aggregate.js';
+import {
+  classNames,
+  countStates,
+  deviation,
+  type EmptyPolicy,
+  isDistance,
+  mean,
+  nsdNotes,
+  perCase,
+  type Variant,
+} from './aggregate.js';
 import { type Cell, type Column, ResultTable } from './table.js';
 
 export interface ComparisonOptions {
@@ -67,10 +76,9 @@ export function comparison(rows: readonly Variant[], options: ComparisonOptions 
   });
   const runs = rows.flatMap((row) => row.scores);
   const states = countStates(runs, classes);
-  const definitions = [...new Set(runs.map((r) => `NSD at ${r.nsd.toleranceMm} mm, ${r.nsd.definition}.`))];
   return new ResultTable(options.caption ?? 'Comparison', columns, cells, [
     'Mean ± standard deviation over cases (seeds of a case averaged first).',
-    ...definitions,
+    ...nsdNotes(runs),
     `Empty masks: ${empty} policy. ${states.n} scores: ${states['both-empty']} both empty, ${states.missed} missed, ${states['false-alarm']} false alarms.`,
     ...(base && rows.length > 1 ? [`* differs from ${base.name}, Wilcoxon signed-rank test, Holm-adjusted p < 0.05.`] : []),
   ]);

@@ -39,6 +39,16 @@ export const metricNames = [
 ] as const;
 export type MetricName = (typeof metricNames)[number];
 
+/** What a report needs: scores, what a missed structure costs in mm, and volumes. */
+export const defaultMetrics: readonly MetricName[] = [
+  'dsc',
+  'nsd',
+  'hd95',
+  'worstDistanceMm',
+  'volumeReferenceMm3',
+  'volumePredictionMm3',
+];
+
 export interface ScoreOptions {
   /** Class name → its labels; a region (WT of ET, NCR and ED) has several. */
   regions?: Record<string, readonly number[]>;
@@ -48,7 +58,7 @@ export interface ScoreOptions {
   spacingMm?: readonly [number, number, number];
   /** Tolerance of NSD, for all classes or by name; default 1 mm. */
   nsdToleranceMm?: number | Record<string, number>;
-  /** Default `dsc`, `nsd`, `hd95`. */
+  /** Default `defaultMetrics`. */
   metrics?: readonly MetricName[];
   /** Whose NSD and HD95, and what empty masks score. */
   definition?: DefinitionName | Definition;
@@ -146,7 +156,7 @@ export function check(reference: LabelMap, prediction: LabelMap, options: ScoreO
       faults.push(['labels', `classes.${name}`, JSON.stringify(labels), 'whole numbers from 0 to 65535', 'List its labels.']);
     regions[name] = list;
   }
-  const metrics = options.metrics ?? ['dsc', 'nsd', 'hd95'];
+  const metrics = options.metrics ?? defaultMetrics;
   for (const metric of metrics)
     if (!metricNames.includes(metric))
       faults.push(['metric', 'metrics', JSON.stringify(metric), metricNames.join(', '), 'Choose among these.']);
