@@ -119,5 +119,8 @@ export function countStates(runs: readonly RunScores[], classes: readonly string
 /** One sentence per definition of NSD among the runs. */
 export function nsdNotes(runs: readonly RunScores[]): string[] {
   const tolerance = (mm: number | null) => (Number.isFinite(mm) ? `at ${mm} mm` : 'at a tolerance per class');
-  return [...new Set(runs.map(({ nsd }) => `NSD ${tolerance(nsd.toleranceMm)}, ${nsd.definition}.`))];
+  const list = [...new Set(runs.map(({ nsd }) => `NSD ${tolerance(nsd.toleranceMm)}; definition: ${nsd.definition}.`))];
+  return list.length > 1
+    ? [...list, 'Runs scored by different definitions or tolerances stand in this table: their NSD cannot be compared.']
+    : list;
 }
