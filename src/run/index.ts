@@ -1,8 +1,10 @@
 // The room of runs: what a notebook sees as `run`.
 
 export { baseline } from './baseline.js';
+export { type EnsembleOptions, ensemble } from './ensemble.js';
 export { type RunOrder, type RunState, readProgress, readScores } from './folder.js';
 export { type ListedRun, list, listText, stateOf } from './list.js';
+export { predictFolder, trainedModel } from './predictFolder.js';
 export { type Reproducible, type Reproduction, reproduce } from './reproduce.js';
 export { type FinishedRun, finishedRun } from './result.js';
 export { type StartOptions, start, stop } from './start.js';

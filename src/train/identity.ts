@@ -34,6 +34,7 @@ export const runHash = (experiment: Experiment, fold: number, seed: number): str
 export function runName(experiment: Experiment, fold: number, seed: number): string {
   const readable = experiment.name
     .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
     .replace(/[^A-Za-z0-9.]+/g, '-')
     .replace(/^[-.]+|-+$/g, '')
     .slice(0, 60);

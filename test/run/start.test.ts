@@ -159,7 +159,7 @@ describe('run.start', () => {
       recipe: { ...experiment.recipe, loss: { ...experiment.recipe.loss, kind: 'dice+bce' } },
     });
     await assert.rejects(start(wrong, quiet), (error: VoxelbookError) => {
-      assert.match(error.message, /died at preprocess, step 0: this loss does not fit the data set/);
+      assert.match(error.message, /died at forecast, step 0: this loss does not fit the data set/);
       assert.equal(error.code, 'loss-needs-regions');
       return true;
     });

@@ -1,0 +1,126 @@
+// An ensemble of finished runs: probabilities of the same held-out cases averaged, then labels, then a rule for tiny findings, then
+// scores. Nothing is trained; the result has a folder of its own, so that it is computed once.
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { atomicWriteJson } from '../base/atomicWrite.js';
+import { VoxelbookError } from '../base/errors.js';
+import { runsFolder } from '../base/paths.js';
+import { network as networkOf } from '../model/index.js';
+import { ensembleLabels, forwardOf, predictCase, replaceIfSmall } from '../predict/index.js';
+import { loadCase } from '../preprocess/index.js';
+import { type DefinitionName, volume as score } from '../score/index.js';
+import { tf } from '../tensor/tf.js';
+import { prepare, type RunScores } from '../train/index.js';
+import { readVolume, type Volume, writeVolume } from '../volume/index.js';
+import { readCheckpoint, toParams } from '../weights/index.js';
+import { readScores } from './folder.js';
+import type { FinishedRun } from './result.js';
+
+export interface EnsembleOptions {
+  /** Below this volume a label becomes another one (KAIST: enhancing tumour becomes necrosis). */
+  replaceSmall?: { label: number; by: number; belowMm3: number };
+  signal?: AbortSignal;
+}
+
+/**
+ * Scores the ensemble of runs of the same data set, fold and scoring on the fold's held-out cases.
+ * @param name what its row is called
+ * @param members finished runs; each predicts with its own settings
+ * @returns scores as a run's; cost: parameters, FLOPs and seconds of all members together
+ * @throws VoxelbookError when the members do not belong together
+ */
+export async function ensemble(name: string, members: readonly FinishedRun[], options: EnsembleOptions = {}): Promise<RunScores> {
+  const [first] = members;
+  const stranger = members.find((m) => m.experiment.dataset !== first.experiment.dataset || m.fold !== first.fold);
+  if (!first || stranger)
+    throw new VoxelbookError('these runs make no ensemble', {
+      code: 'ensemble-members',
+      path: stranger?.name ?? 'members',
+      given: stranger ? `${stranger.experiment.dataset}, fold ${stranger.fold}` : 'no run',
+      expected: first ? `${first.experiment.dataset}, fold ${first.fold}` : 'at least one finished run',
+      fix: 'Take runs of the same data set and fold.',
+    });
+  const identity = JSON.stringify([members.map((m) => path.basename(m.folder).slice(-12)), options.replaceSmall ?? null]);
+  const hash = createHash('sha256').update(identity).digest('hex').slice(0, 12);
+  const folder = path.join(runsFolder(), 'ensembles', hash);
+  const known = readScores(folder);
+  if (known) return { ...known, experiment: name };
+
+  const { experiment, fold } = first;
+  const prepared = await prepare(experiment, { signal: options.signal });
+  const { dataset, labels, plan } = prepared;
+  const entries = labels.regions ?? labels.foreground;
+  const classes = experiment.scoring?.classes ?? Object.fromEntries(labels.names.map((n, i) => [n, [entries[i]].flat()]));
+  fs.mkdirSync(folder, { recursive: true });
+  const begin = performance.now();
+  const networks = members.map((member) => {
+    const ends = {
+      inputChannels: Object.keys(dataset.json.channel_names).length,
+      classes: labels.heads,
+      deepSupervision: member.experiment.recipe.deepSupervision !== 'none',
+    };
+    const { network } = networkOf(member.experiment.model, prepared.configuration, ends);
+    const file = path.join(member.folder, 'checkpoints', 'final.safetensors');
+    return { network, params: toParams(network, readCheckpoint(file).tensors), settings: member.experiment.prediction };
+  });
+  const cases: RunScores['cases'] = [];
+  try {
+    for (const id of prepared.split(fold).val) {
+      options.signal?.throwIfAborted();
+      const parts: Float32Array[] = [];
+      for (const { network, params, settings } of networks) {
+        const model = {
+          forwards: [forwardOf(network, params)],
+          plan,
+          configuration: experiment.configuration,
+          dataset: dataset.json,
+          patchSize: prepared.configuration.patch_size,
+          settings,
+        };
+        const predicted = await predictCase(model, loadCase(prepared.folder, id), {
+          keepProbabilities: true,
+          signal: options.signal,
+        });
+        parts.push(predicted.probabilities!);
+      }
+      const reference = readVolume(dataset.cases.find((c) => c.id === id)!.label!, { onWarning: () => {} }) as Volume<Uint8Array>;
+      let found = ensembleLabels(parts, labels).labels;
+      const small = options.replaceSmall;
+      const voxelMm3 = reference.spacingMm.reduce((a, b) => a * b, 1);
+      if (small) found = replaceIfSmall(found, small.label, small.by, small.belowMm3 / voxelMm3);
+      const answer = { ...reference, data: found as Uint8Array, channels: 1 };
+      writeVolume(path.join(folder, `${id}${dataset.json.file_ending}`), answer);
+      cases.push({
+        id,
+        classes: score(reference, answer, {
+          classes,
+          definition: experiment.scoring?.definition as DefinitionName | undefined,
+          nsdToleranceMm: experiment.scoring?.nsdToleranceMm,
+          ignoreLabel: labels.ignoreLabel ?? undefined,
+        }),
+      });
+    }
+  } finally {
+    for (const { params } of networks) tf.dispose(params);
+  }
+  const sum = (key: 'parameters' | 'flops' | 'trainSeconds') => members.reduce((total, m) => total + m.scores.cost[key], 0);
+  const most = (key: 'peakBytes' | 'forecastBytes') => Math.max(...members.map((m) => m.scores.cost[key]));
+  const scores: RunScores = {
+    experiment: name,
+    fold,
+    seed: first.seed,
+    nsd: first.scores.nsd,
+    cases,
+    cost: {
+      parameters: sum('parameters'),
+      flops: sum('flops'),
+      trainSeconds: sum('trainSeconds'),
+      predictSeconds: (performance.now() - begin) / 1000,
+      peakBytes: most('peakBytes'),
+      forecastBytes: most('forecastBytes'),
+    },
+  };
+  atomicWriteJson(path.join(folder, 'scores.json'), scores);
+  return scores;
+}
