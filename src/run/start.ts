@@ -45,9 +45,14 @@ export async function start(experiment: Experiment, given: StartOptions = {}): P
   const view = new LiveView(experiment.name, folder, options.display);
   const name = path.basename(folder);
   options.signal?.throwIfAborted();
-  if (!readScores(folder)) {
+  while (!readScores(folder)) {
     const death = isAlive(folder) ? watchLease(folder) : launch(folder, options);
-    await follow(folder, name, death, view, options);
+    try {
+      await follow(folder, name, death, view, options);
+    } catch (error) {
+      // Two notebooks started it at the same moment: the other's process got the lease, so attach to that one.
+      if (options.signal?.aborted || !isAlive(folder)) throw error;
+    }
   }
   view.end();
   return finishedRun(folder);
@@ -58,6 +63,7 @@ type Death = { ended: Promise<string>; pid: () => number | undefined };
 
 /** Starts the child on its own: it outlives this process. */
 function launch(folder: string, { threads, env }: StartOptions): Death {
+  fs.rmSync(path.join(folder, 'error.json'), { force: true });
   const log = fs.openSync(path.join(folder, 'log.txt'), 'a');
   const process_ = spawn(process.execPath, [...nodeArguments(new URL('./child.js', import.meta.url)), folder], {
     detached: true,

@@ -87,6 +87,7 @@ export class Stopped extends Error {
  */
 export async function loop(input: LoopInput, options: LoopOptions = {}): Promise<{ params: Params; position: Position }> {
   const { recipe, network, objective, feed, folder } = input;
+  options.beforeSave?.(); // nothing in the folder is touched by a process that no longer owns it
   const checkpoints = new CheckpointFolder(folder, input.run, network);
   const log = new Log(path.join(folder, 'progress.jsonl'));
   const found = checkpoints.load();

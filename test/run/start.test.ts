@@ -154,6 +154,15 @@ describe('run.start', () => {
     });
   });
 
+  it('two notebooks that start it at the same moment share one run', async () => {
+    await elsewhere('shared', async () => {
+      const [a, b] = await Promise.all([start(experiment, quiet), start(experiment, quiet)]);
+      assert.equal(a.folder, b.folder);
+      assert.deepEqual(timelessLog(a.folder), log);
+      assert.deepEqual(finalWeights(a.folder), expected);
+    });
+  });
+
   it('says what was wrong when the child throws', async () => {
     const wrong = tinyExperiment(root, {
       recipe: { ...experiment.recipe, loss: { ...experiment.recipe.loss, kind: 'dice+bce' } },
