@@ -21,6 +21,8 @@ export interface StuNetSpec extends Head {
   strides?: number[][];
   /** Default 3×3×3 everywhere. */
   kernels?: number[][];
+  /** The paper's ablation: `linear` instead of the published `nearest` (default). Neither has weights. */
+  upsampling?: 'nearest' | 'linear';
 }
 
 const sizes = {
@@ -58,7 +60,7 @@ export function stuNet(spec: StuNetSpec, plan?: Configuration): Network {
   const decoder: Layer[] = [];
   const heads: Layer[] = [];
   for (let u = 0; u < n - 1; u++)
-    ups.push(stuNetUp(d, `upsample_layers.${u}`, widths[n - 1 - u], widths[n - 2 - u], strides[n - 2 - u]));
+    ups.push(stuNetUp(d, `upsample_layers.${u}`, widths[n - 1 - u], widths[n - 2 - u], strides[n - 2 - u], spec.upsampling));
   for (let u = 0; u < n - 1; u++)
     decoder.push(stage(`conv_blocks_localization.${u}`, 2 * widths[n - 2 - u], n - 2 - u, [1, 1, 1]));
   for (let u = 0; u < n - 1; u++) heads.push(conv(d, `seg_outputs.${u}`, widths[n - 2 - u], spec.classes!, [1, 1, 1]));
@@ -104,8 +106,15 @@ export function stuNetBlock(
     });
 }
 
-/** Nearest up-sampling by the stage's stride, THEN a 1×1×1 convolution to the skip's width. */
-export function stuNetUp(d: Declaration, name: string, channels: number, out: number, stride: number[]): Layer {
+/** Up-sampling by the stage's stride, THEN a 1×1×1 convolution to the skip's width. */
+export function stuNetUp(
+  d: Declaration,
+  name: string,
+  channels: number,
+  out: number,
+  stride: number[],
+  mode: 'nearest' | 'linear' = 'nearest',
+): Layer {
   const project = conv(d, name ? `${name}.conv` : 'conv', channels, out, [1, 1, 1]);
   return (context, x) =>
     tf.tidy(() =>
@@ -114,7 +123,7 @@ export function stuNetUp(d: Declaration, name: string, channels: number, out: nu
         resize(
           x,
           stride.map((s, i) => x.shape[i + 1]! * s),
-          'nearest',
+          mode,
         ),
       ),
     );

@@ -41,8 +41,11 @@ export interface PredictionSettings {
 
 export type Scale = 'demo' | 'paper';
 
-/** How an experiment starts from another one or from a file. */
-export type Start = { upkernFrom: Experiment } | { from: Experiment } | { weights: string };
+/**
+ * How an experiment starts from another one or from a file. `from` another data set leaves the segmentation heads out; with `only`
+ * nothing but parameters whose names start so is carried over.
+ */
+export type Start = { upkernFrom: Experiment } | { from: Experiment; only?: string[] } | { weights: string };
 
 export interface Experiment {
   /** What a table row says: `MedNeXt-S k5, UpKern`. Not part of the identity of a run. */
@@ -56,6 +59,8 @@ export interface Experiment {
   prediction: PredictionSettings;
   folds: number[];
   seeds: number[];
+  /** Share of each fold's training cases that is used, above 0 to 1 (default); a smaller share is part of a larger one. */
+  trainShare?: number;
   init?: Start;
   /**
    * Definition and tolerance (mm) of NSD, and what is scored: name → the labels it is made of (WT = [1, 2, 3]).

@@ -19,7 +19,7 @@ function essence(experiment: Experiment): unknown {
   const { name: _name, folds: _folds, seeds: _seeds, init, ...rest } = experiment;
   if (!init) return rest;
   if ('upkernFrom' in init) return { ...rest, init: { upkernFrom: essence(init.upkernFrom) } };
-  if ('from' in init) return { ...rest, init: { from: essence(init.from) } };
+  if ('from' in init) return { ...rest, init: { ...init, from: essence(init.from) } };
   return { ...rest, init };
 }
 

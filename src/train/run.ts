@@ -197,7 +197,12 @@ function initial(experiment: Experiment, fold: number, seed: number, prepared: P
         fix: 'Run that experiment first, or start both as a study.',
       });
     const { tensors } = readCheckpoint(file);
-    if ('from' in init) return toParams(own.network, tensors);
+    if ('from' in init) {
+      const { only } = init;
+      if (before.dataset === experiment.dataset && !only) return toParams(own.network, tensors);
+      const keep = (name: string) => allButHeads.keep!(name) || (only !== undefined && !only.some((p) => name.startsWith(p)));
+      return transfer(own.network, own.params, tensors, { keep }).params;
+    }
     const { network: smallNetwork } = networkOf(before.model, prepared.configuration, endsOf(before, prepared));
     const small = toParams(smallNetwork, tensors);
     try {

@@ -75,6 +75,46 @@ export function scaling(options: Options): Experiment[] {
   ];
 }
 
+/** Shares of the training cases in the paper's figure, in per cent. */
+export const shares = [1, 2, 5, 10, 20, 50, 100];
+
+/**
+ * Mean DSC against the share of training cases, S to H: `STU-Net-S, 10 %`. The whole set is `scaling`'s own run.
+ * @param options.percents default: all of the figure at paper scale; at demo scale those that are at least one of the 13 cases
+ */
+export function dataShare({ percents, ...options }: Options & { percents?: number[] }): Experiment[] {
+  const wanted = percents ?? (options.scale === 'demo' ? shares.filter((p) => p >= 10) : shares);
+  return sizes.flatMap((size) =>
+    wanted.map((percent): Experiment => {
+      const whole = experiment(`STU-Net-${size}, ${percent} %`, stuNet(size, options), options);
+      return percent === 100 ? whole : { ...whole, trainShare: percent / 100 };
+    }),
+  );
+}
+
+/** Depth alone, width alone, both: from B's one block a stage and width to L's two and double width (the paper's numbers have no source). */
+export function scalingAblation(options: Options): Experiment[] {
+  const base = stuNet('B', options);
+  const large = stuNet('L', options);
+  const depth = options.scale === 'demo' ? Array(4).fill(2) : Array(6).fill(2);
+  const widths = options.scale === 'demo' ? demoWidths.L : [64, 128, 256, 512, 1024, 1024];
+  return [
+    experiment('STU-Net-B', base, options),
+    experiment('depth only', { ...base, blocks: depth }, options),
+    experiment('width only', { ...base, widths }, options),
+    experiment('depth and width together', large, options),
+  ];
+}
+
+/** Nearest against trilinear up-sampling in front of the 1×1×1 convolution; neither has weights. */
+export function upsamplingAblation(options: Options): Experiment[] {
+  const base = stuNet('B', options);
+  return [
+    experiment('nearest', base, options),
+    experiment("trilinear / 'cubic linear' in the text", { ...base, upsampling: 'linear' }, options),
+  ];
+}
+
 /**
  * Transfer: from scratch, and from the pre-trained network of the same size with everything but the heads carried over and a tenth of
  * the learning rate (Table 5). Demo: human tissue to macaque tissue.

@@ -1,2 +1,12 @@
 // STU-Net (2304.06716).
-export { finetuning, type Options, type Size, scaling, sizes } from './experiments.js';
+export {
+  dataShare,
+  finetuning,
+  type Options,
+  type Size,
+  scaling,
+  scalingAblation,
+  shares,
+  sizes,
+  upsamplingAblation,
+} from './experiments.js';

@@ -16,6 +16,8 @@ export interface Options extends DemoBudget {
   task: Task;
   /** Paper scale: VMamba-Tiny's ImageNet checkpoint. */
   vmamba?: string;
+  /** Of the paper, and so of Swin-UMamba's decoder; default `v2`. Swin-UMamba† and the baselines are the same in both. */
+  version?: 'v1' | 'v2';
 }
 
 const tasks = {
@@ -52,7 +54,7 @@ function experiment(name: string, system: string, options: Options, dataset?: st
     : { ...recipe, optimiser: nnunetv2.optimiser, schedule: nnunetv2.schedule };
   const task = tasks[options.task];
   if (options.scale === 'demo') {
-    const model = narrow2d[system as keyof typeof narrow2d];
+    const model = versioned(narrow2d[system as keyof typeof narrow2d], options);
     const deep = 'deepSupervision' in model && model.deepSupervision;
     const shown = { ...ownRecipe, schedule: nnunetv2.schedule, deepSupervision: deep ? ('nnunet' as const) : ('none' as const) };
     const learningRate = system.startsWith('Swin-UMamba') ? 1e-3 : 0.01;
@@ -63,7 +65,7 @@ function experiment(name: string, system: string, options: Options, dataset?: st
     const flat = { ...made.recipe, patchSize: demoPatch(dataset ?? task.demo), batchSize: 4, mirrorAxes: [0, 1] };
     return { ...made, configuration: '2d', recipe: flat };
   }
-  const model = fullSize[system];
+  const model = versioned(fullSize[system], options);
   return {
     name,
     dataset: options.task,
@@ -86,15 +88,26 @@ function experiment(name: string, system: string, options: Options, dataset?: st
   };
 }
 
+const versioned = (model: ModelSpec, { version = 'v2' }: Options): ModelSpec =>
+  model.network === 'swin-umamba' && version === 'v1' ? { ...model, version } : model;
+
 /** Slices of the tissue blocks are smaller than 64². */
 const demoPatch = (dataset: string) =>
   demoSettings[dataset].configuration === '2d' ? demoSettings[dataset].patchSize : [32, 32];
 
+const frozen = { prefixes: ['vssm_encoder.'], except: ['vssm_encoder.patch_embed'] };
+
+/** The encoder alone is carried over and stays fixed at first: 10 epochs in the paper, 1 in the demo. */
 function pretrained(name: string, options: Options): Experiment {
   const whole = experiment(name, name, options);
   if (options.scale === 'paper') {
-    const freeze = { prefixes: ['vssm_encoder.'], except: ['vssm_encoder.patch_embed'], epochs: 10 };
-    return { ...whole, recipe: { ...whole.recipe, freeze }, init: { weights: options.vmamba ?? 'vmamba_tiny_e292.pth' } };
+    return {
+      ...whole,
+      recipe: { ...whole.recipe, freeze: { ...frozen, epochs: 10 } },
+      init: { weights: options.vmamba ?? 'vmamba_tiny_e292.pth' },
+    };
   }
-  return { ...whole, init: { from: experiment(`${name}, source`, name, options, tasks[options.task].demoSource) } };
+  const freeze = { ...frozen, epochs: 1 };
+  const before = experiment(`${name}, source`, name, options, tasks[options.task].demoSource);
+  return { ...whole, recipe: { ...whole.recipe, freeze }, init: { from: before, only: ['vssm_encoder.'] } };
 }
