@@ -1,6 +1,7 @@
 // The room of runs: what a notebook sees as `run`.
 
 export { baseline } from './baseline.js';
+export { type DirectInferenceOptions, directInference } from './directInference.js';
 export { type EnsembleOptions, ensemble } from './ensemble.js';
 export { type RunOrder, type RunState, readProgress, readScores } from './folder.js';
 export { type ListedRun, list, listText, stateOf } from './list.js';
