@@ -12,7 +12,9 @@ import { identityDirection, writeVolume } from '../../src/volume/index.js';
 export function workplace(): string {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'runs-'));
   process.env.VOXELBOOK_RUNS = path.join(root, 'runs');
+  delete process.env.VOXELBOOK_DATA;
   process.env.VOXELBOOK_SAVING_SHARE = '0';
+  process.on('exit', () => fs.rmSync(root, { recursive: true, force: true }));
   writeTinySet(path.join(root, 'Dataset042_Balls'));
   return root;
 }
