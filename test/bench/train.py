@@ -122,15 +122,18 @@ class Plain(nn.Module):
 
 # Swin-UMamba (Liu et al. 2024): VMamba's encoder with the sequential reference scan, residual CNN decoder.
 def reference_scan(u, delta, A, B, C, D, bias):
-    """u, delta [b, k, d, l]; A [k, d, n]; B, C [b, k, n, l]; D, bias [k, d]: one position after another."""
+    """u, delta [b, k, d, l]; A [k, d, n]; B, C [b, k, n, l]; D, bias [k, d]: one position after another.
+
+    Positions are unbound once: the published code indexes them, and the gradient of indexing fills a whole tensor for each.
+    """
     delta = F.softplus(delta + bias[None, :, :, None])
     decay = torch.exp(torch.einsum("bkdl,kdn->lbkdn", delta, A))
     drive = torch.einsum("bkdl,bknl,bkdl->lbkdn", delta, B, u)
     h = torch.zeros_like(drive[0])
     ys = []
-    for t in range(u.shape[-1]):
-        h = decay[t] * h + drive[t]
-        ys.append(torch.einsum("bkdn,bkn->bkd", h, C[..., t]))
+    for a, b, c in zip(decay.unbind(0), drive.unbind(0), C.unbind(-1)):
+        h = a * h + b
+        ys.append(torch.einsum("bkdn,bkn->bkd", h, c))
     return torch.stack(ys, -1) + u * D[None, :, :, None]
 
 
