@@ -1,6 +1,9 @@
 // The papers: experiments and published tables, as data.
+export { type BesideOptions, beside, type OwnColumn } from './beside.js';
 export { claims, type PaperName, type PublishedPaper, type PublishedTable, published, rowName } from './claims.js';
+export { type Finding, findings, findingsTable, type Statement } from './findings.js';
 export * as kaistBrats21 from './kaistBrats21/index.js';
+export { Maps, type ValueMap } from './maps.js';
 export * as mednext from './mednext/index.js';
 export { narrow2d, narrow3d } from './narrow.js';
 export { table } from './publishedTable.js';

@@ -31,6 +31,21 @@ const in2d = { ...common, conv_op: 'torch.nn.modules.conv.Conv2d', norm_op: 'tor
 
 const two = (n: number) => Array(n).fill([2, 2]);
 
+const resEnc3d = (blocks: number[]) => {
+  const { n_conv_per_stage: _, n_stages, features_per_stage, ...rest } = nnunet3d;
+  const own = { ...rest, n_stages, features_per_stage, n_blocks_per_stage: blocks, n_conv_per_stage_decoder: [1, 1, 1] };
+  return { network: 'residual-encoder-unet', architecture: { ...own, ...in3d }, deepSupervision: true } as const;
+};
+const umamba3d = {
+  version: 'first' as const,
+  widths: [8, 16, 32, 64],
+  kernels: Array(4).fill([3, 3, 3]),
+  strides: [[1, 1, 1], ...Array(3).fill([2, 2, 2])],
+  blocks: [1, 1, 1, 1],
+  decoderBlocks: [1, 1, 1],
+  deepSupervision: true,
+};
+
 /** By the name the papers' tables use. */
 export const narrow3d = {
   nnUNet: { network: 'plain-conv-unet', architecture: { ...nnunet3d, ...in3d }, deepSupervision: true },
@@ -46,8 +61,13 @@ export const narrow3d = {
     deepSupervision: true,
   },
   SwinUNETR: { network: 'swin-unetr', width: 12, depths: [1, 1, 1, 1], heads: [1, 2, 4, 8], window: 4 },
-  '3D-UX-Net': { network: 'ux-net', depths: [1, 1, 1, 1], widths: [48, 48, 48, 48], hidden: 64 },
+  '3D-UX-Net': { network: 'ux-net', depths: [1, 1, 1, 1], widths: [8, 16, 32, 64], hidden: 64 },
   SegResNet: { network: 'segresnet', dimensions: 3, width: 8, blocksDown: [1, 1, 1, 1], blocksUp: [1, 1, 1] },
+  'ResEnc M': resEnc3d([1, 1, 1, 1]),
+  'ResEnc L': resEnc3d([1, 2, 2, 2]),
+  'ResEnc XL': resEnc3d([1, 2, 3, 3]),
+  'U-Mamba_Bot': { network: 'umamba-bot', ...umamba3d },
+  'U-Mamba_Enc': { network: 'umamba-enc', ...umamba3d },
 } satisfies Record<string, ModelSpec>;
 
 export const narrow2d = {

@@ -107,21 +107,53 @@ const fullSize: Record<string, ModelSpec> = {
   '3D-UX-Net': { network: 'ux-net' },
 };
 
+/** Systems of the independent comparison that Table 2 does not have. ResEnc L and XL are nnU-Net's larger planners. */
+const furtherFullSize: Record<string, ModelSpec> = {
+  'ResEnc M': { network: 'residual-encoder-unet', deepSupervision: true },
+  'ResEnc L': { network: 'residual-encoder-unet', deepSupervision: true },
+  'ResEnc XL': { network: 'residual-encoder-unet', deepSupervision: true },
+  'STU-Net S': { network: 'stunet', size: 'S', deepSupervision: true },
+  'STU-Net B': { network: 'stunet', size: 'B', deepSupervision: true },
+  'STU-Net L': { network: 'stunet', size: 'L', deepSupervision: true },
+  'U-Mamba_Bot': { network: 'umamba-bot', version: 'first', deepSupervision: true },
+  'U-Mamba_Enc': { network: 'umamba-enc', version: 'first', deepSupervision: true },
+};
+const everyFullSize = { ...fullSize, ...furtherFullSize };
+
+const narrowStuNet = (widths: number[], blocks: number): ModelSpec => ({
+  network: 'stunet',
+  widths,
+  blocks: Array(4).fill(blocks),
+  strides: Array(3).fill([2, 2, 2]),
+  kernels: Array(4).fill([3, 3, 3]),
+  deepSupervision: true,
+});
+const narrow: Record<string, ModelSpec> = {
+  ...narrow3d,
+  TransUNet: narrow2d.TransUNet,
+  'STU-Net S': narrowStuNet([4, 8, 16, 32], 1),
+  'STU-Net B': narrowStuNet([8, 16, 32, 64], 1),
+  'STU-Net L': narrowStuNet([16, 32, 64, 128], 2),
+};
+
+/** Trained with nnU-Net's own SGD at full size; the others with AdamW at 1e-4. */
+const convolutional = new Set(['nnUNet', ...Object.keys(furtherFullSize)]);
+
 function baseline(name: string, system: string, options: Options): Experiment {
   if (options.scale === 'paper') {
-    const whole = paperScale(name, options.dataset ?? 'BTCV', fullSize[system], options);
+    const whole = paperScale(name, options.dataset ?? 'BTCV', everyFullSize[system], options);
     return {
       ...whole,
       recipe: {
         ...recipe,
-        optimiser: system === 'nnUNet' ? nnunetv2.optimiser : { ...recipe.optimiser, learningRate: 1e-4 },
-        deepSupervision: fullSize[system].deepSupervision ? 'nnunet' : 'none',
+        optimiser: convolutional.has(system) ? nnunetv2.optimiser : { ...recipe.optimiser, learningRate: 1e-4 },
+        deepSupervision: everyFullSize[system].deepSupervision ? 'nnunet' : 'none',
       } as Experiment['recipe'],
     };
   }
   const flat = system === 'TransUNet';
-  const model = flat ? narrow2d.TransUNet : narrow3d[system as keyof typeof narrow3d];
-  const deep = 'deepSupervision' in model && model.deepSupervision;
+  const model = narrow[system];
+  const deep = model.deepSupervision;
   const own = { ...recipe, deepSupervision: deep ? ('nnunet' as const) : ('none' as const) };
   const of = {
     name,
@@ -141,10 +173,27 @@ function baseline(name: string, system: string, options: Options): Experiment {
 export function comparison(options: Options): Experiment[] {
   const small = { ...options, epochs: options.epochs ?? 6 };
   const names = Object.keys(fullSize);
-  const k3 = (['S', 'B', 'M', 'L'] as const).map((size) => medNext(`MedNeXt-${size}, k3`, size, 3, small));
+  const k3 = (['S', 'B', 'M', 'L'] as const).map((size) => medNext(`MedNeXt-${size} (kernel 3)`, size, 3, small));
   const k5 = (['S', 'B', 'M', 'L'] as const).map((size, i) => ({
-    ...medNext(`MedNeXt-${size}, k5`, size, 5, small),
+    ...medNext(`MedNeXt-${size} (kernel 5)`, size, 5, small),
     init: { upkernFrom: k3[i] },
   }));
   return [...names.map((name) => baseline(name, name, small)), ...k3, ...k5];
+}
+
+/**
+ * What others compared MedNeXt with (nnU-Net Revisited, Table 1 there) beyond Table 2's rows: residual encoder U-Nets, STU-Net and
+ * U-Mamba. SwinUNETRV2, CoTr and the "No-Mamba Base" have no network here.
+ */
+export function independent(options: Options): Experiment[] {
+  const small = { ...options, epochs: options.epochs ?? 6 };
+  const planners: Record<string, string> = {
+    'ResEnc M': 'nnUNetPlannerResEncM',
+    'ResEnc L': 'nnUNetPlannerResEncL',
+    'ResEnc XL': 'nnUNetPlannerResEncXL',
+  };
+  return Object.keys(furtherFullSize).map((name) => {
+    const made = baseline(name, name, small);
+    return options.scale === 'paper' && planners[name] ? { ...made, planner: planners[name] } : made;
+  });
 }

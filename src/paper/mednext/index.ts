@@ -1,2 +1,3 @@
 // MedNeXt (2303.09975).
-export { ablation, comparison, type MedNextExperiment, type Options, table1 } from './experiments.js';
+export { blockSteps, kernelMaps, type Step, stepMaps } from './apart.js';
+export { ablation, comparison, independent, type MedNextExperiment, type Options, table1 } from './experiments.js';

@@ -1,11 +1,11 @@
 // Swin-UMamba and Swin-UMamba† (2402.03302): three 2-D tasks, eleven systems each.
 //
-// Demo: simulated instruments stand for endoscopy, simulated cells for microscopy, slices of tissue blocks for abdominal MRI;
+// Demo: simulated instruments stand for endoscopy, simulated cells for microscopy, slices of tissue blocks for abdominal MRI (padded to 64²);
 // patches of 64². No ImageNet weights are at hand: "pre-trained" means pre-trained on another embedded set here.
 // Paper: AbdomenMRI 320², Endoscopy 384×640, Microscopy 512²; VMamba-Tiny weights from a file.
 import type { ModelSpec } from '../../model/spec.js';
 import type { Experiment, Scale } from '../../train/experiment.js';
-import { type DemoBudget, demoExperiment, demoSettings } from '../demoExperiment.js';
+import { type DemoBudget, demoExperiment } from '../demoExperiment.js';
 import { narrow2d } from '../narrow.js';
 import { nnunetv2, predictions, swinUmamba as recipe } from '../recipes.js';
 
@@ -62,7 +62,7 @@ function experiment(name: string, system: string, options: Options, dataset?: st
       { name, dataset: dataset ?? task.demo, model, recipe: shown, prediction: predictions.swinUmamba, learningRate },
       { epochs: 6, ...options },
     );
-    const flat = { ...made.recipe, patchSize: demoPatch(dataset ?? task.demo), batchSize: 4, mirrorAxes: [0, 1] };
+    const flat = { ...made.recipe, patchSize: [64, 64], batchSize: 4, mirrorAxes: [0, 1] };
     return { ...made, configuration: '2d', recipe: flat };
   }
   const model = versioned(fullSize[system], options);
@@ -78,10 +78,9 @@ function experiment(name: string, system: string, options: Options, dataset?: st
       deepSupervision: model.deepSupervision ? 'nnunet' : 'none',
     },
     prediction: predictions.swinUmamba,
-    scoring: {
-      definition:
-        options.task === 'AbdomenMRI' ? 'umamba-abdomen' : options.task === 'Endoscopy' ? 'umamba-endoscopy' : undefined,
-    },
+    ...(options.task === 'Microscopy'
+      ? {}
+      : { scoring: { definition: options.task === 'AbdomenMRI' ? 'umamba-abdomen' : 'umamba-endoscopy' } }),
     folds: options.folds ?? [0],
     seeds: options.seeds ?? [0],
     scale: 'paper',
@@ -90,10 +89,6 @@ function experiment(name: string, system: string, options: Options, dataset?: st
 
 const versioned = (model: ModelSpec, { version = 'v2' }: Options): ModelSpec =>
   model.network === 'swin-umamba' && version === 'v1' ? { ...model, version } : model;
-
-/** Slices of the tissue blocks are smaller than 64². */
-const demoPatch = (dataset: string) =>
-  demoSettings[dataset].configuration === '2d' ? demoSettings[dataset].patchSize : [32, 32];
 
 const frozen = { prefixes: ['vssm_encoder.'], except: ['vssm_encoder.patch_embed'] };
 
