@@ -6,7 +6,7 @@ import { nodeArguments } from '../../src/base/workers.js';
 import { finishedRun, list, listText, trainedModel } from '../../src/run/index.js';
 import { LiveView, type MimeBundle, picture, statusLine } from '../../src/run/live.js';
 import { type Experiment, type ProgressLine, runFolderOf, runHash, runName } from '../../src/train/index.js';
-import { tinyExperiment, workplace } from './tiny.js';
+import { leaveWorkplace, tinyExperiment, workplace } from './tiny.js';
 
 const cli = nodeArguments(new URL('../../src/run/cli.js', import.meta.url));
 const voxelbook = (...args: string[]) => {
@@ -36,6 +36,7 @@ describe('voxelbook in a terminal', () => {
   let file: string;
   let experiment: Experiment;
 
+  after(leaveWorkplace);
   before(() => {
     root = workplace();
     experiment = tinyExperiment(root, { recipe: { ...tinyExperiment(root).recipe, epochs: 1 } });
@@ -98,6 +99,7 @@ describe('voxelbook in a terminal', () => {
 });
 
 describe('run folders and what they show', () => {
+  after(leaveWorkplace);
   it('the hash changes with every setting, and not with the name or the list of folds', () => {
     const e = tinyExperiment('/x');
     const hash = runHash(e, 0, 1);

@@ -7,7 +7,7 @@ import { readLease } from '../../src/run/lease.js';
 import { submit } from '../../src/run/slurm.js';
 import { type Experiment, runFolderOf } from '../../src/train/index.js';
 import { type Cluster, startCluster, whyNoCluster } from './cluster.js';
-import { finalWeights, timelessLog, tinyExperiment, workplace } from './tiny.js';
+import { finalWeights, leaveWorkplace, timelessLog, tinyExperiment, workplace } from './tiny.js';
 
 const seeds = [1, 2];
 
@@ -16,6 +16,7 @@ describe('run on Slurm', () => {
   let small: Experiment;
   let large: Experiment;
 
+  after(leaveWorkplace);
   before(() => {
     root = workplace();
     const recipe = { ...tinyExperiment(root).recipe, epochs: 8 };
@@ -137,6 +138,7 @@ describe('run on Slurm', () => {
       assert.deepEqual(jobs, []);
     } finally {
       process.env.VOXELBOOK_RUNS = other;
+      delete process.env.SLURM_CONF;
       cluster?.stop();
     }
   });

@@ -7,7 +7,7 @@ import { nodeArguments } from '../../src/base/workers.js';
 import { list, start, stateOf } from '../../src/run/index.js';
 import { readLease } from '../../src/run/lease.js';
 import { type Experiment, runFolderOf } from '../../src/train/index.js';
-import { finalWeights, timelessLog, tinyExperiment, workplace } from './tiny.js';
+import { finalWeights, leaveWorkplace, timelessLog, tinyExperiment, workplace } from './tiny.js';
 
 const quiet = { display: null } as const;
 const [d, e, k] = [
@@ -56,6 +56,7 @@ describe('run.start', () => {
   let expected: Record<string, string>;
   let log: unknown[];
 
+  after(leaveWorkplace);
   before(() => {
     root = workplace();
     experiment = tinyExperiment(root);

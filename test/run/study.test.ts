@@ -4,13 +4,14 @@ import path from 'node:path';
 import { graph, reproduce, study } from '../../src/run/index.js';
 import { readLease } from '../../src/run/lease.js';
 import { type Experiment, runFolderOf } from '../../src/train/index.js';
-import { finalWeights, timelessLog, tinyExperiment, workplace } from './tiny.js';
+import { finalWeights, leaveWorkplace, timelessLog, tinyExperiment, workplace } from './tiny.js';
 
 describe('run.study', () => {
   let root: string;
   let small: Experiment;
   let large: Experiment;
 
+  after(leaveWorkplace);
   before(() => {
     root = workplace();
     const recipe = { ...tinyExperiment(root).recipe, epochs: 2 };

@@ -8,6 +8,16 @@ import { readSafetensors } from '../../src/base/safetensors.js';
 import type { Experiment } from '../../src/train/index.js';
 import { identityDirection, writeVolume } from '../../src/volume/index.js';
 
+const names = ['VOXELBOOK_RUNS', 'VOXELBOOK_DATA', 'VOXELBOOK_SAVING_SHARE'];
+const before = Object.fromEntries(names.map((name) => [name, process.env[name]]));
+
+/** Puts the environment back as it was, for the tests of other rooms. */
+export function leaveWorkplace(): void {
+  for (const name of names)
+    if (before[name] === undefined) delete process.env[name];
+    else process.env[name] = before[name];
+}
+
 /** A fresh folder in which runs, data and raw set of one test lie; sets VOXELBOOK_RUNS to it. */
 export function workplace(): string {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'runs-'));
