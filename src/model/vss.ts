@@ -95,7 +95,7 @@ export function ss2d(d: Declaration, name: string, s: Ss2dSettings): Layer {
 }
 
 /** Order k of a grid: 0 along rows, 1 along columns, 2 and 3 the same backwards. `[batch, height, width, channel]` → `[batch, length, channel]`. */
-function gridToSequence(grid: tf.Tensor, k: number): tf.Tensor {
+export function gridToSequence(grid: tf.Tensor, k: number): tf.Tensor {
   const [batch, , , channels] = grid.shape;
   const rows = k % 2 === 0 ? grid : tf.transpose(grid, [0, 2, 1, 3]);
   const sequence = tf.reshape(rows, [batch, -1, channels!]);

@@ -1,7 +1,7 @@
 // STU-Net (2304.06716): one network from 14 M to 1.4 G parameters, pre-trained on TotalSegmentator, carried over to other tasks.
 //
 // Demo: tissue blocks of one human brain stand for the pre-training set, blocks of a macaque brain for the task carried over to; the
-// widths S to H are 1/4 of the paper's in the same proportions. Paper: TotalSegmentator (104 classes), FLARE22, AMOS, AutoPET.
+// widths S to H are 1/8 of the paper's in the same proportions. Paper: TotalSegmentator (104 classes), FLARE22, AMOS, AutoPET.
 
 import type { ModelSpec } from '../../model/spec.js';
 import type { StuNetSpec } from '../../model/stuNet.js';
@@ -18,8 +18,8 @@ export interface Options extends DemoBudget {
 export type Size = 'S' | 'B' | 'L' | 'H';
 export const sizes: Size[] = ['S', 'B', 'L', 'H'];
 
-/** Four stages instead of six, a quarter of the width; depth 1, 1, 2, 3 and proportions of the widths are the paper's. */
-const demoWidths: Record<Size, number[]> = { S: [4, 8, 16, 32], B: [8, 16, 32, 64], L: [16, 32, 64, 128], H: [24, 48, 96, 192] };
+/** Four stages instead of six, an eighth of the width; depth 1, 1, 2, 3 and proportions of the widths are the paper's. */
+const demoWidths: Record<Size, number[]> = { S: [2, 4, 8, 16], B: [4, 8, 16, 32], L: [8, 16, 32, 64], H: [12, 24, 48, 96] };
 const demoBlocks: Record<Size, number> = { S: 1, B: 1, L: 2, H: 3 };
 
 const demoModel = (size: Size): StuNetSpec => ({

@@ -1,4 +1,5 @@
 // STU-Net (2304.06716).
+export { blockSteps, carriedOver, upsamplingSteps } from './apart.js';
 export {
   dataShare,
   finetuning,
@@ -10,3 +11,4 @@ export {
   sizes,
   upsamplingAblation,
 } from './experiments.js';
+export { percentDsc, shareColumn, shareCurves, trainSeconds } from './rows.js';
