@@ -304,6 +304,8 @@ function drawMap(trace: Trace, xs: Scale, ys: Scale): string[] {
   const flat = trace.z!.flat().filter(isNumber);
   const low = trace.zmin ?? Math.min(...flat);
   const high = trace.zmax ?? Math.max(...flat);
+  // A table has room for numbers and gaps; a picture has neither.
+  const picture = xs.step < 18;
   return trace.z!.flatMap((row, j) =>
     row.flatMap((v, i) => {
       if (!isNumber(v)) return [];
@@ -314,9 +316,11 @@ function drawMap(trace: Trace, xs: Scale, ys: Scale): string[] {
         width: xs.step,
         height: ys.step,
       };
+      const colour = mix(scale, t);
+      if (picture) return [`<rect ${rect(cell)} fill="${colour}" stroke="${colour}"/>`];
       const dark = t > 0.55;
       return [
-        `<rect ${rect(cell)} fill="${mix(scale, t)}" stroke="white"/>`,
+        `<rect ${rect(cell)} fill="${colour}" stroke="white"/>`,
         `<text x="${px(cell.x + cell.width / 2)}" y="${px(cell.y + cell.height / 2 + 4)}" text-anchor="middle" font-size="11" fill="${dark ? 'white' : '#222'}">${escapeText(number(v))}</text>`,
       ];
     }),
