@@ -11,7 +11,7 @@ import { ensembleLabels, forwardOf, predictCase, replaceIfSmall } from '../predi
 import { loadCase } from '../preprocess/index.js';
 import { type DefinitionName, volume as score } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
-import { prepare, type RunScores } from '../train/index.js';
+import { type Prepared, prepare, type RunScores } from '../train/index.js';
 import { readVolume, type Volume, writeVolume } from '../volume/index.js';
 import { readCheckpoint, toParams } from '../weights/index.js';
 import { readScores } from './folder.js';
@@ -41,56 +41,45 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
       expected: first ? `${first.experiment.dataset}, fold ${first.fold}` : 'at least one finished run',
       fix: 'Take runs of the same data set and fold.',
     });
-  const identity = JSON.stringify([members.map((m) => path.basename(m.folder).slice(-12)), options.replaceSmall ?? null]);
-  const hash = createHash('sha256').update(identity).digest('hex').slice(0, 12);
-  const folder = path.join(runsFolder(), 'ensembles', hash);
+  const folder = folderOf(members, options.replaceSmall);
   const known = readScores(folder);
   if (known) return { ...known, experiment: name };
 
   const { experiment, fold } = first;
   const prepared = await prepare(experiment, { signal: options.signal });
-  const { dataset, labels, plan } = prepared;
+  const { dataset, labels } = prepared;
   const entries = labels.regions ?? labels.foreground;
   const classes = experiment.scoring?.classes ?? Object.fromEntries(labels.names.map((n, i) => [n, [entries[i]].flat()]));
   fs.mkdirSync(folder, { recursive: true });
   const begin = performance.now();
-  const networks = members.map((member) => {
-    const ends = {
-      inputChannels: Object.keys(dataset.json.channel_names).length,
-      classes: labels.heads,
-      deepSupervision: member.experiment.recipe.deepSupervision !== 'none',
-    };
-    const { network } = networkOf(member.experiment.model, prepared.configuration, ends);
-    const file = path.join(member.folder, 'checkpoints', 'final.safetensors');
-    return { network, params: toParams(network, readCheckpoint(file).tensors), settings: member.experiment.prediction };
-  });
+  // The rule works on the label maps of the plain ensemble, which is computed once.
+  if (options.replaceSmall) await ensemble(name, members, { signal: options.signal });
+  const plain = folderOf(members);
   const cases: RunScores['cases'] = [];
+  const predictors = options.replaceSmall ? [] : members.map((member) => predictor(member, prepared));
   try {
     for (const id of prepared.split(fold).val) {
       options.signal?.throwIfAborted();
-      const parts: Float32Array[] = [];
-      for (const { network, params, settings } of networks) {
-        const model = {
-          forwards: [forwardOf(network, params)],
-          plan,
-          configuration: experiment.configuration,
-          dataset: dataset.json,
-          patchSize: prepared.configuration.patch_size,
-          settings,
-        };
-        const predicted = await predictCase(model, loadCase(prepared.folder, id), {
-          keepProbabilities: true,
-          signal: options.signal,
-        });
-        parts.push(predicted.probabilities!);
-      }
+      const file = `${id}${dataset.json.file_ending}`;
       const reference = readVolume(dataset.cases.find((c) => c.id === id)!.label!, { onWarning: () => {} }) as Volume<Uint8Array>;
-      let found = ensembleLabels(parts, labels).labels;
-      const small = options.replaceSmall;
-      const voxelMm3 = reference.spacingMm.reduce((a, b) => a * b, 1);
-      if (small) found = replaceIfSmall(found, small.label, small.by, small.belowMm3 / voxelMm3);
+      let found: Uint8Array | Uint16Array;
+      if (options.replaceSmall) {
+        const { label, by, belowMm3 } = options.replaceSmall;
+        const voxelMm3 = reference.spacingMm.reduce((a, b) => a * b, 1);
+        found = replaceIfSmall((readVolume(path.join(plain, file)) as Volume<Uint8Array>).data, label, by, belowMm3 / voxelMm3);
+      } else {
+        const parts: Float32Array[] = [];
+        for (const { model } of predictors) {
+          const predicted = await predictCase(model, loadCase(prepared.folder, id), {
+            keepProbabilities: true,
+            signal: options.signal,
+          });
+          parts.push(predicted.probabilities!);
+        }
+        found = ensembleLabels(parts, labels).labels;
+      }
       const answer = { ...reference, data: found as Uint8Array, channels: 1 };
-      writeVolume(path.join(folder, `${id}${dataset.json.file_ending}`), answer);
+      writeVolume(path.join(folder, file), answer);
       cases.push({
         id,
         classes: score(reference, answer, {
@@ -102,7 +91,7 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
       });
     }
   } finally {
-    for (const { params } of networks) tf.dispose(params);
+    for (const { params } of predictors) tf.dispose(params);
   }
   const sum = (key: 'parameters' | 'flops' | 'trainSeconds') => members.reduce((total, m) => total + m.scores.cost[key], 0);
   const most = (key: 'peakBytes' | 'forecastBytes') => Math.max(...members.map((m) => m.scores.cost[key]));
@@ -123,4 +112,29 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
   };
   atomicWriteJson(path.join(folder, 'scores.json'), scores);
   return scores;
+}
+
+/** The members and the rule decide where an ensemble lies. */
+function folderOf(members: readonly FinishedRun[], rule?: EnsembleOptions['replaceSmall']): string {
+  const identity = JSON.stringify([members.map((m) => path.basename(m.folder).slice(-12)), rule ?? null]);
+  return path.join(runsFolder(), 'ensembles', createHash('sha256').update(identity).digest('hex').slice(0, 12));
+}
+
+/** A member's trained network; the caller owns the parameters. */
+function predictor({ experiment, folder }: FinishedRun, { dataset, labels, plan, configuration }: Prepared) {
+  const { network } = networkOf(experiment.model, configuration, {
+    inputChannels: Object.keys(dataset.json.channel_names).length,
+    classes: labels.heads,
+    deepSupervision: experiment.recipe.deepSupervision !== 'none',
+  });
+  const params = toParams(network, readCheckpoint(path.join(folder, 'checkpoints', 'final.safetensors')).tensors);
+  const model = {
+    forwards: [forwardOf(network, params)],
+    plan,
+    configuration: experiment.configuration,
+    dataset: dataset.json,
+    patchSize: configuration.patch_size,
+    settings: experiment.prediction,
+  };
+  return { params, model };
 }
