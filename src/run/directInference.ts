@@ -3,7 +3,7 @@ import { VoxelbookError } from '../base/errors.js';
 import { type Dataset, labels, loadCase, open } from '../dataset/index.js';
 import { predictCase } from '../predict/index.js';
 import type { Variant } from '../report/index.js';
-import { volume as score } from '../score/index.js';
+import { definitions, volume as score } from '../score/index.js';
 import type { RunScores } from '../train/index.js';
 import { readVolume, type Volume } from '../volume/index.js';
 import { trainedModel } from './predictFolder.js';
@@ -47,7 +47,9 @@ export async function directInference(
         scored.push({ id: files.id, classes: score(reference, mapped, { classes, nsdToleranceMm }) });
       }
       const seconds = (performance.now() - begin) / 1000;
-      scores.push({ ...run.scores, experiment: name, cases: scored, cost: { ...run.scores.cost, predictSeconds: seconds } });
+      const toleranceMm = typeof nsdToleranceMm === 'number' ? nsdToleranceMm : Number.NaN;
+      const nsd = { toleranceMm, definition: definitions.default.label };
+      scores.push({ ...run.scores, experiment: name, nsd, cases: scored, cost: { ...run.scores.cost, predictSeconds: seconds } });
     } finally {
       dispose();
     }
