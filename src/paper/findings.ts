@@ -26,15 +26,16 @@ export interface Finding {
   interval: [number, number];
   /** Two-sided paired t-test over seeds. */
   p: number;
-  verdict: 'seen in this run' | 'opposite in this run' | 'not decided by this run' | 'not run';
+  verdict: 'seen in this run' | 'opposite in this run' | 'not decided by this run' | 'both below the baseline' | 'not run';
 }
 
 /**
  * Tests a paper's statements on this run, paired by fold and seed: each pair is the mean over the same held-out cases. A statement
  * counts as seen (or as its opposite) only where the 95 % interval of the difference leaves zero out.
  * It speaks of seeds: of these cases, not of new patients.
+ * @param floor a row that knows intensities only (`run.baseline`): where both systems are worse, their difference says nothing yet
  */
-export function findings(rows: readonly Variant[], statements: readonly Statement[]): Finding[] {
+export function findings(rows: readonly Variant[], statements: readonly Statement[], floor?: Variant): Finding[] {
   return statements.map((statement): Finding => {
     const { metric = 'dsc', classes = classNames(rows) } = statement;
     const [variant, base] = [statement.variant, statement.base].map((name) => {
@@ -73,7 +74,15 @@ export function findings(rows: readonly Variant[], statements: readonly Statemen
     const interval: [number, number] = [difference - half, difference + half];
     const better = isDistance(metric) ? -1 : 1;
     const [low, high] = better > 0 ? interval : [-interval[1], -interval[0]];
-    const verdict = low > 0 ? 'seen in this run' : high < 0 ? 'opposite in this run' : 'not decided by this run';
+    const least = floor ? mean(perRun(floor.scores, classes, metric, 'metrics-reloaded')) : Number.NaN;
+    const untaught = better * (mean(x) - least) < 0 && better * (mean(y) - least) < 0;
+    const verdict = untaught
+      ? 'both below the baseline'
+      : low > 0
+        ? 'seen in this run'
+        : high < 0
+          ? 'opposite in this run'
+          : 'not decided by this run';
     return { statement, pairs: n, difference, interval, p: n > 1 ? pairedEffect(x, y).pairedT.p : Number.NaN, verdict };
   });
 }
@@ -85,9 +94,10 @@ export function findingsTable(
   rows: readonly Variant[],
   statements: readonly Statement[],
   caption = 'What this run says',
+  floor?: Variant,
 ): ResultTable {
   const text = (value: string): Cell => ({ value, text: value });
-  const cells = findings(rows, statements).map((f) => {
+  const cells = findings(rows, statements, floor).map((f) => {
     const metric = f.statement.metric ?? 'dsc';
     const digits = isDistance(metric) ? 2 : 3;
     const [low, high] = f.interval;

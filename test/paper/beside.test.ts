@@ -159,6 +159,15 @@ describe('findings', () => {
     assert.ok(f.p < 0.001 && f.pairs === 5);
   });
 
+  it('two systems worse than the baseline have nothing to say', () => {
+    const floor = variant('floor', [[0.9]]);
+    assert.strictEqual(findings([base, better], [statement('better', 'base')], floor)[0].verdict, 'both below the baseline');
+    assert.strictEqual(
+      findings([base, better], [statement('better', 'base')], variant('low', [[0.55]]))[0].verdict,
+      'seen in this run',
+    );
+  });
+
   it('of a distance the smaller is better', () => {
     const far: Variant = {
       name: 'far',
