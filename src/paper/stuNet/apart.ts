@@ -49,7 +49,7 @@ export function upsamplingSteps(x: tf.Tensor5D): Step[] {
 
 /** What a transfer decided, counted by stage: tensors copied and kept, with the reasons. */
 export function carriedOver(rows: readonly TransferRow[]): ResultTable {
-  const stageOf = (name: string) => name.match(/^[^.]+\.\d+/)?.[0] ?? name;
+  const stageOf = (name: string) => name.match(/^(?:[a-z_]+\.)?[a-z_]+\.\d+/)?.[0] ?? name.split('.')[0];
   const number = (value: number): Cell => ({ value, text: String(value) });
   const text = (value: string): Cell => ({ value, text: value });
   const cells = [...new Set(rows.map((row) => stageOf(row.name)))].map((stage) => {
