@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import { peakResidentBytes } from '../base/memory.js';
 import { forwardOf, predictCase } from '../predict/index.js';
 import { loadCase } from '../preprocess/index.js';
 import { type DefinitionName, definitions, volume as score } from '../score/index.js';
@@ -54,7 +55,7 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
         flops: trained.forecast.flops,
         trainSeconds: trained.position.seconds,
         predictSeconds,
-        peakBytes: process.resourceUsage().maxRSS * 1024,
+        peakBytes: peakResidentBytes(),
         forecastBytes: trained.forecast.bytes.total,
       },
     };

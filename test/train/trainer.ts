@@ -1,4 +1,5 @@
 // A process that trains a few steps of one network on noise and prints what it needed: forecast.test.ts, soak.test.ts.
+import { peakResidentBytes } from '../../src/base/memory.js';
 import { Random } from '../../src/base/random.js';
 import { labels } from '../../src/dataset/index.js';
 import { initialise, type ModelSpec, network as networkOf } from '../../src/model/index.js';
@@ -62,5 +63,5 @@ for (let step = 0; step < steps; step++) {
   rss.push(process.memoryUsage.rss());
   milliseconds.push(performance.now() - begin);
 }
-const peakBytes = process.resourceUsage().maxRSS * 1024;
+const peakBytes = peakResidentBytes();
 process.stdout.write(JSON.stringify({ forecast: found.bytes, peakBytes, tensors, rss, milliseconds }));
