@@ -1,6 +1,7 @@
 """The PyTorch side of train.ts: the official architectures as plain modules, one measurement a process, one line of JSON.
 
-Arguments: the case as JSON, the repetitions, the layout (default or channels_last).
+Arguments: the case as JSON, the repetitions, the layout (default or channels_last), the threads; or `roofline`, the threads and
+edges of square matrices: prints the multiply-adds per second of the fastest product.
 """
 
 import json
@@ -259,7 +260,21 @@ def memory(key):
     return int(re.search(key + r":\s+(\d+)", open("/proc/self/status").read())[1]) * 1024
 
 
+def roofline(threads, sizes):
+    torch.set_num_threads(threads)
+    best = 0
+    for n in sizes:
+        a, b = torch.ones(n, n), torch.ones(n, n)
+        for _ in range(6):
+            start = time.perf_counter()
+            a @ b
+            best = max(best, n**3 / (time.perf_counter() - start))
+    print(best)
+
+
 def main():
+    if sys.argv[1] == "roofline":
+        return roofline(int(sys.argv[2]), [int(n) for n in sys.argv[3:]])
     case, repetitions, layout = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     torch.set_num_threads(int(sys.argv[4]))
     torch.manual_seed(0)

@@ -4,7 +4,8 @@
 //
 // Every measurement is a process of its own; the three sides take turns and the best of all their repetitions counts, so a
 // machine that is busy for a while is unfair to none. PyTorch comes from PyPI into a scratch environment under the system's
-// temporary folder (or set VOXELBOOK_TORCH to a Python that has it). Results: train.json, train.md and train-figure.json.
+// temporary folder (or set VOXELBOOK_TORCH to a Python that has it). Results: train.json, train.md, and the figure as plotly's JSON and
+// as SVG; with --growth the same under that name. Rows already in the JSON are kept and joined, so that cases can be measured one by one.
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -13,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { network } from '../../src/model/index.js';
 import { memoryAxes } from '../../src/model/network.js';
+import { Figure, type Trace } from '../../src/report/figure.js';
 import { symbolic, symbolicOutput } from '../../src/tensor/symbolic.js';
 import { tf } from '../../src/tensor/tf.js';
 import { type Case, cases, growth } from './cases.js';
@@ -37,7 +39,7 @@ interface Row {
   /** Faster PyTorch layout's seconds over ours; the same for its memory. */
   timesFaster?: number;
   memoryShare?: number;
-  /** Arithmetic of the task (a step is three forward passes) over seconds and this machine's matrix-product rate. */
+  /** Arithmetic of the task (a step is three forward passes) over seconds and this machine's fastest dense arithmetic. */
   rooflineShare?: number;
 }
 
@@ -102,8 +104,15 @@ function better(a: Row['results'][Side], b: Measurement | { error: string }): Me
   };
 }
 
-/** This machine's own rates: multiply-adds of a large matrix product, bytes of a copy, per second. */
-function roofline() {
+interface Rates {
+  /** Multiply-adds per second of the fastest dense arithmetic found: matrix products and a 3³ convolution, ours and PyTorch's. */
+  macsPerSecond: number;
+  /** Bytes read and written per second by a copy. */
+  bytesPerSecond: number;
+}
+
+/** This machine's own rates; the best seen so far is what is possible. */
+function roofline(python: string): Rates {
   const best = (work: () => tf.Tensor) => {
     let seconds = Number.POSITIVE_INFINITY;
     for (let i = 0; i < 6; i++) {
@@ -113,12 +122,32 @@ function roofline() {
     }
     return seconds;
   };
-  const n = 2048;
-  const [a, b, x] = [tf.ones([n, n]), tf.ones([n, n]), tf.ones([1 << 24])];
-  const rates = { macsPerSecond: n ** 3 / best(() => tf.matMul(a, b)), bytesPerSecond: (2 * 4 * x.size) / best(() => tf.neg(x)) };
-  tf.dispose([a, b, x]);
-  return rates;
+  const sizes = [1024, 2048, 4096];
+  const products = sizes.map((n) => {
+    const [a, b] = [tf.ones([n, n]), tf.ones([n, n])];
+    const rate = n ** 3 / best(() => tf.matMul(a, b));
+    tf.dispose([a, b]);
+    return rate;
+  });
+  const [edge, channels] = [48, 64];
+  const [x, kernel] = [
+    tf.ones([1, edge, edge, edge, channels]) as tf.Tensor5D,
+    tf.ones([3, 3, 3, channels, channels]) as tf.Tensor5D,
+  ];
+  const convolution = (edge ** 3 * 27 * channels ** 2) / best(() => tf.conv3d(x, kernel, 1, 'same'));
+  const vector = tf.ones([1 << 24]);
+  const bytesPerSecond = (2 * 4 * vector.size) / best(() => tf.neg(vector));
+  tf.dispose([x, kernel, vector]);
+  const torch = spawnSync(python, [path.join(here, 'train.py'), 'roofline', options.threads, ...sizes.map(String)], {
+    encoding: 'utf8',
+  });
+  return { macsPerSecond: Math.max(...products, convolution, Number(torch.stdout) || 0), bytesPerSecond };
 }
+
+const faster = (a: Rates, b: Rates): Rates => ({
+  macsPerSecond: Math.max(a.macsPerSecond, b.macsPerSecond),
+  bytesPerSecond: Math.max(a.bytesPerSecond, b.bytesPerSecond),
+});
 
 function forwardMacs(c: Case): number {
   const net = network(c.spec, undefined, { inputChannels: c.channels, classes: c.classes }).network;
@@ -138,7 +167,7 @@ function forwardMacs(c: Case): number {
 
 const finished = (r: Row['results'][Side]): Measurement | undefined => (r && 'seconds' in r ? r : undefined);
 
-function judge(row: Row, rates: ReturnType<typeof roofline>) {
+function judge(row: Row, rates: Rates) {
   const ours = finished(row.results.ours);
   const theirs = [finished(row.results.default), finished(row.results.channels_last)].filter((r) => r !== undefined);
   if (!ours) return;
@@ -148,7 +177,7 @@ function judge(row: Row, rates: ReturnType<typeof roofline>) {
   row.memoryShare = ours.peakBytes / Math.min(...theirs.map((r) => r.peakBytes));
 }
 
-function table(rows: Row[], rates: ReturnType<typeof roofline>): string {
+function table(rows: Row[], rates: Rates): string {
   const seconds = (r: Row['results'][Side]) => (finished(r) ? finished(r)!.seconds.toFixed(2) : '–');
   const gigabytes = (r: Row['results'][Side]) => (finished(r) ? (finished(r)!.peakBytes / 1e9).toFixed(2) : '–');
   const lines = rows.map((r) => {
@@ -162,58 +191,108 @@ function table(rows: Row[], rates: ReturnType<typeof roofline>): string {
   });
   return [
     `${os.cpus()[0].model.trim()}, ${options.threads} threads, Node ${process.version}, PyTorch ${torchVersion}. Best of ${Number(options.rounds) * Number(options.repetitions)} repetitions, sides in turn. ` +
-      `This machine multiplies matrices at ${((2 * rates.macsPerSecond) / 1e9).toFixed(0)} GFLOP/s and copies at ${(rates.bytesPerSecond / 1e9).toFixed(1)} GB/s.`,
+      `This machine's fastest dense arithmetic (matrix product or 3³ convolution, TensorFlow's or PyTorch's): ${((2 * rates.macsPerSecond) / 1e9).toFixed(0)} GFLOP/s; it copies at ${(rates.bytesPerSecond / 1e9).toFixed(1)} GB/s.`,
     '',
-    '| | ours, s | PyTorch default, s | PyTorch channels_last, s | faster than the faster | ours, GB | default, GB | channels_last, GB | of the matrix-product rate |',
+    '| | ours, s | PyTorch default, s | PyTorch channels_last, s | faster than the faster | ours, GB | default, GB | channels_last, GB | of the dense rate |',
     '|---|---|---|---|---|---|---|---|---|',
     ...lines,
     '',
   ].join('\n');
 }
 
-function figure(rows: Row[]) {
-  const names = { ours: 'voxelbook', default: 'PyTorch', channels_last: 'PyTorch channels_last' };
-  return {
-    data: sides.map((side) => ({
-      type: 'bar',
-      name: names[side],
-      x: rows.map((r) => r.name),
-      y: rows.map((r) => finished(r.results[side])?.seconds ?? null),
-    })),
-    layout: {
+const names = { ours: 'voxelbook', default: 'PyTorch', channels_last: 'PyTorch channels_last' };
+const colours = { ours: '#0072B2', default: '#D55E00', channels_last: '#E69F00' };
+
+/** Seconds above, gigabytes below: bars per case, or lines over the patch's edge. */
+function figure(rows: Row[]): Figure {
+  const panel = (axis: '' | '2', value: (m: Measurement) => number) =>
+    sides.map((side): Trace => {
+      const measured = rows.filter((r) => finished(r.results[side]));
+      return {
+        ...(options.growth ? { type: 'scatter', mode: 'lines+markers' } : { type: 'bar' }),
+        name: names[side],
+        legendgroup: side,
+        showlegend: axis === '',
+        marker: { color: colours[side] },
+        line: { color: colours[side] },
+        x: measured.map((r) => (options.growth ? r.patch[0] : r.name)),
+        y: measured.map((r) => value(finished(r.results[side])!)),
+        xaxis: `x${axis}`,
+        yaxis: `y${axis}`,
+      } as Trace;
+    });
+  const across = options.growth
+    ? { title: { text: 'edge of the patch, voxels' } }
+    : { type: 'category' as const, categoryorder: 'array' as const, categoryarray: rows.map((r) => r.name) };
+  return new Figure(
+    [...panel('', (m) => m.seconds), ...panel('2', (m) => m.peakBytes / 1e9)],
+    {
+      title: { text: options.growth ? 'One training step of MedNeXt-S k3' : 'One training step or prediction' },
+      width: options.growth ? 900 : 1500,
+      height: 420,
       barmode: 'group',
-      yaxis: { type: 'log', title: { text: 'seconds' } },
-      title: { text: 'One step or prediction, best of several' },
+      xaxis: { ...across, domain: [0, 0.46], anchor: 'y' },
+      yaxis: { type: 'log', title: { text: 'seconds' }, anchor: 'x' },
+      xaxis2: { ...across, domain: [0.54, 1], anchor: 'y2' },
+      yaxis2: { type: 'log', title: { text: 'peak memory, GB' }, anchor: 'x2' },
     },
-  };
+    `Seconds and peak memory of ${rows.map((r) => r.name).join(', ')}: voxelbook beside PyTorch in two layouts, best of several.`,
+  );
 }
 
 const python = torchPython();
-const rates = roofline();
-const chosen = (options.growth ? growth : cases).filter((c) => c.name.includes(options.only));
-const rows: Row[] = chosen.map((c) => ({ name: c.name, mode: c.mode, patch: c.patch, forwardMacs: forwardMacs(c), results: {} }));
 const name = options.growth ? 'growth' : 'train';
+const file = path.join(options.out, `${name}.json`);
+const all = options.growth ? growth : cases;
 fs.mkdirSync(options.out, { recursive: true });
-for (let round = 0; round < Number(options.rounds); round++)
+let rates = roofline(python);
+const before = fs.existsSync(file) ? (JSON.parse(fs.readFileSync(file, 'utf8')) as { machine: Rates; rows: Row[] }) : undefined;
+if (before) rates = faster(rates, before.machine);
+const chosen = all.filter((c) => c.name.includes(options.only));
+const fresh: Row[] = chosen.map((c) => ({
+  name: c.name,
+  mode: c.mode,
+  patch: c.patch,
+  forwardMacs: forwardMacs(c),
+  results: {},
+}));
+
+/** What was measured before, with today's in its place, in the order of the cases. */
+function joined(): Row[] {
+  const rows = [...fresh, ...(before?.rows ?? []).filter((r) => !chosen.some((c) => c.name === r.name))];
+  const order = all.map((c) => c.name);
+  return rows.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
+}
+
+function write() {
+  const rows = joined();
+  for (const row of rows) judge(row, rates);
+  const machine = {
+    cpu: os.cpus()[0].model,
+    threads: Number(options.threads),
+    node: process.version,
+    torch: torchVersion,
+    ...rates,
+  };
+  fs.writeFileSync(file, `${JSON.stringify({ machine, rows }, null, 1)}\n`);
+  fs.writeFileSync(path.join(options.out, `${name}.md`), table(rows, rates));
+  const { data, layout } = figure(rows);
+  fs.writeFileSync(path.join(options.out, `${name}-figure.json`), `${JSON.stringify({ data, layout })}\n`);
+  fs.writeFileSync(path.join(options.out, `${name}.svg`), `${figure(rows).toSvg()}\n`);
+}
+
+for (let round = 0; round < Number(options.rounds); round++) {
   for (const [i, c] of chosen.entries())
     for (let k = 0; k < sides.length; k++) {
       const side = sides[(k + round) % sides.length];
       const result = await measure(side, python, c);
-      rows[i].results[side] = better(rows[i].results[side], result);
-      judge(rows[i], rates);
+      fresh[i].results[side] = better(fresh[i].results[side], result);
       console.log(
         `${c.name}, round ${round + 1}, ${side}: ${'error' in result ? result.error : `${result.seconds.toFixed(2)} s`}`,
       );
-      const machine = {
-        cpu: os.cpus()[0].model,
-        threads: Number(options.threads),
-        node: process.version,
-        torch: torchVersion,
-        ...rates,
-      };
-      fs.writeFileSync(path.join(options.out, `${name}.json`), `${JSON.stringify({ machine, rows }, null, 1)}\n`);
     }
-fs.writeFileSync(path.join(options.out, `${name}.md`), table(rows, rates));
-fs.writeFileSync(path.join(options.out, `${name}-figure.json`), `${JSON.stringify(figure(rows))}\n`);
-console.log(`\n${table(rows, rates)}`);
+  rates = faster(rates, roofline(python));
+  write();
+}
+console.log(`\n${table(joined(), rates)}`);
 process.exit(0);
