@@ -42,6 +42,8 @@ Block blockOf(Call& call) {
   Block b;
   const Shape x = five(call.shape(0), "input");
   b.kind = call.ints[0], b.residual = call.ints[1], b.epsilon = call.floats[0];
+  EXPECT(b.kind >= ordinary && b.kind <= up && (b.residual == 0 || b.residual == 1),
+         "kind " + std::to_string(b.kind) + " must be 0, 1 or 2, residual " + std::to_string(b.residual) + " 0 or 1");
   b.rank = call.shape(0).size(), b.batch = x[0], b.C = x[4], b.in = gridOf(x);
   b.conv = depthwiseOf(call.shape(1), call.ints, 2, b.C);
   const Shape expand = call.shape(5), compress = call.shape(7);
