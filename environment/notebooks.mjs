@@ -1,11 +1,112 @@
-// Executes notebooks in the project's kernel through Jupyter:
+// Executes notebooks in the project's kernel through Jupyter: all of them, or those named, or those in the folders named.
 //
-//   npm run notebooks -- notebooks/quickstart.ipynb [--out runs/notebooks] [--set epochs=7] [--kernel voxelbook]
+//   npm run notebooks
+//   npm run notebooks -- notebooks/course notebooks/quickstart.ipynb [--out runs/notebooks] [--set epochs=7]
+//                        [--kernel voxelbook] [--timeout 3600]
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { python, root } from './steps.mjs';
+
+const home = path.join(root, 'notebooks');
+
+/** The groups of notebooks in the order they are run, short ones first, by their folder below `notebooks/`. */
+const order = ['course', 'course/solutions', '', 'papers'];
+
+/** Folder of a notebook below `notebooks/`: `course`; nothing for one that lies directly there or elsewhere. */
+export function folderOf(file) {
+  const folder = path.relative(home, path.dirname(path.resolve(file)));
+  return folder.startsWith('..') || path.isAbsolute(folder) ? '' : folder;
+}
+
+/** The notebooks among files and folders (with all that is in them), each once, short ones first. */
+export function notebooksIn(...places) {
+  const found = places.flatMap((place) => {
+    const at = path.resolve(place);
+    if (!fs.existsSync(at)) throw new Error(`${place} does not exist`);
+    if (!fs.statSync(at).isDirectory()) return [at];
+    const files = fs.readdirSync(at, { recursive: true, encoding: 'utf8' });
+    return files.filter((f) => f.endsWith('.ipynb') && !f.includes('.ipynb_checkpoints')).map((f) => path.join(at, f));
+  });
+  const rank = (file) => order.indexOf(folderOf(file));
+  return [...new Set(found)].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+}
+
+/** Every notebook of the project, short ones first. */
+export const allNotebooks = () => notebooksIn(home);
+
+/**
+ * Runs notebooks one after the other, goes on where one fails, and closes with a table.
+ * @param outFolder each notebook and its page are written below it, in the sub-folder they have below `notebooks/`
+ * @param parameters set in the notebooks that declare them; one that no notebook declares is an error before anything runs
+ * @returns a row for each notebook: `{ file, seconds, html, error? }`; fewer rows when stopped (Ctrl-C)
+ */
+export async function executeAll(
+  files,
+  { outFolder = path.join(root, 'runs/notebooks'), parameters = {}, output = process.stdout, ...rest } = {},
+) {
+  const target = (file) => path.join(path.resolve(outFolder), folderOf(file), path.basename(file));
+  const clash = files.find((file, i) => files.findIndex((other) => target(other) === target(file)) !== i);
+  if (clash)
+    throw new Error(
+      `two of the notebooks would be written to ${target(clash)}\nWhat to do: run them with a different --out each.`,
+    );
+  for (const name of Object.keys(parameters))
+    if (!files.some((file) => declares(file, name)))
+      throw new Error(`no notebook has a parameter "${name}": the cell tagged \`parameters\` declares them`);
+
+  let stopped = false;
+  const stop = () => {
+    stopped = true;
+  };
+  process.once('SIGINT', stop);
+  const rows = [];
+  for (const [i, file] of files.entries()) {
+    output.write(`[${i + 1}/${files.length}] ${path.relative(root, file)}\n`);
+    const own = Object.fromEntries(Object.entries(parameters).filter(([name]) => declares(file, name)));
+    const begin = Date.now();
+    const row = { file, html: target(file).replace(/\.ipynb$/, '.html') };
+    try {
+      await executeNotebook(file, { ...rest, outFolder: path.dirname(target(file)), parameters: own, output });
+    } catch (error) {
+      if (stopped) break;
+      row.error = error.message;
+      output.write(`${error.message}\n`);
+    }
+    row.seconds = (Date.now() - begin) / 1000;
+    rows.push(row);
+    output.write(`${path.basename(file, '.ipynb')}: ${row.seconds.toFixed(1)} s\n`);
+  }
+  process.off('SIGINT', stop);
+  output.write(closing(rows, files.length));
+  return rows;
+}
+
+const cellTagged = (file, tag) => {
+  const { cells } = JSON.parse(fs.readFileSync(file, 'utf8'));
+  const cell = cells.find((c) => c.metadata?.tags?.includes(tag));
+  return cell ? [cell.source].flat().join('') : '';
+};
+const declares = (file, name) => new RegExp(`\\b${name}\\b`).test(cellTagged(file, 'parameters').replaceAll(/\/\/.*/g, ''));
+
+/** Name, seconds, result and page of each notebook, and the count. */
+function closing(rows, wanted) {
+  const name = ({ file }) => path.join(folderOf(file), path.basename(file, '.ipynb'));
+  const cells = rows.map((row) => [
+    name(row),
+    row.seconds.toFixed(1),
+    row.error ? 'failed' : 'ok',
+    path.relative(process.cwd(), row.html),
+  ]);
+  const table = [['notebook', 'seconds', 'result', 'page'], ...cells];
+  const widths = [0, 1, 2].map((c) => Math.max(...table.map((cell) => cell[c].length)));
+  const lines = table.map(([n, s, r, p]) => `${n.padEnd(widths[0])}  ${s.padStart(widths[1])}  ${r.padEnd(widths[2])}  ${p}`);
+  const failed = rows.filter((row) => row.error).length;
+  const seconds = rows.reduce((sum, row) => sum + row.seconds, 0);
+  const left = wanted - rows.length;
+  return `\n${lines.join('\n')}\n${rows.length - failed} ok, ${failed} failed${left ? `, ${left} not run` : ''}, ${(seconds / 60).toFixed(1)} minutes\n`;
+}
 
 /**
  * Runs every cell of a notebook, in its own folder, and writes `<outFolder>/<name>.ipynb` and `<outFolder>/<name>.html`.
@@ -17,12 +118,12 @@ import { python, root } from './steps.mjs';
  */
 export async function executeNotebook(
   file,
-  { outFolder, parameters = {}, timeoutSeconds = 3600, kernel = 'voxelbook', output = process.stdout } = {},
+  { outFolder, parameters = {}, timeoutSeconds = 3600, kernel = 'voxelbook', output = process.stdout },
 ) {
   const source = path.resolve(file);
   if (!fs.existsSync(source)) throw new Error(`notebook ${source} does not exist`);
   const name = path.basename(source, '.ipynb');
-  const folder = path.resolve(outFolder ?? path.join(root, 'runs/notebooks'));
+  const folder = path.resolve(outFolder);
   fs.mkdirSync(folder, { recursive: true });
   const result = { notebook: path.join(folder, `${name}.ipynb`), html: path.join(folder, `${name}.html`) };
   const task = { file: source, kernel, parameters, timeout: timeoutSeconds, ...result };
@@ -118,30 +219,35 @@ function progressOf(name, output) {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const files = [];
-  const settings = { parameters: {} };
-  const args = process.argv.slice(2);
-  while (args.length > 0) {
-    const arg = args.shift();
-    if (arg === '--out') settings.outFolder = args.shift();
-    else if (arg === '--kernel') settings.kernel = args.shift();
-    else if (arg === '--timeout') settings.timeoutSeconds = Number(args.shift());
-    else if (arg === '--set') {
-      const [, key, value] = (args.shift() ?? '').match(/^(\w+)=(.*)$/s) ?? [];
-      if (!key) throw new Error('--set wants name=value, the value as JSON or plain text');
-      settings.parameters[key] = asValue(value);
-    } else files.push(arg);
-  }
   try {
-    if (files.length === 0) throw new Error('give one or more notebooks: npm run notebooks -- notebooks/quickstart.ipynb');
-    for (const file of files) {
-      const { html, seconds } = await executeNotebook(file, settings);
-      console.log(`${file}: ${seconds.toFixed(1)} s, page ${path.relative(process.cwd(), html)}`);
-    }
+    const { places, settings } = parse(process.argv.slice(2));
+    const files = places.length > 0 ? notebooksIn(...places) : allNotebooks();
+    const rows = await executeAll(files, settings);
+    process.exit(rows.length < files.length || rows.some((row) => row.error) ? 1 : 0);
   } catch (error) {
     console.error(error.message);
     process.exit(1);
   }
+}
+
+function parse(args) {
+  const places = [];
+  const settings = { parameters: {} };
+  while (args.length > 0) {
+    const arg = args.shift();
+    if (arg === '--out') settings.outFolder = args.shift();
+    else if (arg === '--kernel') settings.kernel = args.shift();
+    else if (arg === '--timeout') {
+      settings.timeoutSeconds = Number(args.shift());
+      if (!(settings.timeoutSeconds > 0)) throw new Error('--timeout wants seconds for the longest cell, more than 0');
+    } else if (arg === '--set') {
+      const [, key, value] = (args.shift() ?? '').match(/^(\w+)=(.*)$/s) ?? [];
+      if (!key) throw new Error('--set wants name=value, the value as JSON or plain text');
+      settings.parameters[key] = asValue(value);
+    } else if (arg.startsWith('--')) throw new Error(`unknown option ${arg}; there are --out, --set, --kernel and --timeout`);
+    else places.push(arg);
+  }
+  return { places, settings };
 }
 
 function asValue(text) {
