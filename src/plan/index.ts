@@ -4,6 +4,7 @@ export { configuration } from './configuration.js';
 export { featureMapEstimate } from './featureMapEstimate.js';
 export { caseFingerprint, type FingerprintOptions, fingerprint, joinFingerprints } from './fingerprint.js';
 export { type FixedPlan, type FixedPlanName, fixed, fixedPlans } from './fixed.js';
+export { inputChannels } from './inputChannels.js';
 export { type Drawn, drawForeground, statistics } from './intensities.js';
 export { type Overrides, override } from './override.js';
 export type { Configuration, Fingerprint, IntensityStatistics, Plan } from './plan.js';

@@ -9,7 +9,15 @@ export {
 export { gaussianMap } from './gaussian.js';
 export { keepLargestComponent, type PostprocessingStep, postprocess, replaceIfSmall } from './postprocess.js';
 export { type CaseGeometry, labelsForNextStage, type Restored, type RestoreSettings, restore, restorer } from './restore.js';
-export { type PredictCaseOptions, type PredictionModel, predictCase, type RunOptions, run, writeLabels } from './run.js';
+export {
+  type PredictCaseOptions,
+  type Predicted,
+  type PredictionModel,
+  predictCase,
+  type RunOptions,
+  run,
+  writeLabels,
+} from './run.js';
 export { type Heads, probabilities, segmentation } from './segmentation.js';
 export {
   type Forward,

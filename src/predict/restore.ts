@@ -49,7 +49,7 @@ export function restorer(
 ): { consume: SlabConsumer; result(): Restored } {
   const target = geometry.shape_after_cropping_and_before_resampling;
   const spacing = plan.transpose_forward.map((axis) => geometry.spacing[axis]);
-  const current = configuration.spacing.length === 3 ? configuration.spacing : [spacing[0], ...configuration.spacing];
+  const current = spacingOf(configuration, geometry, plan);
   const axis = separate(current, spacing, configuration.resampling_fn_probabilities_kwargs);
   const paste = paster(geometry, plan, heads, keepProbabilities);
   const bySlice = sliceResampler(shape, target, heads.heads, axis, precision, (z, values) => {
@@ -80,28 +80,46 @@ export function restore(
 }
 
 /**
- * Labels for the next stage of a cascade: logits resampled to its preprocessed shape, this configuration's spacing taken for both
- * (nnU-Net v2 `resample_and_save`).
- * @param shape of the logits `[depth, height, width, head]`
+ * Takes the slices of a prediction in order and makes labels for the next stage of a cascade: resampled to its preprocessed shape,
+ * this configuration's spacing taken for both (nnU-Net v2 `resample_and_save`).
+ * @param shape of the prediction, `[depth, height, width]`
  * @param target preprocessed shape of the case in the next stage
- * @returns `[depth, height, width]`
+ * @returns `consume` for `predictSlabs`, and labels `[depth, height, width]` after the last slice
  */
 export function labelsForNextStage(
-  logits: Float32Array,
   shape: readonly number[],
+  geometry: Pick<CaseGeometry, 'spacing'>,
   target: readonly number[],
-  { configuration, heads, precision = 'float32' }: Pick<RestoreSettings, 'configuration' | 'heads' | 'precision'>,
-): Int16Array {
-  const out = new Int16Array(target[0] * target[1] * target[2]);
+  { plan, configuration, heads, kind = 'logits', precision = 'float32' }: Omit<RestoreSettings, 'keepProbabilities'>,
+): { consume: SlabConsumer; result(): Uint8Array | Uint16Array } {
   const slice = target[1] * target[2];
-  const axis = separate(configuration.spacing, configuration.spacing, configuration.resampling_fn_probabilities_kwargs);
+  const labels = labelArray(target[0] * slice, heads);
+  const spacing = spacingOf(configuration, geometry, plan);
+  const axis = separate(spacing, spacing, configuration.resampling_fn_probabilities_kwargs);
   const resampler = sliceResampler(shape, target, heads.heads, axis, precision, (z, values) => {
-    segmentation(values, heads, 'logits', out.subarray(z * slice, (z + 1) * slice));
+    segmentation(values, heads, kind, labels.subarray(z * slice, (z + 1) * slice));
   });
-  void resampler.push(logits, 0, shape[0]);
-  resampler.checkComplete();
-  return out;
+  return {
+    consume: resampler.push,
+    result() {
+      resampler.checkComplete();
+      return labels;
+    },
+  };
 }
+
+/** Voxel size of a prediction in the plan's axes; a 2-D configuration has the case's own distance of slices. */
+function spacingOf(
+  { spacing }: Pick<Configuration, 'spacing'>,
+  geometry: Pick<CaseGeometry, 'spacing'>,
+  plan: RestoreSettings['plan'],
+): readonly number[] {
+  return spacing.length === 3 ? spacing : [geometry.spacing[plan.transpose_forward[0]], ...spacing];
+}
+
+/** nnU-Net's type of labels: bytes while there are fewer than 255 of them besides background. */
+const labelArray = (length: number, { heads, hasRegions }: Heads) =>
+  (hasRegions ? heads : heads - 1) < 255 ? new Uint8Array(length) : new Uint16Array(length);
 
 /** Axis whose slices are resampled on their own, by the plan's arguments. */
 function separate(
@@ -248,12 +266,7 @@ function sliceResampler(
 }
 
 /** Writes slices of the crop into the whole image, axes as in the file. */
-function paster(
-  geometry: CaseGeometry,
-  plan: Pick<Plan, 'transpose_backward'>,
-  { heads, hasRegions }: Heads,
-  keepProbabilities: boolean,
-) {
+function paster(geometry: CaseGeometry, plan: Pick<Plan, 'transpose_backward'>, outputs: Heads, keepProbabilities: boolean) {
   const before = geometry.shape_before_cropping;
   const [[z0], [y0], [x0]] = geometry.bbox_used_for_cropping;
   const [, height, width] = geometry.shape_after_cropping_and_before_resampling;
@@ -266,8 +279,8 @@ function paster(
     stride *= shape[k];
   }
   const [sz, sy, sx] = strides;
-  const foreground = hasRegions ? heads : heads - 1;
-  const labels = foreground < 255 ? new Uint8Array(stride) : new Uint16Array(stride);
+  const { heads, hasRegions } = outputs;
+  const labels = labelArray(stride, outputs);
   const all = keepProbabilities ? new Float32Array(stride * heads) : undefined;
   if (all && !hasRegions) for (let i = 0; i < all.length; i += heads) all[i] = 1;
   const each = (z: number, put: (target: number, source: number) => void) => {

@@ -8,13 +8,14 @@ import type { CaseFiles, DatasetJson } from '../dataset/dataset.js';
 import { labels } from '../dataset/labels.js';
 import { type LoadedCase, loadCase } from '../dataset/loadCase.js';
 import { configuration } from '../plan/configuration.js';
-import type { Plan } from '../plan/plan.js';
+import type { Configuration, Plan } from '../plan/plan.js';
 import { type PreprocessedCase, preprocessCase } from '../preprocess/preprocessCase.js';
+import { type StageLabels, withPreviousStage } from '../preprocess/previousStage.js';
 import type { PredictionSettings } from '../train/experiment.js';
-import { readVolume, type Volume, writeVolume } from '../volume/index.js';
+import { type Volume, writeVolume } from '../volume/index.js';
 import { writeProbabilities } from './ensemble.js';
-import { type Restored, restorer } from './restore.js';
-import { type Forward, type Image, predictSlabs } from './slidingWindow.js';
+import { labelsForNextStage, type Restored, restorer } from './restore.js';
+import { type Forward, predictSlabs } from './slidingWindow.js';
 
 /** Everything a prediction needs to know about what was trained. */
 export interface PredictionModel {
@@ -36,18 +37,25 @@ export interface PredictCaseOptions extends WorkOptions {
   keepProbabilities?: boolean;
   /** Cascade: labels of the previous stage in the original geometry. */
   previous?: Volume<Int16Array>;
+  /** Cascade: preprocessed shape of the case in the next stage; its labels are returned too. */
+  nextStage?: readonly number[];
+}
+
+export interface Predicted extends Restored {
+  /** Labels for the next stage, `[depth, height, width]` at its preprocessed shape. */
+  nextStage?: StageLabels;
 }
 
 /**
  * Predicts one case.
- * @param source images as read, or the case as preprocessed for this configuration (its channels must hold the previous stage's one-hot labels then)
+ * @param source images as read, or the case as preprocessed for this configuration (in a cascade `withPreviousStage`)
  * @returns labels in the original geometry; no tensor is left behind
  */
 export async function predictCase(
   model: PredictionModel,
   source: LoadedCase | PreprocessedCase,
   options: PredictCaseOptions = {},
-): Promise<Restored> {
+): Promise<Predicted> {
   if (!('image' in source)) return predictOwned(model, source, options);
   return predictOwned(model, { ...source, image: { ...source.image, data: source.image.data.slice() } }, options);
 }
@@ -56,29 +64,17 @@ export async function predictCase(
 async function predictOwned(
   model: PredictionModel,
   source: LoadedCase | PreprocessedCase,
-  { keepProbabilities = false, previous, ...work }: PredictCaseOptions,
-): Promise<Restored> {
+  { keepProbabilities = false, previous, nextStage, ...work }: PredictCaseOptions,
+): Promise<Predicted> {
   const config = configuration(model.plan, model.configuration);
   const heads = labels(model.dataset);
-  if ('image' in source && config.previous_stage && !previous)
-    throw new VoxelbookError(`${model.configuration} needs the previous stage`, {
-      code: 'no-previous-stage',
-      path: source.id,
-      given: 'images only',
-      expected: `labels predicted by ${config.previous_stage}`,
-      fix: `Predict with ${config.previous_stage} first and give its output folder.`,
-    });
+  if ('image' in source) checkPrevious(model.configuration, config, source.id, previous !== undefined);
   const done = 'image' in source ? preprocessCase({ ...source, label: previous }, model.plan, model.configuration) : source;
-  const image = 'image' in source && previous ? withOneHot(done, heads.foreground) : done;
+  const image = 'image' in source && previous ? withPreviousStage(done, done.seg, heads.foreground) : done;
   const { average, ...settings } = model.settings;
-  const { consume, result } = restorer(done.shape, done.properties, {
-    plan: model.plan,
-    configuration: config,
-    heads,
-    kind: average,
-    precision: model.precision,
-    keepProbabilities,
-  });
+  const how = { plan: model.plan, configuration: config, heads, kind: average, precision: model.precision };
+  const restored = restorer(done.shape, done.properties, { ...how, keepProbabilities });
+  const next = nextStage && labelsForNextStage(done.shape, done.properties, nextStage, how);
   await predictSlabs(
     model.forwards,
     image,
@@ -92,21 +88,32 @@ async function predictOwned(
       precision: model.precision,
       batchTiles: model.batchTiles,
     },
-    consume,
+    async (values, from, to) => {
+      await next?.consume(values, from, to);
+      await restored.consume(values, from, to);
+    },
   );
-  return result();
+  return { ...restored.result(), ...(next ? { nextStage: next.result() } : {}) };
 }
 
-/** The previous stage's labels as further channels, one for each foreground label. */
-function withOneHot({ data, seg, shape, channels }: PreprocessedCase, foreground: readonly number[]): Image {
-  const all = channels + foreground.length;
-  const out = new Float32Array(seg.length * all);
-  for (let v = 0; v < seg.length; v++) {
-    for (let c = 0; c < channels; c++) out[v * all + c] = data[v * channels + c];
-    const label = foreground.indexOf(seg[v]);
-    if (label >= 0) out[v * all + channels + label] = 1;
-  }
-  return { data: out, shape, channels: all };
+/** A second stage takes images with labels, any other configuration takes images alone. */
+function checkPrevious(name: string, { previous_stage: before }: Configuration, where: string, given: boolean): void {
+  if (Boolean(before) === given) return;
+  throw before
+    ? new VoxelbookError(`${name} needs the previous stage`, {
+        code: 'no-previous-stage',
+        path: where,
+        given: 'images only',
+        expected: `labels predicted by ${before}`,
+        fix: `Predict with ${before} first and give its output folder.`,
+      })
+    : new VoxelbookError(`${name} has no previous stage`, {
+        code: 'previous-stage',
+        path: where,
+        given: 'labels of a previous stage',
+        expected: 'images only',
+        fix: 'Leave them out, or predict with the second stage of a cascade.',
+      });
 }
 
 export interface RunOptions extends WorkOptions {
@@ -130,10 +137,22 @@ export async function run(
   output: string,
   { keepProbabilities = false, overwrite = false, previousFolder, signal, onProgress }: RunOptions = {},
 ): Promise<string[]> {
+  const ending = model.dataset.file_ending;
+  const config = configuration(model.plan, model.configuration);
+  checkPrevious(model.configuration, config, 'previousFolder', previousFolder !== undefined);
+  const previousOf = (id: string) => previousFolder && path.join(previousFolder, id + ending);
+  const without = cases.filter(({ id }) => previousFolder && !fs.existsSync(previousOf(id)!)).map(({ id }) => id);
+  if (without.length > 0)
+    throw new VoxelbookError(`${model.configuration} needs the previous stage of every case`, {
+      code: 'no-previous-stage',
+      path: previousFolder!,
+      given: `no labels of ${without.join(', ')}`,
+      expected: `<case>${ending} as ${config.previous_stage} predicted it`,
+      fix: `Predict these cases into this folder with ${config.previous_stage} first.`,
+    });
   fs.mkdirSync(output, { recursive: true });
   atomicWriteJson(path.join(output, 'dataset.json'), model.dataset);
   atomicWriteJson(path.join(output, 'plans.json'), model.plan);
-  const ending = model.dataset.file_ending;
   const report = progressOf(cases.length, { signal, onProgress });
   const files: string[] = [];
   for (const [i, files_] of cases.entries()) {
@@ -141,11 +160,10 @@ export async function run(
     files.push(file);
     report(i, `predict ${files_.id}`);
     if (!overwrite && fs.existsSync(file)) continue;
-    const loaded = loadCase({ id: files_.id, images: files_.images });
-    const previous = previousFolder ? readLabels(path.join(previousFolder, files_.id + ending)) : undefined;
+    const loaded = loadCase({ id: files_.id, images: files_.images, label: previousOf(files_.id) });
     const restored = await predictOwned(model, loaded, {
       keepProbabilities,
-      previous,
+      previous: loaded.label,
       signal,
       onProgress: ({ done, total }) => report(i + done / total, `predict ${files_.id}`),
     });
@@ -164,9 +182,4 @@ export async function run(
 export function writeLabels(file: string, { labels: data, shape }: Pick<Restored, 'labels' | 'shape'>, like: Volume): void {
   const { spacingMm, originMm, direction } = like;
   writeVolume(file, { data, shape, channels: 1, spacingMm, originMm, direction });
-}
-
-function readLabels(file: string): Volume<Int16Array> {
-  const volume = readVolume(file);
-  return { ...volume, data: Int16Array.from(volume.data) };
 }

@@ -67,8 +67,8 @@ export function preprocessCase(
     bbox_used_for_cropping: cropped.box,
     shape_after_cropping_and_before_resampling: cropped.shape,
   };
-  const target = config.spacing.length === 3 ? config.spacing : [spacing[0], ...config.spacing];
-  const shape = cropped.shape.map((n, i) => roundHalfEven((spacing[i] / target[i]) * n)) as Shape;
+  const target = targetSpacing(spacing, config);
+  const shape = preprocessedShape(properties, plan, configurationName);
   stage('normalise and resample');
   const data = channelsTo(cropped, image.channels, shape, spacing, target, plan, config);
   stage('resample labels');
@@ -80,6 +80,21 @@ export function preprocessCase(
   const locations = label && labels ? classLocations(seg, shape, locationEntries(labels)) : new Map<string, Int32Array>();
   return { data, seg, shape, channels: image.channels, classLocations: locations, properties };
 }
+
+/** Shape that preprocessing for a configuration gives a case, `[depth, height, width]`. */
+export function preprocessedShape(
+  { spacing: file, shape_after_cropping_and_before_resampling: cropped }: CaseProperties,
+  plan: Plan,
+  configurationName: string,
+): Shape {
+  const spacing = plan.transpose_forward.map((axis) => file[axis]);
+  const target = targetSpacing(spacing, configuration(plan, configurationName));
+  return cropped.map((n, i) => roundHalfEven((spacing[i] / target[i]) * n)) as Shape;
+}
+
+/** A 2-D configuration leaves the distance of slices as it is. */
+const targetSpacing = (spacing: readonly number[], config: Configuration) =>
+  config.spacing.length === 3 ? config.spacing : [spacing[0], ...config.spacing];
 
 /** Every channel normalised on the original grid, then resampled. */
 function channelsTo(

@@ -266,8 +266,12 @@ const commands: Record<string, Command> = {
   predict: {
     about: 'predict the cases of a folder with trained runs (several are averaged)',
     takes: '<image folder> <output folder>',
-    options: { run: { type: 'string', multiple: true }, probabilities: { type: 'boolean' } },
-    help: { run: 'run folder; give it once per fold', probabilities: 'write probabilities too' },
+    options: { run: { type: 'string', multiple: true }, previous: { type: 'string' }, probabilities: { type: 'boolean' } },
+    help: {
+      run: 'run folder; give it once per fold',
+      previous: 'cascade: folder of the labels the previous stage predicted for the same cases',
+      probabilities: 'write probabilities too',
+    },
     example: 'npx voxelbook predict imagesTs out --run runs/MedNeXt-S-k3_fold0_seed1-0123456789ab',
     async work(positionals, values) {
       const [input, output] = need(positionals, 'image folder', 'output folder');
@@ -276,6 +280,7 @@ const commands: Record<string, Command> = {
       if (runs.length === 0) throw usage('no --run', 'at least one run folder');
       const written = await predictFolder(input, output, runs, {
         probabilities: values.probabilities === true,
+        previous: values.previous as string | undefined,
         signal: interrupt(),
         onProgress: workProgress,
       });

@@ -7,11 +7,11 @@ import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { runsFolder } from '../base/paths.js';
 import { network as networkOf } from '../model/index.js';
+import { inputChannels } from '../plan/index.js';
 import { ensembleLabels, forwardOf, predictCase, replaceIfSmall } from '../predict/index.js';
-import { loadCase } from '../preprocess/index.js';
 import { type DefinitionName, volume as score } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
-import { type Prepared, prepare, type RunScores } from '../train/index.js';
+import { networkInput, prepare, previousStageOf, type RunScores, runFolderOf } from '../train/index.js';
 import { readVolume, type Volume, writeVolume } from '../volume/index.js';
 import { readCheckpoint, toParams } from '../weights/index.js';
 import { readScores } from './folder.js';
@@ -56,8 +56,9 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
   if (options.replaceSmall) await ensemble(name, members, { signal: options.signal });
   const plain = folderOf(members);
   const cases: RunScores['cases'] = [];
-  const predictors = options.replaceSmall ? [] : members.map((member) => predictor(member, prepared));
+  const predictors: Awaited<ReturnType<typeof predictor>>[] = [];
   try {
+    if (!options.replaceSmall) for (const member of members) predictors.push(await predictor(member, options.signal));
     for (const id of prepared.split(fold).val) {
       options.signal?.throwIfAborted();
       const file = `${id}${dataset.json.file_ending}`;
@@ -69,8 +70,8 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
         found = replaceIfSmall((readVolume(path.join(plain, file)) as Volume<Uint8Array>).data, label, by, belowMm3 / voxelMm3);
       } else {
         const parts: Float32Array[] = [];
-        for (const { model } of predictors) {
-          const predicted = await predictCase(model, loadCase(prepared.folder, id), {
+        for (const { model, input } of predictors) {
+          const predicted = await predictCase(model, input(id), {
             keepProbabilities: true,
             signal: options.signal,
           });
@@ -120,10 +121,13 @@ function folderOf(members: readonly FinishedRun[], rule?: EnsembleOptions['repla
   return path.join(runsFolder(), 'ensembles', createHash('sha256').update(identity).digest('hex').slice(0, 12));
 }
 
-/** A member's trained network; the caller owns the parameters. */
-function predictor({ experiment, folder }: FinishedRun, { dataset, labels, plan, configuration }: Prepared) {
+/** A member's trained network and what it takes of a case; the caller owns the parameters. */
+async function predictor({ experiment, fold, seed, folder }: FinishedRun, signal?: AbortSignal) {
+  const prepared = await prepare(experiment, { signal });
+  const { dataset, labels, plan, configuration } = prepared;
+  const previous = previousStageOf(experiment, prepared, fold, seed, runFolderOf);
   const { network } = networkOf(experiment.model, configuration, {
-    inputChannels: Object.keys(dataset.json.channel_names).length,
+    inputChannels: inputChannels(dataset.json, configuration),
     classes: labels.heads,
     deepSupervision: experiment.recipe.deepSupervision !== 'none',
   });
@@ -136,5 +140,5 @@ function predictor({ experiment, folder }: FinishedRun, { dataset, labels, plan,
     patchSize: configuration.patch_size,
     settings: experiment.prediction,
   };
-  return { params, model };
+  return { params, model, input: (id: string) => networkInput(prepared, previous, id) };
 }

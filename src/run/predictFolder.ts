@@ -5,7 +5,7 @@ import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import { casesIn, type DatasetJson, labels } from '../dataset/index.js';
 import { network as networkOf, type Params } from '../model/index.js';
-import { configuration, type Plan } from '../plan/index.js';
+import { configuration, inputChannels, type Plan } from '../plan/index.js';
 import { forwardOf, type PredictionModel, run as predict } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
 import { readCheckpoint, toParams } from '../weights/index.js';
@@ -37,7 +37,7 @@ export function trainedModel(folders: readonly string[]): { model: PredictionMod
   const params: Params[] = [];
   const forwards = folders.map((folder, i) => {
     const { network } = networkOf(orders[i].experiment.model, config, {
-      inputChannels: Object.keys(dataset.channel_names).length,
+      inputChannels: inputChannels(dataset, config),
       classes: labels(dataset).heads,
       deepSupervision: orders[i].experiment.recipe.deepSupervision !== 'none',
     });
@@ -52,17 +52,21 @@ export function trainedModel(folders: readonly string[]): { model: PredictionMod
   };
 }
 
-/** Predicts every case of an image folder with trained runs. @returns how many cases were written */
+/**
+ * Predicts every case of an image folder with trained runs.
+ * @param options.previous cascade: folder of the labels that the previous stage predicted for the same cases
+ * @returns how many cases were written
+ */
 export async function predictFolder(
   input: string,
   output: string,
   runs: readonly string[],
-  { probabilities = false, ...work }: WorkOptions & { probabilities?: boolean } = {},
+  { probabilities = false, previous, ...work }: WorkOptions & { probabilities?: boolean; previous?: string } = {},
 ): Promise<number> {
   const { model, dispose } = trainedModel(runs);
   try {
     const cases = casesIn(input, model.dataset.file_ending);
-    return (await predict(model, cases, output, { keepProbabilities: probabilities, ...work })).length;
+    return (await predict(model, cases, output, { keepProbabilities: probabilities, previousFolder: previous, ...work })).length;
   } finally {
     dispose();
   }

@@ -6,7 +6,8 @@ import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import { projectRoot } from '../base/paths.js';
 import { nodeArguments } from '../base/workers.js';
-import { dependencyOf, runHash } from '../train/identity.js';
+import { dependenciesOf } from '../train/dependencies.js';
+import { runHash } from '../train/identity.js';
 import type { Experiment, ProgressLine } from '../train/index.js';
 import { prepareFolder, readFailure, readProgress, readScores } from './folder.js';
 import { isAlive, readLease } from './lease.js';
@@ -39,8 +40,8 @@ const pollMs = 150;
 export async function start(experiment: Experiment, given: StartOptions = {}): Promise<FinishedRun> {
   const options = { ...given, signal: given.signal ?? kernel()?.signal };
   const { fold = experiment.folds[0], seed = experiment.seeds[0] } = options;
-  const before = dependencyOf(experiment);
-  if (before) await start(before, { ...options, fold, seed });
+  for (const before of dependenciesOf(experiment, fold, seed))
+    await start(before.experiment, { ...options, fold: before.fold, seed: before.seed });
   const folder = prepareFolder({ experiment, fold, seed });
   const view = new LiveView(experiment.name, folder, options.display);
   const name = path.basename(folder);

@@ -1,7 +1,8 @@
 // Many experiments: every fold and seed of each, in an order in which whatever a run starts from is finished first.
 import os from 'node:os';
 import { FaultList } from '../base/errors.js';
-import { dependencyOf, runFolderOf, runHash } from '../train/identity.js';
+import { dependenciesOf } from '../train/dependencies.js';
+import { runFolderOf, runHash } from '../train/identity.js';
 import type { Experiment, ProgressLine } from '../train/index.js';
 import { prepareFolder, type RunOrder, readScores } from './folder.js';
 import { type Display, kernel } from './live.js';
@@ -58,8 +59,7 @@ export function graph(experiments: readonly Experiment[]): PlannedRun[] {
     const hash = runHash(experiment, fold, seed);
     const known = planned.get(hash);
     if (known) return known;
-    const before = dependencyOf(experiment);
-    const needed = before ? add(before, fold, seed) : undefined;
+    const needed = dependenciesOf(experiment, fold, seed).map((d) => add(d.experiment, d.fold, d.seed));
     const folder = runFolderOf(experiment, fold, seed);
     const run: PlannedRun = {
       experiment,
@@ -67,8 +67,8 @@ export function graph(experiments: readonly Experiment[]): PlannedRun[] {
       seed,
       hash,
       folder,
-      needs: needed ? [needed.hash] : [],
-      level: needed ? needed.level + 1 : 0,
+      needs: needed.map((run) => run.hash),
+      level: Math.max(0, ...needed.map((run) => run.level + 1)),
       finished: readScores(folder) !== undefined,
     };
     planned.set(hash, run);

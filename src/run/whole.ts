@@ -4,10 +4,10 @@ import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { peakResidentBytes } from '../base/memory.js';
 import { forwardOf, predictCase } from '../predict/index.js';
-import { loadCase } from '../preprocess/index.js';
+import { hasStageLabels, preprocessedShape, saveStageLabels } from '../preprocess/index.js';
 import { type DefinitionName, definitions, volume as score } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
-import { type ClassScore, type RunScores, type Trained, run as train } from '../train/index.js';
+import { type ClassScore, networkInput, nextStageFolder, type RunScores, type Trained, run as train } from '../train/index.js';
 import { readVolume, type Volume, writeVolume } from '../volume/index.js';
 import type { RunOrder } from './folder.js';
 
@@ -27,13 +27,15 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
     fs.mkdirSync(predictions, { recursive: true });
     const cases: RunScores['cases'] = [];
     let predictSeconds = 0;
+    const { next_stage: nextStage } = trained.prepared.configuration;
+    const handedOn = (id: string) => !nextStage || hasStageLabels(nextStageFolder(folder, nextStage), id);
     for (const id of val) {
       onStage(`predict ${id}`);
       signal.throwIfAborted();
       const done = path.join(predictions, `${id}.scores.json`);
-      if (!fs.existsSync(done)) {
+      if (!fs.existsSync(done) || !handedOn(id)) {
         const begin = performance.now();
-        const classes = await predictAndScore(id, trained, order, predictions, signal, onStage);
+        const classes = await predictAndScore(id, trained, order, folder, signal, onStage);
         lease.check();
         atomicWriteJson(done, { id, classes, seconds: (performance.now() - begin) / 1000 });
       }
@@ -79,7 +81,7 @@ function settings() {
 
 async function predictAndScore(
   id: string,
-  { network, params, prepared }: Trained,
+  { network, params, prepared, previous }: Trained,
   { experiment }: RunOrder,
   folder: string,
   signal: AbortSignal,
@@ -88,7 +90,10 @@ async function predictAndScore(
   const { dataset, labels, plan, configuration } = prepared;
   const { prediction, scoring } = experiment;
   const dimensions = configuration.patch_size.length;
-  const { labels: predicted } = await predictCase(
+  const source = networkInput(prepared, previous, id);
+  const { next_stage: next } = configuration;
+  const nextShape = next ? preprocessedShape(source.properties, plan, next) : undefined;
+  const { labels: predicted, nextStage } = await predictCase(
     {
       forwards: [forwardOf(network, params)],
       plan,
@@ -96,14 +101,15 @@ async function predictAndScore(
       dataset: dataset.json,
       settings: { ...prediction, mirrorAxes: prediction.mirrorAxes.filter((axis) => axis < dimensions) },
     },
-    loadCase(prepared.folder, id),
-    { signal },
+    source,
+    { signal, nextStage: nextShape },
   );
+  if (next) saveStageLabels(nextStageFolder(folder, next), id, nextStage!, nextShape!);
   onStage(`score ${id}`);
   const files = dataset.cases.find((c) => c.id === id)!;
   const reference = readVolume(files.label!, { onWarning: () => {} }) as Volume<Uint8Array>;
   const labelMap = { ...reference, data: predicted as Uint8Array, channels: 1 };
-  writeVolume(path.join(folder, `${id}${dataset.json.file_ending}`), labelMap);
+  writeVolume(path.join(folder, 'predictions', `${id}${dataset.json.file_ending}`), labelMap);
   const entries = labels.regions ?? labels.foreground;
   const classes = scoring?.classes ?? Object.fromEntries(labels.names.map((name, i) => [name, [entries[i]].flat()]));
   return score(reference, labelMap, {

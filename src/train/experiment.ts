@@ -54,6 +54,8 @@ export interface Experiment {
   dataset: string;
   configuration: string;
   planner?: string;
+  /** GPU memory to plan for, GB; default the planner's own. Less means smaller patches, and so a cascade for smaller images. */
+  gpuMemoryGb?: number;
   model: ModelSpec;
   recipe: Recipe;
   prediction: PredictionSettings;
@@ -62,6 +64,11 @@ export interface Experiment {
   /** Share of each fold's training cases that is used, above 0 to 1 (default); a smaller share is part of a larger one. */
   trainShare?: number;
   init?: Start;
+  /**
+   * Cascade: the experiment of the configuration before this one (`3d_lowres` before `3d_cascade_fullres`), on the same data set and plan.
+   * A run needs the runs of the same seed of every fold that holds one of its cases out; usually all five.
+   */
+  previousStage?: Experiment;
   /**
    * Definition and tolerance (mm) of NSD, and what is scored: name → the labels it is made of (WT = [1, 2, 3]).
    * Default: the score room's own definition, and the data set's labels or regions.

@@ -16,7 +16,8 @@ export function canonicalJson(value: unknown): string {
 
 /** The experiment without what does not change its numbers: its name, and which folds and seeds are run besides. */
 function essence(experiment: Experiment): unknown {
-  const { name: _name, folds: _folds, seeds: _seeds, init, ...rest } = experiment;
+  const { name: _name, folds: _folds, seeds: _seeds, init, previousStage, ...own } = experiment;
+  const rest = { ...own, previousStage: previousStage && essence(previousStage) };
   if (!init) return rest;
   if ('upkernFrom' in init) return { ...rest, init: { upkernFrom: essence(init.upkernFrom) } };
   if ('from' in init) return { ...rest, init: { ...init, from: essence(init.from) } };
@@ -47,12 +48,4 @@ export function runFolderOf(experiment: Experiment, fold: number, seed: number):
   const root = runsFolder();
   const existing = fs.existsSync(root) ? fs.readdirSync(root).find((name) => name.endsWith(`-${hash}`)) : undefined;
   return path.join(root, existing ?? runName(experiment, fold, seed));
-}
-
-/** The experiment that must be finished before this one can start. */
-export function dependencyOf(experiment: Experiment): Experiment | undefined {
-  const { init } = experiment;
-  if (!init) return undefined;
-  if ('upkernFrom' in init) return init.upkernFrom;
-  return 'from' in init ? init.from : undefined;
 }

@@ -3,15 +3,25 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
-import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
-import { Random } from '../base/random.js';
-import { type Dataset, type Fold, type Labels, labels, open, readSplits, type Split, split } from '../dataset/index.js';
-import { type Configuration, configuration, type Fingerprint, fingerprint, override, type Plan, plan } from '../plan/index.js';
+import { type Dataset, type Labels, labels, open, type Split } from '../dataset/index.js';
+import {
+  type Configuration,
+  configuration,
+  type Fingerprint,
+  fingerprint,
+  override,
+  type Plan,
+  type PlannerName,
+  plan,
+  planners,
+} from '../plan/index.js';
 import { run as preprocess, preprocessedFolder } from '../preprocess/index.js';
 import type { Experiment } from './experiment.js';
 import { canonicalJson } from './identity.js';
 import { withLock } from './lock.js';
+import { checkStages } from './previousStage.js';
+import { splitOf } from './split.js';
 
 export interface Prepared {
   dataset: Dataset;
@@ -45,47 +55,29 @@ export async function prepare(
     const print = await knownFingerprint(dataset, base, experiment, options);
     onStage('plan');
     const planned = planOf(dataset, print, experiment);
+    checkStages(experiment, planned);
     onStage('preprocess');
     const { folder } = await preprocess(dataset, planned, experiment.configuration, options);
-    const splits = readSplits(base);
-    const ids = dataset.cases.map((c) => c.id);
     return {
       dataset,
       labels: labels(dataset.json),
       plan: planned,
       configuration: configuration(planned, experiment.configuration),
       folder,
-      split: (fold) => {
-        const { train, val } = split(ids, fold, splits);
-        return { train: shareOf(train, experiment.trainShare, fold), val };
-      },
+      split: (fold) => splitOf(experiment, dataset, fold),
     };
   });
 }
 
 /**
- * A share of a fold's training cases: the first ones of an order drawn for the fold, so that a smaller share is part of a larger one.
- * @returns at least one case, in the order given
+ * The plan of an experiment: the planner's, with the recipe's patch and batch size in the configuration it trains. Planned for a GPU
+ * memory of its own it has a name, and so preprocessed data, of its own.
  */
-export function shareOf(train: readonly string[], share = 1, fold: Fold = 0): string[] {
-  if (!(share > 0 && share <= 1))
-    throw new VoxelbookError('this share of the training cases cannot be taken', {
-      code: 'train-share',
-      path: 'trainShare',
-      given: String(share),
-      expected: 'a number above 0, at most 1',
-      fix: 'Give 0.5 for half of the training cases.',
-    });
-  const count = Math.max(1, Math.round(share * train.length));
-  if (count === train.length) return [...train];
-  const chosen = new Set(new Random(`train-share/${fold}`).shuffled(train).slice(0, count));
-  return train.filter((id) => chosen.has(id));
-}
-
-/** The plan of an experiment: the planner's, with the recipe's patch and batch size in the configuration it trains. */
 export function planOf(dataset: Dataset, print: Fingerprint, experiment: Experiment): Plan {
   const { patchSize, batchSize } = experiment.recipe;
-  const planned = plan(dataset, print, { planner: experiment.planner as 'ExperimentPlanner' | undefined });
+  const { planner = 'ExperimentPlanner', gpuMemoryGb } = experiment;
+  const plansName = gpuMemoryGb === undefined ? undefined : `${planners[planner as PlannerName]?.plansName}_${gpuMemoryGb}GB`;
+  const planned = plan(dataset, print, { planner: planner as PlannerName, gpuMemoryGb, plansName });
   return patchSize || batchSize ? override(planned, experiment.configuration, { patchSize, batchSize }) : planned;
 }
 

@@ -5,17 +5,20 @@ import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import { build, type Model, type Network, network as networkOf, type Params } from '../model/index.js';
+import { inputChannels } from '../plan/index.js';
 import { annotatedKey, listCases } from '../preprocess/index.js';
 import { tf } from '../tensor/tf.js';
 import { allButHeads, readCheckpoint, toParams, transfer } from '../weights/index.js';
 import { upkern } from '../weights/upkern.js';
 import type { Position } from './checkpoint.js';
+import { initOf } from './dependencies.js';
 import type { Experiment } from './experiment.js';
 import { startFeed } from './feed.js';
 import { type Forecast, type ForecastInput, forecast, refuseIfTooLarge } from './forecast.js';
-import { dependencyOf, runFolderOf, runHash } from './identity.js';
+import { runFolderOf, runHash } from './identity.js';
 import { type LoopOptions, loop } from './loop.js';
 import { type Prepared, prepare } from './prepare.js';
+import { type PreviousStage, previousStageOf } from './previousStage.js';
 import type { Phase, SampleSource } from './sample.js';
 import { objectiveOf } from './step.js';
 
@@ -38,6 +41,8 @@ export interface Trained {
   /** Final parameters; the caller owns them. */
   params: Params;
   prepared: Prepared;
+  /** Cascade: the previous stage's labels of its cases. */
+  previous?: PreviousStage;
   forecast: Forecast;
   position: Position;
 }
@@ -48,7 +53,7 @@ export function modelOf(experiment: Experiment, prepared: Prepared, seed: number
 }
 
 const endsOf = (experiment: Experiment, prepared: Prepared) => ({
-  inputChannels: Object.keys(prepared.dataset.json.channel_names).length,
+  inputChannels: inputChannels(prepared.dataset.json, prepared.configuration),
   classes: prepared.labels.heads,
   deepSupervision: experiment.recipe.deepSupervision !== 'none',
 });
@@ -70,6 +75,7 @@ export async function run(
   const prepared = await prepare(experiment, { signal: options.signal, onStage });
   const { configuration, labels, dataset } = prepared;
   const { recipe } = experiment;
+  const previous = previousStageOf(experiment, prepared, fold, seed, options.folderOf ?? runFolderOf);
   const dimensions = configuration.patch_size.length as 2 | 3;
   // What prediction needs besides the weights, so that the run folder can be taken elsewhere.
   atomicWriteJson(path.join(folder, 'plan.json'), prepared.plan);
@@ -102,6 +108,7 @@ export async function run(
     },
     outputShapes,
     annotatedKey: annotatedKey(labels),
+    previous,
     cacheBytes,
   };
   const feed = startFeed(source, { workers, hangSeconds: options.hangSeconds, turn: turnOf(experiment) });
@@ -122,23 +129,26 @@ export async function run(
       },
       options,
     );
-    return { network, params, prepared, forecast: found, position };
+    return { network, params, prepared, previous, forecast: found, position };
   } finally {
     await feed.close();
   }
 }
 
 function forecastInput(experiment: Experiment, prepared: Prepared, workers: number, checkpointing?: boolean): ForecastInput {
-  const { configuration, labels, dataset, folder } = prepared;
+  const { configuration, labels, folder } = prepared;
+  const ends = endsOf(experiment, prepared);
+  const shapes = caseShapes(folder);
+  const stageBytes = configuration.previous_stage ? shapes.reduce((sum, shape) => sum + voxels(shape), 0) : 0;
   return {
-    network: networkOf(experiment.model, configuration, endsOf(experiment, prepared)).network,
+    network: networkOf(experiment.model, configuration, ends).network,
     recipe: experiment.recipe,
     objective: objectiveOf(experiment.recipe, labels),
     patch: configuration.patch_size,
     batchSize: configuration.batch_size,
-    inputChannels: Object.keys(dataset.json.channel_names).length,
-    caseBytes: Math.min(cacheBytes, bytesOnDisk(folder)),
-    largestCase: largestCase(folder),
+    inputChannels: ends.inputChannels,
+    caseBytes: Math.min(cacheBytes, bytesOnDisk(folder) + stageBytes),
+    largestCase: shapes.reduce((a, b) => (voxels(b) > voxels(a) ? b : a), [1, 1, 1]),
     processBytes: process.memoryUsage.rss(),
     workers,
     checkpointing,
@@ -153,14 +163,11 @@ export async function forecastOf(experiment: Experiment, options: WorkOptions = 
 /** Preprocessed cases an augmentation worker keeps in memory at most. */
 const cacheBytes = 1e9;
 
-/** Shape of the preprocessed case with the most voxels. */
-function largestCase(folder: string): number[] {
-  const shapes = listCases(folder).map(
-    (id) => JSON.parse(fs.readFileSync(path.join(folder, `${id}.json`), 'utf8')).shape as number[],
-  );
-  const voxels = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
-  return shapes.reduce((a, b) => (voxels(b) > voxels(a) ? b : a), [1, 1, 1]);
-}
+const voxels = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+
+/** Shapes of the preprocessed cases. */
+const caseShapes = (folder: string): number[][] =>
+  listCases(folder).map((id) => JSON.parse(fs.readFileSync(path.join(folder, `${id}.json`), 'utf8')).shape);
 
 function bytesOnDisk(folder: string): number {
   return listCases(folder).reduce((sum, id) => sum + fs.statSync(path.join(folder, `${id}.safetensors`)).size, 0);
@@ -186,7 +193,7 @@ function initial(experiment: Experiment, fold: number, seed: number, prepared: P
   if (!init) return own.params;
   try {
     if ('weights' in init) return transfer(own.network, own.params, readCheckpoint(init.weights).tensors, allButHeads).params;
-    const before = dependencyOf(experiment)!;
+    const before = initOf(experiment)!;
     const file = path.join(folderOf(before, fold, seed), 'checkpoints', 'final.safetensors');
     if (!fs.existsSync(file))
       throw new VoxelbookError('what this run starts from is not there', {

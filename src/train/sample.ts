@@ -1,9 +1,10 @@
 // One training sample: drawn from its name alone, so that any worker, at any time, makes the same one.
 import { type Pipeline, pipeline } from '../augment/index.js';
 import { Random } from '../base/random.js';
-import { loadCase, type PreprocessedCase } from '../preprocess/index.js';
+import { loadCase, loadStageLabels, type PreprocessedCase, type StageLabels } from '../preprocess/index.js';
 import { downsampleLabels } from './deepSupervision.js';
 import type { Recipe } from './experiment.js';
+import type { PreviousStage } from './previousStage.js';
 import { isForced, patchPlace } from './sampling.js';
 
 /** What a worker must know to make any sample: plain data. */
@@ -25,6 +26,8 @@ export interface SampleSource {
   outputShapes: [number, number, number][];
   /** Key of `class_locations` of all annotated voxels, with an ignore label. */
   annotatedKey?: string;
+  /** Cascade: the previous stage's labels, which become further channels of the image. */
+  previous?: PreviousStage;
   /** Preprocessed cases kept in memory at most, bytes. */
   cacheBytes: number;
 }
@@ -40,16 +43,23 @@ export interface TrainingSample {
   labels: Int16Array[];
 }
 
+/** A preprocessed case, in a cascade with the previous stage's labels. */
+type SampledCase = PreprocessedCase & { previous?: StageLabels };
+
 /** Makes samples of one source; keeps cases it has read. `stage` is told what is being done, for whoever watches. */
 export class Sampler {
-  private readonly cases = new Map<string, { value: PreprocessedCase; bytes: number }>();
+  private readonly cases = new Map<string, { value: SampledCase; bytes: number }>();
   private readonly pipelines: Record<Phase, Pipeline>;
 
   constructor(
     private readonly source: SampleSource,
     private readonly stage: (stage: string, caseId: string) => void = () => {},
   ) {
-    const settings = { ...source.augmentationSettings, patchSize: source.patch.slice(3 - source.dimensions) };
+    const settings = {
+      ...source.augmentationSettings,
+      patchSize: source.patch.slice(3 - source.dimensions),
+      cascadeLabels: source.previous?.foreground,
+    };
     this.pipelines = {
       train: pipeline(source.augmentation, settings),
       validation: pipeline('none', settings),
@@ -88,15 +98,18 @@ export class Sampler {
     };
   }
 
-  private load(caseId: string): PreprocessedCase {
+  private load(caseId: string): SampledCase {
     const held = this.cases.get(caseId);
     if (held) {
       this.cases.delete(caseId);
       this.cases.set(caseId, held);
       return held.value;
     }
-    const value = loadCase(this.source.folder, caseId);
-    const bytes = value.data.byteLength + value.seg.byteLength;
+    const { folder, previous: stage } = this.source;
+    const done = loadCase(folder, caseId);
+    const previous = stage && loadStageLabels(stage.folders[caseId], caseId, done.shape);
+    const value = { ...done, previous };
+    const bytes = done.data.byteLength + done.seg.byteLength + (previous?.byteLength ?? 0);
     this.cases.set(caseId, { value, bytes });
     let total = [...this.cases.values()].reduce((sum, c) => sum + c.bytes, 0);
     for (const [id, c] of this.cases) {
@@ -108,15 +121,16 @@ export class Sampler {
   }
 }
 
-/** A patch at `place`, which may reach outside: there the image is 0 and the labels are -1. */
+/** A patch at `place`, which may reach outside: there the image is 0 and labels, the previous stage's too, are -1. */
 export function cutPatch(
-  from: { data: Float32Array; seg: Int16Array; shape: readonly number[]; channels: number },
+  from: { data: Float32Array; seg: Int16Array; previous?: StageLabels; shape: readonly number[]; channels: number },
   place: readonly number[],
   patch: [number, number, number],
 ) {
   const { shape, channels } = from;
   const image = new Float32Array(patch[0] * patch[1] * patch[2] * channels);
   const seg = new Int16Array(patch[0] * patch[1] * patch[2]).fill(-1);
+  const previous = from.previous && seg.slice();
   const x0 = Math.max(0, place[2]);
   const x1 = Math.min(shape[2], place[2] + patch[2]);
   for (let z = 0; z < patch[0]; z++) {
@@ -129,7 +143,8 @@ export function cutPatch(
       const target = (z * patch[1] + y) * patch[2] + x0 - place[2];
       image.set(from.data.subarray((source + x0) * channels, (source + x1) * channels), target * channels);
       seg.set(from.seg.subarray(source + x0, source + x1), target);
+      previous?.set(from.previous!.subarray(source + x0, source + x1), target);
     }
   }
-  return { image, seg, shape: [...patch] as [number, number, number], channels };
+  return { image, seg, previous, shape: [...patch] as [number, number, number], channels };
 }

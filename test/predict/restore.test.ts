@@ -168,6 +168,9 @@ describe('labels for the next stage', () => {
     const logits = logitsOf([3, 4, 5], 3);
     const settled = settings({ configuration: { spacing: [2, 2, 2] } });
     const restored = restore(logits, [3, 4, 5], geometry([6, 8, 10], [1, 1, 1]), settled);
-    assert.deepEqual([...labelsForNextStage(logits, [3, 4, 5], [6, 8, 10], settled)], [...restored.labels]);
+    const { consume, result } = labelsForNextStage([3, 4, 5], { spacing: [1, 1, 1] }, [6, 8, 10], settled);
+    assert.throws(result, /the prediction is not complete/);
+    void consume(logits, 0, 3);
+    assert.deepEqual(result(), restored.labels);
   });
 });

@@ -29,10 +29,8 @@ export function workplace(): string {
   return root;
 }
 
-const n = 20;
-
-/** Noisy balls in balls, six cases, one channel. */
-export function writeTinySet(folder: string): void {
+/** Noisy balls in balls, six cases of `n` voxels a side, one channel. */
+export function writeTinySet(folder: string, n = 20): void {
   for (const part of ['imagesTr', 'labelsTr']) fs.mkdirSync(path.join(folder, part), { recursive: true });
   const geometry = {
     shape: [n, n, n] as [number, number, number],

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { shareOf } from '../../src/train/prepare.js';
+import { shareOf } from '../../src/train/split.js';
 
 const cases = Array.from({ length: 13 }, (_, i) => `case_${String(i).padStart(2, '0')}`);
 
