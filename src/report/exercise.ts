@@ -1,4 +1,5 @@
-// Checking an answer of the course: right, or what is probably wrong. Nothing here throws, so that a lesson runs to its end unsolved.
+// Checking an answer of the course: right, or what is probably wrong. Nothing here throws, so that a lesson runs to its end unsolved;
+// only where nbgrader grades, which counts errors, is anything but a right answer one.
 import { escapeText, type MimeBundle, plainText, Shown } from './display.js';
 
 export type Answer = number | string | boolean | readonly number[] | readonly string[];
@@ -47,9 +48,21 @@ const looks = {
  * @param name of the exercise, as shown
  * @param given the answer; a function is called, and what it throws is explained; undefined means not answered yet
  * @param expected the right answer; numbers within `tolerance`, lists item by item, text without regard to case
- * @returns a notice that shows itself; never throws
+ * @returns a notice that shows itself
+ * @throws WrongAnswer under nbgrader (`NBGRADER_EXECUTION` is set: it gives the points of every check that does not fail); nowhere else
  */
 export function check(name: string, given: unknown, expected: Answer, options: CheckOptions = {}): Checked {
+  const checked = judge(name, given, expected, options);
+  if (process.env.NBGRADER_EXECUTION && checked.verdict !== 'right') throw new WrongAnswer(String(checked));
+  return checked;
+}
+
+/** An answer that earns no points. */
+export class WrongAnswer extends Error {
+  override name = 'WrongAnswer';
+}
+
+function judge(name: string, given: unknown, expected: Answer, options: CheckOptions): Checked {
   const wrong = (message: string) => new Checked(name, 'wrong', message);
   let answer: unknown;
   try {
@@ -62,11 +75,16 @@ export function check(name: string, given: unknown, expected: Answer, options: C
   const value = ArrayBuffer.isView(answer) ? Array.from(answer as Float32Array) : answer;
   if (same(value, expected, options.tolerance)) return new Checked(name, 'right', options.because ?? 'Right.');
   const hint = options.hints?.find(([mistake]) => fits(mistake, value, options.tolerance));
-  const shown = typeof value === 'string' ? `“${value}”` : Array.isArray(value) ? `[${listText(value)}]` : String(value);
-  return wrong(`${shown} is not it. ${hint?.[1] ?? likelyMistake(value, expected, options.tolerance)}`);
+  return wrong(`${shown(value)} is not it. ${hint?.[1] ?? likelyMistake(value, expected, options.tolerance)}`);
 }
 
-const listText = (list: unknown[]) => list.slice(0, 8).join(', ') + (list.length > 8 ? ', …' : '');
+/** An answer as its reader would write it; objects by their kind. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return `“${value}”`;
+  if (Array.isArray(value)) return `[${value.slice(0, 8).map(shown).join(', ')}${value.length > 8 ? ', …' : ''}]`;
+  if (typeof value === 'object' && value !== null) return `An object (${value.constructor?.name ?? 'without a class'})`;
+  return String(value);
+}
 
 function fits(mistake: Answer | ((given: any) => boolean), value: unknown, tolerance?: number): boolean {
   if (typeof mistake !== 'function') return same(value, mistake, tolerance);
@@ -93,15 +111,28 @@ function same(given: unknown, expected: unknown, tolerance?: number): boolean {
 /** What can be said of a wrong answer without knowing the exercise. */
 function likelyMistake(given: unknown, expected: unknown, tolerance?: number): string {
   if (Array.isArray(expected)) return listMistake(given, expected, tolerance);
-  if (typeof given !== typeof expected) {
-    const kind = { number: 'a number', string: 'a text', boolean: 'true or false' }[typeof expected as 'number'];
-    return `A ${typeof given === 'object' ? 'list or object' : typeof given} was given; ${kind} is asked for.`;
-  }
+  if (typeof given !== typeof expected) return kindMistake(given, expected);
   if (typeof given === 'number' && typeof expected === 'number') return numberMistake(given, expected, tolerance);
+  if (typeof expected === 'string' && expected.length === 1 && String(given).trim().length !== 1)
+    return 'One letter is asked for, such as a.';
   return 'Read the question once more.';
 }
 
+function kindMistake(given: unknown, expected: unknown): string {
+  const wanted = { number: 'a number', string: 'a text', boolean: 'true or false' }[typeof expected as 'number'];
+  if (given instanceof Promise) return `It is not there yet: write await before it. Then ${wanted} is asked for.`;
+  if (Array.isArray(given)) return `That is a list; ${wanted} is asked for.`;
+  if (typeof (given as { dataSync?: unknown } | undefined)?.dataSync === 'function')
+    return `That is a tensor; ${wanted} is asked for: dataSync() gives its values.`;
+  if (typeof expected === 'number' && typeof given === 'string' && given.trim() !== '' && !Number.isNaN(Number(given)))
+    return 'That is a text; a number is asked for: leave the quotation marks away.';
+  const kinds: Record<string, string> = { number: 'a number', string: 'a text', boolean: 'true or false', object: 'an object' };
+  return `That is ${kinds[typeof given] ?? `a ${typeof given}`}; ${wanted} is asked for.`;
+}
+
 function listMistake(given: unknown, expected: unknown[], tolerance?: number): string {
+  if (given instanceof Promise)
+    return `It is not there yet: write await before it. A list of ${expected.length} values is asked for.`;
   if (!Array.isArray(given)) return `A list of ${expected.length} values is asked for.`;
   if (given.length !== expected.length) return `The list has ${given.length} values; ${expected.length} are asked for.`;
   if (same([...given].reverse(), expected, tolerance))
@@ -123,6 +154,9 @@ function numberMistake(given: number, expected: number, tolerance = Math.abs(exp
     if (near(-expected)) return 'The size is right, the sign is not.';
     if (near(1 / expected)) return 'It is upside down: you divided the other way round.';
     if (near(1 - expected)) return 'It is one minus the answer.';
+  }
+  if (Number.isInteger(expected) && Math.abs(given - expected) === 1) return 'It is off by one.';
+  if (expected !== 0) {
     for (const factor of [1000, 1e6, 100, 10])
       if (near(expected * factor) || near(expected / factor))
         return `It is off by a factor of ${factor.toLocaleString('en')}: check the unit.`;
@@ -130,7 +164,7 @@ function numberMistake(given: number, expected: number, tolerance = Math.abs(exp
       if (near(expected * factor) || near(expected / factor)) return `It is off by a factor of ${factor}.`;
     if (near(expected ** 2) || near(expected ** 3)) return 'It is a power of the answer: count the axes again.';
   }
-  if (Number.isInteger(expected) && Math.abs(given - expected) === 1) return 'It is off by one.';
-  if (Math.abs(given - expected) <= 0.02 * Math.abs(expected)) return 'It is close: rounded too early?';
+  if (Math.abs(given - expected) <= 0.02 * Math.abs(expected))
+    return 'It is close: rounded too early? Let the code do the sum, or give more digits.';
   return given > expected ? 'It is too large.' : 'It is too small.';
 }

@@ -33,10 +33,7 @@ describe('checks of the course', () => {
     ] as const;
     assert.equal(said('1', 9, 27, { hints }), '9 is not it. That is an area.');
     assert.equal(said('1', 2700, 27, { hints }), '2700 is not it. That is a whole brain.');
-    assert.equal(
-      said('1', 'text', 27, { hints }),
-      'text'.replace('text', '“text” is not it. A string was given; a number is asked for.'),
-    );
+    assert.equal(said('1', 'text', 27, { hints }), '“text” is not it. That is a text; a number is asked for.');
   });
 
   it('says what kind of mistake a wrong number probably is', () => {
@@ -49,6 +46,7 @@ describe('checks of the course', () => {
       [54, 27, /factor of 2/],
       [729, 27, /power/],
       [28, 27, /off by one/],
+      [1, 2, /off by one/],
       [27.4, 27, /rounded too early/],
       [NaN, 27, /divided by zero/],
       [35, 27, /too large/],
@@ -65,6 +63,38 @@ describe('checks of the course', () => {
     assert.match(said('1', 4, [1, 2, 3]), /A list of 3 values/);
     assert.match(said('1', [1, 20, 3], [1, 2, 3]), /Only entry 1 .*factor of 10/);
     assert.match(said('1', [7, 9, 11], [1, 2, 3]), /No entry is right/);
+  });
+
+  it('says what is wrong with an answer of another kind', () => {
+    assert.match(said('1', '27', 27), /“27” is not it\. .*leave the quotation marks away/);
+    assert.match(said('1', [27], 27), /That is a list; a number is asked for/);
+    assert.match(said('1', Promise.resolve(27), 27), /write await before it/);
+    assert.match(said('1', Promise.resolve([27]), [27]), /write await before it/);
+    assert.match(said('1', { dataSync: () => [27] }, 27), /That is a tensor.*dataSync\(\)/);
+    assert.match(said('1', new Date(0), 27), /An object \(Date\) is not it\. That is an object/);
+    assert.match(
+      said('1', () => () => 27, 27),
+      /That is a function; a number/,
+    );
+    assert.match(said('1', true, 27), /That is true or false; a number/);
+    assert.match(said('1', 27, 'b'), /That is a number; a text/);
+    assert.match(said('1', 'b because', 'b'), /One letter is asked for/);
+    assert.match(said('1', [1, undefined, 3], [1, 2, 3]), /\[1, undefined, 3\] is not it/);
+  });
+
+  describe('under nbgrader, which gives the points of every check that does not fail', () => {
+    before(() => {
+      process.env.NBGRADER_EXECUTION = 'autograde';
+    });
+    after(() => {
+      delete process.env.NBGRADER_EXECUTION;
+    });
+
+    it('a right answer passes; a wrong or open one fails, with what is wrong', () => {
+      assert.equal(check('1', 27, 27).verdict, 'right');
+      assert.throws(() => check('1', 28, 27), { name: 'WrongAnswer', message: /^✗ 1: 28 is not it\. It is off by one\.$/ });
+      assert.throws(() => check('1', undefined, 27), { name: 'WrongAnswer', message: /Not answered yet/ });
+    });
   });
 
   it('never throws and never gives the answer away', () => {
