@@ -4,6 +4,9 @@
 const palette = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#5b3a8c', '#7a7a7a'];
 const symbols = ['circle', 'square', 'diamond', 'triangle-up', 'cross', 'x', 'triangle-down', 'star'] as const;
 
+/** The colour of the n-th thing without a name. */
+export const colourAt = (place: number) => palette[place % palette.length];
+
 export interface Style {
   colour: string;
   symbol: (typeof symbols)[number];
@@ -19,7 +22,7 @@ export function styleOf(name: string): Style {
   if (!places.has(name)) places.set(name, places.size);
   const place = places.get(name)!;
   return {
-    colour: palette[place % palette.length],
+    colour: colourAt(place),
     symbol: symbols[(place + Math.floor(place / palette.length)) % symbols.length],
     dash: dashes[Math.floor(place / palette.length) % dashes.length],
   };

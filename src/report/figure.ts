@@ -1,4 +1,6 @@
 // A figure: plotly traces and layout as data, with a static SVG drawn from the same data.
+
+import { colourAt } from './colours.js';
 import { type MimeBundle, plainText, Shown } from './display.js';
 import { drawSvg } from './svg.js';
 
@@ -87,13 +89,16 @@ export interface Layout {
 }
 
 export class Figure extends Shown {
+  readonly data: Trace[];
+
   constructor(
-    readonly data: Trace[],
+    data: Trace[],
     readonly layout: Layout,
     /** What the figure says, for readers without a picture. */
     readonly description: string,
   ) {
     super();
+    this.data = data.map(withColour);
   }
 
   /** The same figure as a self-contained picture. */
@@ -116,6 +121,12 @@ export class Figure extends Shown {
   override toString(): string {
     return plainText(this.description);
   }
+}
+
+/** A trace without a colour gets that of its place, so that the page and the notebook show the same. */
+function withColour(trace: Trace, place: number): Trace {
+  if (trace.type === 'heatmap' || trace.marker?.color || trace.line?.color) return trace;
+  return { ...trace, marker: { ...trace.marker, color: colourAt(place) } };
 }
 
 /** White paper, thin grid, dark text: as it will be printed. */

@@ -120,7 +120,9 @@ function scaleOf(traces: readonly Trace[], which: 'x' | 'y', axis: Axis, from: n
     const margin = (high - low) * 0.05;
     [low, high] = [low - margin, high + margin];
   }
-  const at = (v: number | string) => from + (((log ? Math.log10(Number(v)) : Number(v)) - low) / (high - low)) * (to - from);
+  // Bars stand on 0, which a logarithmic axis does not have: far below it.
+  const place = (v: number | string) => (log ? Math.log10(Math.max(Number(v), Number.MIN_VALUE)) : Number(v));
+  const at = (v: number | string) => from + ((place(v) - low) / (high - low)) * (to - from);
   const ticks = axis.tickvals
     ? axis.tickvals.map((v, i) => ({ at: at(v), text: axis.ticktext?.[i] ?? String(v) }))
     : (log ? logTicks(low, high) : linearTicks(low, high)).map((v) => ({ at: at(v), text: number(v) }));
@@ -318,7 +320,7 @@ function drawMap(trace: Trace, xs: Scale, ys: Scale): string[] {
       };
       const colour = mix(scale, t);
       if (picture) return [`<rect ${rect(cell)} fill="${colour}" stroke="${colour}"/>`];
-      const dark = t > 0.55;
+      const dark = brightness(colour) < 140;
       return [
         `<rect ${rect(cell)} fill="${colour}" stroke="white"/>`,
         `<text x="${px(cell.x + cell.width / 2)}" y="${px(cell.y + cell.height / 2 + 4)}" text-anchor="middle" font-size="11" fill="${dark ? 'white' : '#222'}">${escapeText(number(v))}</text>`,
@@ -339,6 +341,12 @@ function mix(scale: [number, string][], t: number): string {
     return Math.round(p + (q - p) * u);
   };
   return `rgb(${channel(1)},${channel(3)},${channel(5)})`;
+}
+
+/** How bright `rgb(…)` looks, 0 to 255. */
+function brightness(colour: string): number {
+  const [r, g, b] = colour.match(/\d+/g)!.map(Number);
+  return 0.299 * r + 0.587 * g + 0.114 * b;
 }
 
 function drawScatter(trace: Trace, xs: Scale, ys: Scale): string[] {

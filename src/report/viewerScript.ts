@@ -26,7 +26,7 @@ function start(){
    pos[o.u]=s.flip[o.u]?o.w-1-u:u;pos[o.v]=s.flip[o.v]?o.h-1-v:v;draw()};
  });
  var lab=document.createElement('label'),ch=document.createElement('input');ch.type='checkbox';ch.checked=true;ch.onchange=function(){shown.labels=ch.checked;draw()};
- lab.style.cssText='font:11px sans-serif;align-self:flex-start';lab.append(ch,' labels');live.append(lab);
+ lab.style.cssText='font:11px sans-serif;align-self:flex-start';lab.append(ch,' labels');if(s.layers[0]||s.layers[1])live.append(lab);
  function mix(d,a,col,f){for(var k=0;k<3;k++)d[a+k]=d[a+k]*(1-f)+col[k]*f}
  function draw(){views.forEach(function(o){
   var k=pos[o.axis];o.r.value=k;o.t.textContent=o.name+' '+Math.floor((k+.5)*s.full[o.axis]/s.shape[o.axis])+' of '+s.full[o.axis];

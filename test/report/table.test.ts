@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
-import { ablation, comparison, learningCurve, perClass, view } from '../../src/report/index.js';
+import { ablation, comparison, Figure, learningCurve, perClass, view } from '../../src/report/index.js';
 import { encodePng } from '../../src/report/pngEncoder.js';
 import { decodePng, identityDirection } from '../../src/volume/index.js';
 import { variantNames, variants } from './synthetic.js';
@@ -96,6 +96,27 @@ describe('figures and pictures', () => {
 
   it('a learning curve of nothing is empty, not an error', () => {
     assert.match(learningCurve([]).toSvg(), /^<svg/);
+  });
+
+  it('bars on a logarithmic axis are as high as their logarithm', () => {
+    const layout = { yaxis: { type: 'log', range: [0, 3] } } as const;
+    const svg = new Figure([{ type: 'bar', x: ['a', 'b'], y: [10, 100] }], layout as never, '').toSvg();
+    const tops = [...svg.matchAll(/<rect x="[^"]*" y="([^"]*)"[^>]*fill="#0072b2"/g)].map((m) => Number(m[1]));
+    const lines = [...svg.matchAll(/<line [^>]*y1="([^"]*)"/g)].map((m) => Number(m[1]));
+    assert.equal(tops.length, 2);
+    for (const top of tops) assert.ok(lines.includes(top), `${top} is none of the grid lines ${lines}`);
+    assert.doesNotMatch(svg, /NaN|Infinity/);
+  });
+
+  it('traces without a colour get one each, the same in the notebook and in the picture', () => {
+    const figure = new Figure(
+      ['a', 'b'].map((name) => ({ type: 'scatter', mode: 'lines', name, x: [0, 1], y: [0, 1] })),
+      {},
+      '',
+    );
+    const colours = figure.data.map((trace) => trace.marker!.color!);
+    assert.equal(new Set(colours).size, 2);
+    for (const colour of colours) assert.match(figure.toSvg(), new RegExp(`stroke="${colour}"`));
   });
 
   it('a PNG decodes to the pixels it was made of', () => {
