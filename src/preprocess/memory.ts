@@ -3,7 +3,7 @@ import os from 'node:os';
 import type { Dataset } from '../dataset/index.js';
 import { configuration } from '../plan/index.js';
 import type { Plan } from '../plan/plan.js';
-import { readNiftiGeometry } from '../volume/index.js';
+import { readGrid, voxelCount } from '../volume/index.js';
 
 /** Bytes a thread needs beyond its arrays. */
 const threadBytes = 150 * 2 ** 20;
@@ -17,17 +17,16 @@ export function forecastBytes(dataset: Dataset, plan: Plan, configurationName: s
   const channels = Object.keys(dataset.json.channel_names).length;
   let most = 0;
   for (const { images } of dataset.cases) {
-    if (!/\.nii(\.gz)?$/.test(images[0])) continue;
-    let header: ReturnType<typeof readNiftiGeometry>;
+    let grid: ReturnType<typeof readGrid>;
     try {
-      header = readNiftiGeometry(images[0]);
+      grid = readGrid(images[0]);
     } catch {
       // A file that cannot be read is named when its case is made.
       continue;
     }
-    const [x, y, z] = header.size;
-    const before = x * y * z;
-    const own = plan.transpose_forward.map((axis) => header.spacingMm[axis]);
+    if (!grid) continue;
+    const before = voxelCount(grid);
+    const own = plan.transpose_forward.map((axis) => grid.spacingMm[axis]);
     const wanted = spacing.length === 3 ? spacing : [own[0], ...spacing];
     const after = own.reduce((n, mm, i) => (n * mm) / wanted[i], before);
     most = Math.max(most, before * (8 * channels + 16) + after * (4 * channels + 16));

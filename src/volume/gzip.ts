@@ -1,9 +1,13 @@
 // Decompression with a limit: what a file may expand to is known from its own header before it is expanded.
+import { constants } from 'node:buffer';
 import zlib from 'node:zlib';
 import { VoxelbookError } from '../base/errors.js';
 
 /** Bytes a file may expand to beyond what its header declares. */
 export const slack = 64 * 2 ** 20;
+
+/** Deflate codes 258 bytes in two bits at best. */
+const largestRatio = 1032;
 
 export const isGzip = (bytes: Uint8Array) => bytes.length >= 2 && bytes[0] === 0x1f && bytes[1] === 0x8b;
 
@@ -16,22 +20,25 @@ export function gunzipStart(bytes: Uint8Array, length: number, name: string): Ui
       maxOutputLength: 16 * 2 ** 20,
     });
     // Too little came out: either the content is so short, or the file is damaged, which expanding it whole will say.
-    return start.length >= length ? start.subarray(0, length) : gunzip(bytes, 0, name).subarray(0, length);
+    return start.length >= length ? start.subarray(0, length) : expand(bytes, 0, name).subarray(0, length);
   } catch (error) {
     throw error instanceof VoxelbookError ? error : damaged(name, error as Error);
   }
 }
 
 /**
- * Expands gzip, checking length and CRC; zero bytes after the last member are tolerated.
+ * Expands gzip or zlib data, checking length and checksum; zero bytes after the last gzip member are tolerated.
  * @param expected bytes the content declares; more than this plus 64 MiB is refused while expanding
  * @throws VoxelbookError for damaged, cut or too large content
  */
-export function gunzip(bytes: Uint8Array, expected: number, name: string): Uint8Array {
+export function expand(bytes: Uint8Array, expected: number, name: string): Uint8Array {
+  if (expected > largestRatio * bytes.length)
+    throw damaged(name, new Error(`${bytes.length} bytes cannot expand to the ${expected} its header declares`));
   try {
     // One chunk of the declared size: the result is not assembled from pieces.
     const chunkSize = Math.max(1024, Math.min(expected + 1024, 2 ** 30));
-    return zlib.gunzipSync(bytes, { maxOutputLength: expected + slack, chunkSize });
+    const maxOutputLength = Math.min(expected + slack, constants.MAX_LENGTH);
+    return (isGzip(bytes) ? zlib.gunzipSync : zlib.inflateSync)(bytes, { maxOutputLength, chunkSize });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
       throw new VoxelbookError(`${name} cannot be read`, {
@@ -50,6 +57,6 @@ const damaged = (name: string, error: Error) =>
     code: 'gzip-damaged',
     path: name,
     given: `compressed data with a fault (${error.message})`,
-    expected: 'a whole gzip file with matching checksum',
+    expected: 'whole compressed data with matching checksum',
     fix: 'The file is cut or damaged; fetch it again.',
   });

@@ -1,7 +1,11 @@
 // One door for every image file: the ending picks the reader.
 import { VoxelbookError } from '../base/errors.js';
 import { readBmp } from './bmp.js';
-import { readNifti, writeNifti } from './nifti.js';
+import { readGipl, readGiplHeader, writeGipl } from './gipl.js';
+import { readHeaderOf } from './imageFile.js';
+import { readMetaImage, readMetaImageHeader, writeMetaImage } from './metaImage.js';
+import { readNifti, readNiftiGeometry, writeNifti } from './nifti.js';
+import { readNrrd, readNrrdHeader, writeNrrd } from './nrrd.js';
 import { pictureOf, readPng, writePng } from './png.js';
 import { readTiff } from './tiff.js';
 import type { Volume } from './volume.js';
@@ -12,10 +16,14 @@ export interface ReadOptions {
 }
 
 /** Endings of data sets that can be read (BMP, TIFF) or read and written (the others). */
-export const fileEndings = ['.nii.gz', '.nii', '.png', '.bmp', '.tif', '.tiff'] as const;
+export const fileEndings = ['.nii.gz', '.nii', '.nrrd', '.mha', '.gipl', '.png', '.bmp', '.tif', '.tiff'] as const;
 
-/** The ending among `fileEndings` (or .hdr) that `file` has; undefined for others. */
-export const endingOf = (file: string) => [...fileEndings, '.hdr'].find((ending) => file.toLowerCase().endsWith(ending));
+/** Headers with their voxels in another file; read only. */
+const headerEndings = ['.hdr', '.nhdr', '.mhd'] as const;
+
+/** The ending among `fileEndings` (or .hdr, .nhdr, .mhd) that `file` has; undefined for others. */
+export const endingOf = (file: string) =>
+  [...fileEndings, ...headerEndings].find((ending) => file.toLowerCase().endsWith(ending));
 
 /**
  * Reads an image or label file.
@@ -31,6 +39,14 @@ export function readVolume(file: string, { onWarning = warn }: ReadOptions = {})
       for (const text of header.warnings) onWarning(`${file}: ${text}`);
       return volume;
     }
+    case '.nrrd':
+    case '.nhdr':
+      return readNrrd(file);
+    case '.mha':
+    case '.mhd':
+      return readMetaImage(file);
+    case '.gipl':
+      return readGipl(file);
     case '.png':
       return readPng(file);
     case '.bmp':
@@ -43,10 +59,42 @@ export function readVolume(file: string, { onWarning = warn }: ReadOptions = {})
   }
 }
 
+/**
+ * Shape and spacing without the voxels; undefined for pictures, which say so only as a whole.
+ * @throws VoxelbookError for damaged headers
+ */
+export function readGrid(file: string): Pick<Volume, 'shape' | 'spacingMm'> | undefined {
+  const header = headerOf(file);
+  return header && { shape: [header.size[2], header.size[1], header.size[0]], spacingMm: header.spacingMm };
+}
+
+function headerOf(file: string) {
+  switch (endingOf(file)) {
+    case '.nii':
+    case '.nii.gz':
+    case '.hdr':
+      return readNiftiGeometry(file);
+    case '.nrrd':
+    case '.nhdr':
+      return readHeaderOf(file, readNrrdHeader);
+    case '.mha':
+    case '.mhd':
+      return readHeaderOf(file, readMetaImageHeader);
+    case '.gipl':
+      return readHeaderOf(file, readGiplHeader);
+    default:
+      return undefined;
+  }
+}
+
 /** Writes a volume atomically; the ending picks the format. Labels for nnU-Net: Uint8Array below 255, else Uint16Array. */
 export function writeVolume(file: string, volume: Volume): void {
-  if (file.endsWith('.nii') || file.endsWith('.nii.gz')) writeNifti(file, volume);
-  else if (file.endsWith('.png')) writePng(file, pictureOf(volume, file));
+  const ending = endingOf(file);
+  if (ending === '.nii' || ending === '.nii.gz') writeNifti(file, volume);
+  else if (ending === '.nrrd') writeNrrd(file, volume);
+  else if (ending === '.mha') writeMetaImage(file, volume);
+  else if (ending === '.gipl') writeGipl(file, volume);
+  else if (ending === '.png') writePng(file, pictureOf(volume, file));
   else throw unsupported(file, 'written');
 }
 
@@ -56,7 +104,7 @@ const unsupported = (file: string, done: string) =>
   new VoxelbookError(`${file} cannot be ${done}`, {
     code: 'file-ending',
     path: file,
-    given: 'an ending without a reader',
-    expected: done === 'read' ? `one of ${fileEndings.join(', ')}` : '.nii.gz, .nii or .png',
+    given: `an ending without a ${done === 'read' ? 'reader' : 'writer'}`,
+    expected: done === 'read' ? `one of ${fileEndings.join(', ')}` : '.nii.gz, .nii, .nrrd, .mha, .gipl or .png',
     fix: 'Convert the file, for example with SimpleITK or ITK-SNAP.',
   });

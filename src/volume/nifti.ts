@@ -3,9 +3,11 @@ import fs from 'node:fs';
 import zlib from 'node:zlib';
 import { atomicWrite } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
-import { gunzip, gunzipStart, isGzip } from './gzip.js';
+import { readBytes, readStart } from './bytes.js';
+import { expand, gunzipStart, isGzip } from './gzip.js';
 import { datatypes, longestHeader, type NiftiHeader, readNiftiHeader } from './niftiHeader.js';
-import type { Volume, VoxelArray } from './volume.js';
+import { channelsFirst, channelsLast, decodeNumbers, encodeNumbers, numberTypeOf } from './numbers.js';
+import { checkLength, isPicture, type Volume, type VoxelArray, voxelCount } from './volume.js';
 
 /**
  * Reads .nii, .nii.gz or the .hdr of a pair.
@@ -20,10 +22,10 @@ export function readNifti(file: string): { volume: Volume; header: NiftiHeader }
   const header = readNiftiHeader(start, file);
   const declared = header.size[0] * header.size[1] * header.size[2] * header.frames * header.bytesPerVoxel;
   if (header.single)
-    return { volume: volumeOf(packed ? gunzip(bytes, header.offset + declared, file) : bytes, header, file), header };
+    return { volume: volumeOf(packed ? expand(bytes, header.offset + declared, file) : bytes, header, file), header };
   const image = imageOfPair(file);
   const body = readBytes(image);
-  return { volume: volumeOf(isGzip(body) ? gunzip(body, header.offset + declared, image) : body, header, image), header };
+  return { volume: volumeOf(isGzip(body) ? expand(body, header.offset + declared, image) : body, header, image), header };
 }
 
 /** Decodes NIfTI bytes that are already in memory (plain or gzip). */
@@ -31,33 +33,13 @@ export function decodeNifti(bytes: Uint8Array, name = 'NIfTI'): { volume: Volume
   const packed = isGzip(bytes);
   const header = readNiftiHeader(packed ? gunzipStart(bytes, longestHeader, name) : bytes, name);
   const declared = header.size[0] * header.size[1] * header.size[2] * header.frames * header.bytesPerVoxel;
-  return { volume: volumeOf(packed ? gunzip(bytes, header.offset + declared, name) : bytes, header, name), header };
+  return { volume: volumeOf(packed ? expand(bytes, header.offset + declared, name) : bytes, header, name), header };
 }
 
 /** Reads shape and geometry only; the voxels stay packed. */
 export function readNiftiGeometry(file: string): NiftiHeader {
-  const descriptor = fs.openSync(file, 'r');
-  try {
-    const start = Buffer.alloc(8192);
-    const bytes = start.subarray(0, fs.readSync(descriptor, start, 0, start.length, 0));
-    return readNiftiHeader(isGzip(bytes) ? gunzipStart(bytes, longestHeader, file) : bytes, file);
-  } finally {
-    fs.closeSync(descriptor);
-  }
-}
-
-function readBytes(file: string): Buffer {
-  try {
-    return fs.readFileSync(file);
-  } catch (error) {
-    throw new VoxelbookError(`${file} cannot be read`, {
-      code: 'file-unreadable',
-      path: file,
-      given: (error as NodeJS.ErrnoException).code ?? String(error),
-      expected: 'a readable file',
-      fix: 'Check that the file exists and may be read.',
-    });
-  }
+  const bytes = readStart(file, 8192);
+  return readNiftiHeader(isGzip(bytes) ? gunzipStart(bytes, longestHeader, file) : bytes, file);
 }
 
 function imageOfPair(file: string): string {
@@ -86,10 +68,8 @@ function volumeOf(file: Uint8Array, header: NiftiHeader, name: string): Volume {
       expected: `${bytes} (${[...header.size, header.frames].join('×')} of ${type.name})`,
       fix: 'The file is cut short; fetch it again.',
     });
-  // A typed array needs an aligned start; voxels begin at byte 352, which fits every type in a buffer of their own.
   const body = file.subarray(header.offset, header.offset + bytes);
-  const native = header.littleEndian || type.values > 1 || type.bytes === 1;
-  let values = typed(native ? body : swapped(body, type.bytes), type.name, name);
+  let values = decodeNumbers(body, type.number, header.littleEndian, name);
   if (header.slope !== 1 || header.intercept !== 0) values = scaled(values, header.slope, header.intercept);
   const channels = header.frames * type.values;
   return {
@@ -103,72 +83,9 @@ function volumeOf(file: Uint8Array, header: NiftiHeader, name: string): Volume {
   };
 }
 
-function typed(body: Uint8Array, type: string, name: string): VoxelArray {
-  const size = { uint16: 2, int16: 2, uint32: 4, int32: 4, float32: 4, float64: 8, int64: 8, uint64: 8 }[type] ?? 1;
-  // Not `slice`: on a Buffer that shares memory.
-  const aligned = body.byteOffset % size === 0 ? body : new Uint8Array(body);
-  const { buffer, byteOffset } = aligned;
-  const length = aligned.byteLength / size;
-  switch (type) {
-    case 'int8':
-      return new Int8Array(buffer as ArrayBuffer, byteOffset, length);
-    case 'uint16':
-      return new Uint16Array(buffer as ArrayBuffer, byteOffset, length);
-    case 'int16':
-      return new Int16Array(buffer as ArrayBuffer, byteOffset, length);
-    case 'uint32':
-      return new Uint32Array(buffer as ArrayBuffer, byteOffset, length);
-    case 'int32':
-      return new Int32Array(buffer as ArrayBuffer, byteOffset, length);
-    case 'float32':
-      return new Float32Array(buffer as ArrayBuffer, byteOffset, length);
-    case 'float64':
-      return new Float64Array(buffer as ArrayBuffer, byteOffset, length);
-    case 'int64':
-      return fromBig(new BigInt64Array(buffer as ArrayBuffer, byteOffset, length), name);
-    case 'uint64':
-      return fromBig(new BigUint64Array(buffer as ArrayBuffer, byteOffset, length), name);
-    default:
-      return new Uint8Array(buffer as ArrayBuffer, byteOffset, length);
-  }
-}
-
-function fromBig(values: BigInt64Array | BigUint64Array, name: string): Float64Array {
-  const out = new Float64Array(values.length);
-  for (let i = 0; i < out.length; i++) {
-    out[i] = Number(values[i]);
-    if (!Number.isSafeInteger(out[i]))
-      throw new VoxelbookError(`${name} cannot be read`, {
-        code: 'nifti-integer',
-        path: `${name} voxel ${i}`,
-        given: String(values[i]),
-        expected: 'an integer below 2^53',
-        fix: 'Store the image as float64.',
-      });
-  }
-  return out;
-}
-
-function swapped(body: Uint8Array, size: number): Uint8Array {
-  const out = Buffer.from(body);
-  if (size === 2) return out.swap16();
-  if (size === 4) return out.swap32();
-  return out.swap64();
-}
-
 function scaled(values: VoxelArray, slope: number, intercept: number): Float32Array | Float64Array {
   const out = values instanceof Float64Array ? new Float64Array(values.length) : new Float32Array(values.length);
   for (let i = 0; i < out.length; i++) out[i] = values[i] * slope + intercept;
-  return out;
-}
-
-/** `[frame][voxel][value]` to `[voxel][frame][value]`. */
-function channelsLast(values: VoxelArray, voxels: number, frames: number, inner: number): VoxelArray {
-  const out = new (values.constructor as Float32ArrayConstructor)(values.length);
-  const channels = frames * inner;
-  for (let f = 0; f < frames; f++)
-    for (let v = 0; v < voxels; v++)
-      for (let i = 0; i < inner; i++) out[v * channels + f * inner + i] = values[(f * voxels + v) * inner + i];
   return out;
 }
 
@@ -178,39 +95,20 @@ function channelsLast(values: VoxelArray, voxels: number, frames: number, inner:
  */
 export function writeNifti(file: string, volume: Volume): void {
   const bytes = encodeNifti(volume);
-  atomicWrite(file, file.endsWith('.gz') ? zlib.gzipSync(bytes, { level: 6 }) : bytes);
+  atomicWrite(file, /\.gz$/i.test(file) ? zlib.gzipSync(bytes, { level: 6 }) : bytes);
 }
-
-const codes: [new (n: number) => VoxelArray, number][] = [
-  [Uint8Array, 2],
-  [Int16Array, 4],
-  [Int32Array, 8],
-  [Float32Array, 16],
-  [Float64Array, 64],
-  [Int8Array, 256],
-  [Uint16Array, 512],
-  [Uint32Array, 768],
-];
 
 /** The bytes of `writeNifti` before compression. */
 export function encodeNifti(volume: Volume): Uint8Array {
+  checkLength(volume);
   const { shape, channels, data } = volume;
-  const voxels = shape[0] * shape[1] * shape[2];
-  if (data.length !== voxels * channels)
-    throw new VoxelbookError('this volume cannot be written', {
-      code: 'volume-shape',
-      path: 'data',
-      given: `${data.length} values`,
-      expected: `${shape.join('×')}×${channels} = ${voxels * channels}`,
-      fix: 'Pass data and shape that agree.',
-    });
-  const dims = [channels > 1 ? 4 : 3, shape[2], shape[1], shape[0], channels, 1, 1, 1];
+  const rank = channels > 1 ? 4 : isPicture(volume) ? 2 : 3;
+  const dims = [rank, shape[2], shape[1], shape[0], channels, 1, 1, 1];
   const version = Math.max(...dims) > 32767 ? 2 : 1;
   const offset = version === 1 ? 352 : 544;
   const bytes = new Uint8Array(offset + data.byteLength);
   writeHeader(new DataView(bytes.buffer), volume, dims, version);
-  const body = channels === 1 ? data : channelsFirst(data, voxels, channels);
-  bytes.set(new Uint8Array(body.buffer, body.byteOffset, body.byteLength), offset);
+  bytes.set(encodeNumbers(channels === 1 ? data : channelsFirst(data, voxelCount(volume), channels)), offset);
   return bytes;
 }
 
@@ -228,10 +126,10 @@ function writeHeader(view: DataView, volume: Volume, dims: number[], version: 1 
     if (one) view.setInt16(40 + 2 * i, n, true);
     else view.setBigInt64(16 + 8 * i, BigInt(n), true);
   });
-  const code = codes.find(([type]) => volume.data instanceof type)![1];
-  view.setInt16(one ? 70 : 12, code, true);
+  const type = numberTypeOf(volume.data);
+  view.setInt16(one ? 70 : 12, Number(Object.keys(datatypes).find((code) => datatypes[Number(code)].name === type)), true);
   view.setInt16(one ? 72 : 14, volume.data.BYTES_PER_ELEMENT * 8, true);
-  const [sz, sy, sx] = volume.spacingMm;
+  const [sz, sy, sx] = [dims[0] === 2 ? 1 : volume.spacingMm[0], volume.spacingMm[1], volume.spacingMm[2]];
   const { quaternion, qfac, rigid } = quaternionOf(volume.direction);
   [qfac, sx, sy, sz, 1, 1, 1, 1].forEach((v, i) => {
     real(76 + step * i, 104 + step * i, v);
@@ -254,12 +152,6 @@ function writeHeader(view: DataView, volume: Volume, dims: number[], version: 1 
     [d[3 * r] * sx, d[3 * r + 1] * sy, d[3 * r + 2] * sz, volume.originMm[r]].forEach((v, c) => {
       real(280 + step * (4 * r + c), 400 + step * (4 * r + c), v);
     });
-}
-
-function channelsFirst(values: VoxelArray, voxels: number, channels: number): VoxelArray {
-  const out = new (values.constructor as Float32ArrayConstructor)(values.length);
-  for (let v = 0; v < voxels; v++) for (let c = 0; c < channels; c++) out[c * voxels + v] = values[v * channels + c];
-  return out;
 }
 
 /** (b, c, d) of a rotation; `qfac` -1 when the third axis is mirrored; not rigid when the axes are not at right angles. */

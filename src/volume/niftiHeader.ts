@@ -4,7 +4,8 @@
 // nifti-reader-js decodes the fields; it is given exactly the header's bytes without extensions, never outside lengths or offsets.
 import { NIFTI1, NIFTI2 } from 'nifti-reader-js';
 import { FaultList } from '../base/errors.js';
-import type { Volume } from './volume.js';
+import type { NumberType } from './numbers.js';
+import { sliceSpacing, type Volume } from './volume.js';
 
 export interface NiftiHeader {
   version: 1 | 2;
@@ -31,19 +32,19 @@ export interface NiftiHeader {
 }
 
 /** Bytes per voxel, and how many numbers that is (RGB 3, RGBA 4). */
-export const datatypes: Record<number, { name: string; bytes: number; values: number }> = {
-  2: { name: 'uint8', bytes: 1, values: 1 },
-  4: { name: 'int16', bytes: 2, values: 1 },
-  8: { name: 'int32', bytes: 4, values: 1 },
-  16: { name: 'float32', bytes: 4, values: 1 },
-  64: { name: 'float64', bytes: 8, values: 1 },
-  128: { name: 'rgb24', bytes: 3, values: 3 },
-  256: { name: 'int8', bytes: 1, values: 1 },
-  512: { name: 'uint16', bytes: 2, values: 1 },
-  768: { name: 'uint32', bytes: 4, values: 1 },
-  1024: { name: 'int64', bytes: 8, values: 1 },
-  1280: { name: 'uint64', bytes: 8, values: 1 },
-  2304: { name: 'rgba32', bytes: 4, values: 4 },
+export const datatypes: Record<number, { name: string; number: NumberType; bytes: number; values: number }> = {
+  2: { name: 'uint8', number: 'uint8', bytes: 1, values: 1 },
+  4: { name: 'int16', number: 'int16', bytes: 2, values: 1 },
+  8: { name: 'int32', number: 'int32', bytes: 4, values: 1 },
+  16: { name: 'float32', number: 'float32', bytes: 4, values: 1 },
+  64: { name: 'float64', number: 'float64', bytes: 8, values: 1 },
+  128: { name: 'rgb24', number: 'uint8', bytes: 3, values: 3 },
+  256: { name: 'int8', number: 'int8', bytes: 1, values: 1 },
+  512: { name: 'uint16', number: 'uint16', bytes: 2, values: 1 },
+  768: { name: 'uint32', number: 'uint32', bytes: 4, values: 1 },
+  1024: { name: 'int64', number: 'int64', bytes: 8, values: 1 },
+  1280: { name: 'uint64', number: 'uint64', bytes: 8, values: 1 },
+  2304: { name: 'rgba32', number: 'uint8', bytes: 4, values: 4 },
 };
 const unreadable: Record<number, string> = {
   0: 'unknown',
@@ -245,6 +246,7 @@ function geometryOf(header: NIFTI1 | NIFTI2, bytes: Uint8Array, version: 1 | 2, 
       `pixdim ${zoom.join(' ')} is not the sform's voxel size ${norms.map((n) => +n.toPrecision(6)).join(' ')}; the sform was used`,
     );
   const scaled = rows.map((v) => v * unit);
+  if (rank <= 2) spacing[2] = sliceSpacing(spacing[1], spacing[0]);
   return {
     affine: [...scaled, 0, 0, 0, 1],
     spacingMm: [spacing[2] * unit, spacing[1] * unit, spacing[0] * unit] as Volume['spacingMm'],

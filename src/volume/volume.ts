@@ -1,5 +1,7 @@
 // A volume: voxels with their geometry. Axis order is the array's: slowest first, `[depth, height, width, channel]`.
 
+import { VoxelbookError } from '../base/errors.js';
+
 export type VoxelArray =
   | Uint8Array
   | Int8Array
@@ -12,7 +14,7 @@ export type VoxelArray =
 
 /**
  * Voxels and where they lie. NIfTI's (x, y, z) is read as (z, y, x) as nnU-Net does, so `data[((z*h)+y)*w+x]` for one channel.
- * A 2-D image has depth 1. Channel-last; a label map has no channel axis (`channels` 1).
+ * A 2-D image has depth 1 and `sliceSpacing` between slices. Channel-last; a label map has no channel axis (`channels` 1).
  */
 export interface Volume<A extends VoxelArray = VoxelArray> {
   data: A;
@@ -32,3 +34,23 @@ export type LabelMap = Volume<Uint8Array | Uint16Array | Int16Array>;
 
 export const voxelCount = (v: Pick<Volume, 'shape'>) => v.shape[0] * v.shape[1] * v.shape[2];
 export const identityDirection: Volume['direction'] = [1, 0, 0, 0, 1, 0, 0, 0, 1];
+
+/** Spacing along the depth of a 2-D image, by which nnU-Net's planner knows it: 999 times the larger pixel size. Source: SimpleITKIO. */
+export const sliceSpacing = (y: number, x: number) => 999 * Math.max(y, x);
+
+/** Whether the volume is a 2-D image. */
+export const isPicture = ({ shape, spacingMm: [z, y, x] }: Pick<Volume, 'shape' | 'spacingMm'>) =>
+  shape[0] === 1 && Math.abs(z / sliceSpacing(y, x) - 1) < 1e-6;
+
+/** @throws VoxelbookError when data and shape disagree */
+export function checkLength({ data, shape, channels }: Volume): void {
+  const expected = voxelCount({ shape }) * channels;
+  if (data.length !== expected)
+    throw new VoxelbookError('this volume cannot be written', {
+      code: 'volume-shape',
+      path: 'data',
+      given: `${data.length} values`,
+      expected: `${shape.join('×')}×${channels} = ${expected}`,
+      fix: 'Pass data and shape that agree.',
+    });
+}
