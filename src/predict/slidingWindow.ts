@@ -37,7 +37,7 @@ export interface SlidingWindowOptions extends WorkOptions {
   activation?: 'softmax' | 'sigmoid';
   /** Accumulators; `float16` gives nnU-Net's very numbers, rounding errors included; `float32` (default) avoids them. */
   precision?: 'float32' | 'float16';
-  /** Tiles per pass; 1 by default. */
+  /** Tiles per pass, which changes nothing but rounding; by default as many as have 2¹⁷ voxels together (four of 32³, one of 64³). */
   batchTiles?: number;
 }
 
@@ -80,7 +80,7 @@ async function slide(
   consume: SlabConsumer,
 ): Promise<void> {
   const forwards = typeof forward === 'function' ? [forward] : forward;
-  const { heads, stepSize = 0.5, gaussian = true, precision = 'float32', batchTiles = 1 } = options;
+  const { heads, stepSize = 0.5, gaussian = true, precision = 'float32' } = options;
   checkSizes(image, options, forwards.length);
   const flat = options.patchSize.length === 2;
   const patch = flat ? [1, ...options.patchSize] : [...options.patchSize];
@@ -88,7 +88,10 @@ async function slide(
   const starts = tileStarts(padded, patch, stepSize);
   if (flat) starts[0] = Array.from({ length: padded[0] }, (_, i) => i);
   const map = gaussian ? gaussianMap(options.patchSize, { precision }) : new Float32Array(patch[0] * patch[1] * patch[2]).fill(1);
-  const depth = whole ? padded[0] : patch[0];
+  const { batchTiles = Math.max(1, Math.floor(voxelsAtOnce / (patch[0] * patch[1] * patch[2]))) } = options;
+  // Slices that a 2-D network sees one by one share a pass; tiles of a 3-D one only with those at the same depth.
+  const rowsAtOnce = flat ? Math.max(1, Math.min(Math.floor(batchTiles / (starts[1].length * starts[2].length)), padded[0])) : 1;
+  const depth = whole ? padded[0] : patch[0] + rowsAtOnce - 1;
   // In float32 the sum over networks may be taken before the division by the weights; nnU-Net's rounding needs each on its own.
   const windows = (precision === 'float16' ? forwards : [0]).map(() => new Window(padded, depth, heads, precision));
   const weights = new Window(padded, depth, 1, precision);
@@ -97,9 +100,10 @@ async function slide(
   report(0, 'predict');
 
   let done = 0;
-  for (const [row, z] of starts[0].entries()) {
-    if (!whole) for (const w of [...windows, weights]) w.moveTo(z);
-    const tiles = starts[1].flatMap((y) => starts[2].map((x) => [z, y, x]));
+  for (let row = 0; row < starts[0].length; row += rowsAtOnce) {
+    const rows = starts[0].slice(row, row + rowsAtOnce);
+    if (!whole) for (const w of [...windows, weights]) w.moveTo(rows[0]);
+    const tiles = rows.flatMap((z) => starts[1].flatMap((y) => starts[2].map((x) => [z, y, x])));
     for (let first = 0; first < tiles.length; first += batchTiles) {
       const batch = tiles.slice(first, first + batchTiles);
       const patches = cut(image, inside, batch, patch);
@@ -112,8 +116,8 @@ async function slide(
       report(done, 'predict');
       await new Promise(setImmediate); // an interrupt or a progress message gets its turn
     }
-    const next = starts[0][row + 1] ?? padded[0];
-    if (!whole) await emit(windows, weights, forwards.length, z, next, inside, precision, consume);
+    const next = starts[0][row + rowsAtOnce] ?? padded[0];
+    if (!whole) await emit(windows, weights, forwards.length, rows[0], next, inside, precision, consume);
   }
   if (whole) await emit(windows, weights, forwards.length, 0, padded[0], inside, precision, consume);
 }
@@ -229,6 +233,9 @@ async function predictPatches(
     tf.dispose([x, ...sums]);
   }
 }
+
+/** Voxels of a pass over small tiles: passes over few voxels cost more in calls than in arithmetic. */
+const voxelsAtOnce = 1 << 17;
 
 /** Values of a slab of outputs; TensorFlow keeps what it once allocated, and large slabs break up what outputs need whole. */
 const slabValues = 1 << 19;

@@ -166,6 +166,26 @@ describe('the sliding window', () => {
     }
   });
 
+  it('how many tiles share a pass changes nothing but rounding', async () => {
+    const image = imageOf([15, 9, 20]);
+    for (const patchSize of [
+      [4, 6, 6],
+      [6, 6],
+    ])
+      for (const precision of ['float32', 'float16'] as const) {
+        const network = convolution(patchSize.length === 3 ? 5 : 4, 1, 2, 'batches');
+        const of = async (batchTiles?: number) => {
+          const slabs: number[] = [];
+          const options = { patchSize, heads: 2, mirrorAxes: [0, 1], precision, batchTiles };
+          await predictSlabs(network, image, options, (values) => void slabs.push(...values));
+          return slabs;
+        };
+        const one = await of(1);
+        for (const tiles of [2, 5, 40, undefined])
+          assert.ok(largest(await of(tiles), one) < (precision === 'float16' ? 2e-3 : 1e-6), `${patchSize}, ${tiles} tiles`);
+      }
+  });
+
   it('a mirrored image gives the mirrored prediction when mirroring is on', async () => {
     const image = imageOf([8, 8, 8]);
     const mirrored = { ...image, data: Float32Array.from(image.data, (_, i) => image.data[i - (i % 8) + 7 - (i % 8)]) };
@@ -200,7 +220,7 @@ describe('the sliding window', () => {
     assert.ok(sigmoid.every((v) => v > 0 && v < 1));
   });
 
-  it('lets other work in between tiles, and stops at the next tile after an abort', async () => {
+  it('lets other work in between passes, and stops at the next one after an abort', async () => {
     const image = imageOf([8, 16, 16]);
     const stop = new AbortController();
     const before = tf.memory().numTensors;
@@ -211,6 +231,7 @@ describe('the sliding window', () => {
       predictLogits(repeat(2), image, {
         patchSize: [4, 4, 4],
         heads: 2,
+        batchTiles: 1,
         signal: stop.signal,
         onProgress: (p) => {
           done = p.done;
