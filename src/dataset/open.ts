@@ -7,14 +7,15 @@ import type { WorkOptions } from '../base/progress.js';
 import { displayed, type Shown, shownTable } from '../base/show.js';
 import type { CaseFiles, Dataset } from './dataset.js';
 import { datasetJsonFaults, toDatasetJson } from './datasetJson.js';
+import { descriptorIfAny } from './descriptor.js';
 import { embeddedNames, writeEmbedded } from './embedded/index.js';
 import { labels } from './labels.js';
 
 /**
  * Opens a data set.
  * Source: nnU-Net v2 raw layout (`dataset.json`, `imagesTr/<case>_<cccc><ending>`, `labelsTr/<case><ending>`).
- * @param folderOrName a folder; a name or number below `nnUNet_raw` (environment) or the own data folder; an embedded set
- * (`SimGlioma`, `demo` for the same, …), which is written on first use
+ * @param folderOrName a folder; a name or number below `nnUNet_raw` (environment) or the own data folder, a public set also by its own
+ * name (`BTCV`); an embedded set (`SimGlioma`, `demo` for the same, …), which is written on first use
  * @throws VoxelbookError when there is no such set, or with every fault of its `dataset.json`
  */
 export function open(folderOrName: string, options: WorkOptions = {}): Dataset {
@@ -72,23 +73,45 @@ function trainingCases(folder: string, json: Dataset['json']): CaseFiles[] {
 }
 
 function locate(given: string, options: WorkOptions): string {
-  if (given === 'demo') return writeEmbedded('SimGlioma', options);
-  if (fs.existsSync(path.join(given, 'dataset.json'))) return given;
-  const number = /^\d{1,3}$/.test(given) ? given.padStart(3, '0') : undefined;
-  for (const root of [process.env.nnUNet_raw, path.join(dataFolder(), 'raw')]) {
-    if (!root || !fs.existsSync(root)) continue;
-    const found = fs.readdirSync(root).find((n) => n === given || (number && n.startsWith(`Dataset${number}_`)));
-    if (found && fs.existsSync(path.join(root, found, 'dataset.json')) && !embeddedOf(found)) return path.join(root, found);
-  }
-  const embedded = embeddedOf(given);
-  if (embedded) return writeEmbedded(embedded, options);
+  const place = placeOf(given);
+  if (place) return 'folder' in place ? place.folder : writeEmbedded(place.embedded, options);
+  const known = descriptorIfAny(given);
   throw new VoxelbookError(`there is no data set ${given}`, {
     code: 'no-dataset',
     path: given,
-    given: fs.existsSync(given) ? 'a folder without dataset.json' : 'neither a folder nor a known name',
-    expected: `a folder with dataset.json, a name or number below $nnUNet_raw, or one of ${embeddedNames.join(', ')}`,
-    fix: 'Check the path; set nnUNet_raw to the folder that holds your data sets.',
+    given: fs.existsSync(given)
+      ? 'a folder without dataset.json'
+      : known
+        ? 'not on this machine'
+        : 'neither a folder nor a known name',
+    expected: known
+      ? `${known.folder} below $nnUNet_raw`
+      : `a folder with dataset.json, a name or number below $nnUNet_raw, or one of ${embeddedNames.join(', ')}`,
+    fix: known
+      ? `${known.title}: ${known.apply}. Then ${known.sourceLayout.length > 0 ? `dataset.convert('${known.name}', <its folder>)` : 'bring it into the nnU-Net raw layout'}.`
+      : 'Check the path; set nnUNet_raw to the folder that holds your data sets.',
   });
+}
+
+/**
+ * Where `open` will find a data set: a folder, or an embedded set that is written on first use; undefined: nowhere.
+ * A public set may be called by its own name (`BTCV` for `Dataset017_BTCV`).
+ */
+export function placeOf(given: string): { folder: string } | { embedded: string } | undefined {
+  if (given === 'demo') return { embedded: 'SimGlioma' };
+  if (fs.existsSync(path.join(given, 'dataset.json'))) return { folder: given };
+  const number = /^\d{1,3}$/.test(given) ? given.padStart(3, '0') : undefined;
+  const publicFolder = descriptorIfAny(given)?.folder;
+  for (const root of [process.env.nnUNet_raw, path.join(dataFolder(), 'raw')]) {
+    if (!root || !fs.existsSync(root)) continue;
+    const found = fs
+      .readdirSync(root)
+      .find((n) => n === given || n === publicFolder || (number && n.startsWith(`Dataset${number}_`)));
+    if (found && fs.existsSync(path.join(root, found, 'dataset.json')) && !embeddedOf(found))
+      return { folder: path.join(root, found) };
+  }
+  const embedded = embeddedOf(given);
+  return embedded ? { embedded } : undefined;
 }
 
 /** The embedded set that `SimGlioma` or `Dataset903_SimGlioma` means. */

@@ -11,7 +11,7 @@ export interface FixedPlan {
   /** mm; null: the data set's own, as planned. */
   spacing: number[] | null;
   patchSize: number[];
-  /** null: the paper and its code do not say; the planner's. */
+  /** null: the paper and its code do not say; what the planner gives this patch. */
   batchSize: number | null;
   /** For every channel instead of what its name asks for. */
   normalization?: string;
@@ -26,6 +26,14 @@ export const fixedPlans = {
     patchSize: [128, 128, 128],
     batchSize: 2,
     source: 'section 3.1; MIC-DKFZ/MedNeXt@0b78ed8 experiment_planner_v21_isotropic1mm.py',
+  },
+  mednext2d: {
+    paper: 'MedNeXt, 2-D networks',
+    configuration: '2d',
+    spacing: [1, 1, 1],
+    patchSize: [512, 512],
+    batchSize: 14,
+    source: 'MIC-DKFZ/MedNeXt@0b78ed8 experiment_planner_v21_isotropic1mm.py',
   },
   kaistBrats21: {
     paper: 'KAIST MRI Lab, BraTS 2021',
@@ -89,6 +97,7 @@ export function fixed(name: FixedPlanName, dataset: Pick<Dataset, 'name' | 'json
   const planned = plan(dataset, fingerprint, {
     plansName: `nnUNetPlans_${name}`,
     targetSpacing: spacing ? [...spacing] : undefined,
+    patchSizes: { [configuration]: [...patchSize] },
   });
   const one = { ...planned, configurations: { [configuration]: { ...planned.configurations[configuration] } } };
   const config = one.configurations[configuration];

@@ -1,6 +1,7 @@
 // Fingerprint to plan: nnU-Net v2's rules.
 export { architecture } from './architecture.js';
 export { configuration } from './configuration.js';
+export { type Described, describedFingerprint } from './describedFingerprint.js';
 export { featureMapEstimate } from './featureMapEstimate.js';
 export { caseFingerprint, type FingerprintOptions, fingerprint, joinFingerprints } from './fingerprint.js';
 export { type FixedPlan, type FixedPlanName, fixed, fixedPlans } from './fixed.js';

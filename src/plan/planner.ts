@@ -20,6 +20,8 @@ export interface PlanOptions {
   targetSpacing?: number[];
   /** Keep the order of axes. */
   suppressTranspose?: boolean;
+  /** Patch of a configuration, voxels, instead of what fits; its batch size is what fits with this patch. */
+  patchSizes?: Record<string, number[]>;
   /** Name of the plan; default the planner's. */
   plansName?: string;
   /** Changes by configuration, applied with `override` at the end: `{ '3d_fullres': { patchSize: [32, 32, 32] } }`. */
@@ -59,7 +61,7 @@ export function plan(dataset: Pick<Dataset, 'name' | 'json'>, fingerprint: Finge
   const sizes = sizeRule(settings, options.gpuMemoryGb ?? settings.gpuGb, Object.keys(json.labels).length);
   const common = commonEntries(json, fingerprint);
   const make = (mm: number[], shape: number[], approxVoxels: number, name: string, batchDice: boolean): Configuration => {
-    const { patch, batch, network } = sizes(mm, shape, approxVoxels);
+    const { patch, batch, network } = sizes(mm, shape, approxVoxels, options.patchSizes?.[name]);
     return {
       data_identifier: identifier(plansName, settings, name),
       preprocessor_name: 'DefaultPreprocessor',
@@ -167,20 +169,20 @@ function transposeOf(target: number[]): number[] {
   return [first, ...target.map((_, i) => i).filter((i) => i !== first)];
 }
 
-/** Patch, batch size and network for a spacing and a median shape, shrunk until the feature maps fit. */
+/** Patch, batch size and network for a spacing and a median shape, shrunk until the feature maps fit; or for a given patch. */
 function sizeRule(settings: PlannerSettings, gpuGb: number, outputs: number) {
-  return (mm: readonly number[], shape: readonly number[], approxVoxels: number) => {
+  return (mm: readonly number[], shape: readonly number[], approxVoxels: number, given?: readonly number[]) => {
     const dim = mm.length as 2 | 3;
     const inverse = mm.map((s) => 1 / s);
     const scale = dim === 3 ? (256 ** 3 / product(inverse)) ** (1 / 3) : (2048 ** 2 / product(inverse)) ** (1 / 2);
     const first = inverse.map((t, i) => Math.min(roundHalfEven(t * scale), shape[i]));
-    let shaped = topology(mm, first);
+    let shaped = topology(mm, given ?? first);
     const estimateOf = () => featureMapEstimate(architecture(settings.network, shaped), shaped.patch, outputs);
     let estimate = estimateOf();
     const reference = settings.reference[dim] * (gpuGb / settings.gpuGb);
     const perSample = referenceBatch[dim];
     const tooBig = () => (settings.network === 'plain' ? (estimate / perSample) * 2 > reference : estimate > reference);
-    while (tooBig()) {
+    while (!given && tooBig()) {
       const patch = [...shaped.patch];
       const axis = argmaxLast(patch.map((p, i) => p / shape[i]));
       if (patch[axis] <= shaped.divisor[axis])

@@ -1,5 +1,6 @@
 // An experiment is a plain object that says how a case walks through the rooms. JSON in, JSON out.
 import type { ModelSpec } from '../model/spec.js';
+import type { FixedPlanName } from '../plan/index.js';
 
 /** Optimiser, schedule, loss, augmentation and budget: data, one entry per line of a paper's recipe. */
 export interface Recipe {
@@ -53,6 +54,8 @@ export interface Experiment {
   /** A data set's folder, or the name of an embedded one (`SimGlioma`). */
   dataset: string;
   configuration: string;
+  /** The plan a paper fixes (spacing, patch, batch, normalisation), instead of a planner's. */
+  plan?: FixedPlanName;
   planner?: string;
   /** GPU memory to plan for, GB; default the planner's own. Less means smaller patches, and so a cascade for smaller images. */
   gpuMemoryGb?: number;

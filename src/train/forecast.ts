@@ -31,6 +31,10 @@ export interface Forecast {
     prediction: number;
     /** What the process will have at its largest: training, or prediction where that is more. */
     total: number;
+    /** On a GPU: every tensor alive at the largest moment, without what its allocator keeps in reserve. */
+    device: number;
+    /** Beside a GPU: the process, batches, and cases or the prediction's accumulators; without CUDA's own libraries. */
+    host: number;
   };
   /** Bytes of checkpoints on disk: the last two, the best, the final. */
   diskBytes: number;
@@ -93,6 +97,7 @@ export function forecast(input: ForecastInput): Forecast {
   const voxels = size(patch) * batchSize;
   const targets = outputShapes.reduce((sum, s) => sum + size(s), 0) * batchSize;
   const workers = input.workers ?? 0;
+  const prediction = predictionBytes(input);
   const bytes = {
     process: (input.processBytes ?? loadedBytes) + firstStepBytes + workers * workerBytes,
     parameters,
@@ -100,11 +105,14 @@ export function forecast(input: ForecastInput): Forecast {
     activations: heapFactor * Math.max(0, step.peakBytes - parameters - optimiserBytes),
     batches: batchesAhead * 4 * (voxels * inputChannels + targets) * 2,
     cases: (input.caseBytes ?? 0) * Math.max(1, workers),
-    prediction: predictionBytes(input),
+    prediction: heapFactor * prediction.activations + prediction.arrays,
     total: 0,
+    device: Math.max(step.peakBytes, parameters + prediction.activations),
+    host: 0,
   };
   const training = bytes.optimiser + bytes.activations + bytes.batches + bytes.cases;
   bytes.total = bytes.process + bytes.parameters + Math.max(training, bytes.prediction);
+  bytes.host = bytes.process + Math.max(bytes.batches + bytes.cases, prediction.arrays);
   const diskBytes = 2 * (parameters + optimiserBytes) + 2 * parameters;
   return { parameters: parameterCount(network), flops, outputShapes, bytes, diskBytes };
 }
@@ -119,21 +127,21 @@ export function shapesAndFlops(network: Network, patch: readonly number[], input
   return { outputShapes: pass.result, flops: pass.macs };
 }
 
-/** One patch through the network without gradients, the rolling accumulators, and the largest case with its labels. */
-function predictionBytes({ network, patch, inputChannels, largestCase }: ForecastInput): number {
+/** One patch through the network without gradients; as arrays the rolling accumulators and the largest case with its labels. */
+function predictionBytes({ network, patch, inputChannels, largestCase }: ForecastInput): { activations: number; arrays: number } {
   const pass = symbolic(() => {
     const params = symbolicParams(network.parameters);
     const outputs = network.forward({ params, training: false, updates: {} }, symbolicOutput([1, ...patch, inputChannels]));
     return outputs[0].shape.at(-1)!;
   });
   const parameters = 4 * network.parameters.filter((p) => !p.aliasOf).reduce((sum, p) => sum + size(p.shape), 0);
-  const activations = heapFactor * Math.max(0, pass.peakBytes - parameters);
-  if (!largestCase) return activations;
+  const activations = Math.max(0, pass.peakBytes - parameters);
+  if (!largestCase) return { activations, arrays: 0 };
   const heads = pass.result;
   const depth = patch.length === 3 ? patch[0] : 1;
   const plane = largestCase.slice(-2).map((n, i) => Math.max(n, patch[patch.length - 2 + i]));
   const accumulators = 2 * 4 * depth * size(plane) * (heads + 1);
-  return activations + accumulators + size(largestCase) * (4 * inputChannels + 8);
+  return { activations, arrays: accumulators + size(largestCase) * (4 * inputChannels + 8) };
 }
 
 const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);

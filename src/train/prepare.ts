@@ -10,6 +10,7 @@ import {
   configuration,
   type Fingerprint,
   fingerprint,
+  fixed,
   override,
   type Plan,
   type PlannerName,
@@ -17,7 +18,7 @@ import {
   planners,
 } from '../plan/index.js';
 import { run as preprocess, preprocessedFolder } from '../preprocess/index.js';
-import type { Experiment } from './experiment.js';
+import type { Experiment, Scale } from './experiment.js';
 import { canonicalJson } from './identity.js';
 import { withLock } from './lock.js';
 import { checkStages } from './previousStage.js';
@@ -70,37 +71,65 @@ export async function prepare(
 }
 
 /**
- * The plan of an experiment: the planner's, with the recipe's patch and batch size in the configuration it trains. Planned for a GPU
- * memory of its own it has a name, and so preprocessed data, of its own.
+ * The plan of an experiment: the one its paper fixes or the planner's, with the recipe's patch and batch size in the configuration it
+ * trains. Planned for a GPU memory of its own it has a name, and so preprocessed data, of its own.
  */
-export function planOf(dataset: Dataset, print: Fingerprint, experiment: Experiment): Plan {
+export function planOf(dataset: Pick<Dataset, 'name' | 'json'>, print: Fingerprint, experiment: Experiment): Plan {
   const { patchSize, batchSize } = experiment.recipe;
-  const { planner = 'ExperimentPlanner', gpuMemoryGb } = experiment;
-  const plansName = gpuMemoryGb === undefined ? undefined : `${planners[planner as PlannerName]?.plansName}_${gpuMemoryGb}GB`;
-  const planned = plan(dataset, print, { planner: planner as PlannerName, gpuMemoryGb, plansName });
+  const planned = experiment.plan ? fixed(experiment.plan, dataset, print) : plannersPlan(dataset, print, experiment);
   return patchSize || batchSize ? override(planned, experiment.configuration, { patchSize, batchSize }) : planned;
 }
 
-/** The stored fingerprint while the data set's files are the same, else a new one. */
+function plannersPlan(dataset: Pick<Dataset, 'name' | 'json'>, print: Fingerprint, experiment: Experiment): Plan {
+  const { planner = 'ExperimentPlanner', gpuMemoryGb } = experiment;
+  const plansName = gpuMemoryGb === undefined ? undefined : `${planners[planner as PlannerName]?.plansName}_${gpuMemoryGb}GB`;
+  return plan(dataset, print, { planner: planner as PlannerName, gpuMemoryGb, plansName });
+}
+
+/** The fingerprint of a data set on this machine, made where there is none of its present files; no case is preprocessed. */
+export async function fingerprintOf(dataset: Dataset, experiment: Experiment, options: WorkOptions = {}): Promise<Fingerprint> {
+  const base = preprocessedFolder(dataset);
+  fs.mkdirSync(base, { recursive: true });
+  return withLock(path.join(base, 'prepare.lock'), options, () => knownFingerprint(dataset, base, experiment, options));
+}
+
+/** The stored fingerprint of a data set if its files are still the same, else undefined. */
+export function storedFingerprint(dataset: Dataset, { scale }: Experiment): Fingerprint | undefined {
+  const { file, sourceFile, hash } = fingerprintFiles(dataset, preprocessedFolder(dataset), scale);
+  const same =
+    fs.existsSync(file) && fs.existsSync(sourceFile) && fs.readFileSync(sourceFile, 'utf8').trim() === JSON.stringify(hash);
+  return same ? JSON.parse(fs.readFileSync(file, 'utf8')) : undefined;
+}
+
+/** The stored fingerprint, else a new one. */
 async function knownFingerprint(
   dataset: Dataset,
   base: string,
-  { scale }: Experiment,
+  experiment: Experiment,
   options: WorkOptions,
 ): Promise<Fingerprint> {
-  const file = path.join(base, 'dataset_fingerprint.json');
-  const sourceFile = path.join(base, 'dataset_fingerprint.source');
+  const stored = storedFingerprint(dataset, experiment);
+  if (stored) return stored;
+  const { file, sourceFile, hash } = fingerprintFiles(dataset, base, experiment.scale);
+  const { signal, onProgress } = options;
+  const print = await fingerprint(dataset, { draws: draws[experiment.scale], signal, onProgress });
+  atomicWriteJson(file, print);
+  atomicWriteJson(sourceFile, hash);
+  return print;
+}
+
+/** Where a fingerprint lies, and the hash of what it is made of: names, sizes and times of the files, and the draws. */
+function fingerprintFiles(dataset: Dataset, base: string, scale: Scale) {
   const source = createHash('sha256').update(canonicalJson([draws[scale], dataset.json]));
   for (const { images, label } of dataset.cases)
     for (const name of [...images, ...(label ? [label] : [])]) {
       const { size, mtimeMs } = fs.statSync(name);
       source.update(`${path.relative(dataset.folder, name)} ${size} ${mtimeMs}\n`);
     }
-  const hash = source.digest('hex');
-  if (fs.existsSync(file) && fs.existsSync(sourceFile) && fs.readFileSync(sourceFile, 'utf8').trim() === JSON.stringify(hash))
-    return JSON.parse(fs.readFileSync(file, 'utf8'));
-  const print = await fingerprint(dataset, { draws: draws[scale], signal: options.signal, onProgress: options.onProgress });
-  atomicWriteJson(file, print);
-  atomicWriteJson(sourceFile, hash);
-  return print;
+  const at = (name: string) => path.join(base, name);
+  return {
+    file: at('dataset_fingerprint.json'),
+    sourceFile: at('dataset_fingerprint.source'),
+    hash: source.digest('hex'),
+  };
 }

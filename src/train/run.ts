@@ -4,6 +4,7 @@ import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
+import type { DatasetJson } from '../dataset/index.js';
 import { build, type Model, type Network, network as networkOf, type Params } from '../model/index.js';
 import { inputChannels } from '../plan/index.js';
 import { annotatedKey, listCases } from '../preprocess/index.js';
@@ -47,12 +48,15 @@ export interface Trained {
   position: Position;
 }
 
+/** What a network and its forecast take from a data set: its `dataset.json`, labels and planned configuration. */
+export type Planned = Pick<Prepared, 'labels' | 'configuration'> & { dataset: { json: DatasetJson } };
+
 /** A model of an experiment for a prepared data set: channels, classes and heads filled in. */
 export function modelOf(experiment: Experiment, prepared: Prepared, seed: number | string): Model {
   return build(experiment.model, prepared.configuration, { seed, ...endsOf(experiment, prepared) });
 }
 
-const endsOf = (experiment: Experiment, prepared: Prepared) => ({
+const endsOf = (experiment: Experiment, prepared: Planned) => ({
   inputChannels: inputChannels(prepared.dataset.json, prepared.configuration),
   classes: prepared.labels.heads,
   deepSupervision: experiment.recipe.deepSupervision !== 'none',
@@ -135,11 +139,14 @@ export async function run(
   }
 }
 
-function forecastInput(experiment: Experiment, prepared: Prepared, workers: number, checkpointing?: boolean): ForecastInput {
-  const { configuration, labels, folder } = prepared;
-  const ends = endsOf(experiment, prepared);
-  const shapes = caseShapes(folder);
-  const stageBytes = configuration.previous_stage ? shapes.reduce((sum, shape) => sum + voxels(shape), 0) : 0;
+/** What the forecast asks of an experiment, its plan and its cases. */
+export function forecastInputOf(
+  experiment: Experiment,
+  planned: Planned,
+  cases: Pick<ForecastInput, 'caseBytes' | 'largestCase' | 'processBytes' | 'workers' | 'checkpointing'>,
+): ForecastInput {
+  const { configuration, labels } = planned;
+  const ends = endsOf(experiment, planned);
   return {
     network: networkOf(experiment.model, configuration, ends).network,
     recipe: experiment.recipe,
@@ -147,12 +154,21 @@ function forecastInput(experiment: Experiment, prepared: Prepared, workers: numb
     patch: configuration.patch_size,
     batchSize: configuration.batch_size,
     inputChannels: ends.inputChannels,
+    ...cases,
+  };
+}
+
+function forecastInput(experiment: Experiment, prepared: Prepared, workers: number, checkpointing?: boolean): ForecastInput {
+  const { configuration, folder } = prepared;
+  const shapes = caseShapes(folder);
+  const stageBytes = configuration.previous_stage ? shapes.reduce((sum, shape) => sum + voxels(shape), 0) : 0;
+  return forecastInputOf(experiment, prepared, {
     caseBytes: Math.min(cacheBytes, bytesOnDisk(folder) + stageBytes),
     largestCase: shapes.reduce((a, b) => (voxels(b) > voxels(a) ? b : a), [1, 1, 1]),
     processBytes: process.memoryUsage.rss(),
     workers,
     checkpointing,
-  };
+  });
 }
 
 /** Memory, disk and arithmetic of an experiment before anything is trained; prepares its data. */
@@ -161,7 +177,7 @@ export async function forecastOf(experiment: Experiment, options: WorkOptions = 
 }
 
 /** Preprocessed cases an augmentation worker keeps in memory at most. */
-const cacheBytes = 1e9;
+export const cacheBytes = 1e9;
 
 const voxels = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 

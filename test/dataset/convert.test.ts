@@ -3,7 +3,16 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { check, convert, datasetJsonFaults, descriptor, labels, open, publicNames } from '../../src/dataset/index.js';
+import {
+  check,
+  convert,
+  datasetJsonFaults,
+  describedNames,
+  descriptor,
+  labels,
+  open,
+  publicNames,
+} from '../../src/dataset/index.js';
 import { readVolume, type Volume, writePng, writeVolume } from '../../src/volume/index.js';
 import { shape, volumeOf } from './folder.js';
 
@@ -44,11 +53,15 @@ const run = async (name: string) => {
 const labelOf = (folder: string, id: string, ending = '.nii.gz') => readVolume(path.join(folder, 'labelsTr', id + ending)).data;
 
 describe('descriptors of public data sets', () => {
-  for (const name of publicNames)
+  for (const name of describedNames())
     it(`${name}: complete, and its dataset.json is sound`, () => {
       const d = descriptor(name);
       for (const key of ['title', 'folder', 'modality', 'licence', 'apply', 'split'] as const) assert.ok(d[key].length > 1, key);
-      assert.ok(d.cases.train > 0 && d.sourceLayout.length > 0 && d.papers.length > 0);
+      assert.ok(d.cases.train > 0 && d.papers.length > 0);
+      assert.equal(d.name, name);
+      // Whoever can be converted says how the published folder looks; the others have no converter.
+      assert.equal(d.sourceLayout.length > 0, publicNames.includes(name));
+      if (d.typicalShape) assert.ok(d.typicalShape.voxels.length === 3 && d.typicalShape.source.length > 1);
       assert.match(d.folder, /^Dataset\d{3}_\w+$/);
       assert.deepEqual(datasetJsonFaults({ ...d.datasetJson, numTraining: d.cases.train }), []);
     });
@@ -65,7 +78,11 @@ describe('descriptors of public data sets', () => {
       NeurIPS22Cells: 2,
     });
   });
-  it('an unknown name lists the known ones', () => assert.throws(() => descriptor('MSD'), /one of BTCV, AMOS22/));
+  it('an unknown name lists the known ones', () => assert.throws(() => descriptor('MSD'), /one of AMOS22, .*BTCV/));
+  it('a set without a converter says where its folder belongs', () =>
+    assert.rejects(convert('AutoPET22', base), /no converter for AutoPET22.*\n?.*Dataset221_AutoPET22/s));
+  it('what is not here is called by its name, and the error says where to apply', () =>
+    assert.throws(() => open('BTCV'), /not on this machine; expected Dataset017_BTCV.*syn3193805.*dataset\.convert\('BTCV'/s));
 });
 
 describe('converters', () => {
@@ -76,6 +93,9 @@ describe('converters', () => {
     }
     put('RawData/Testing/img/img0061.nii.gz', scan());
     const dataset = await run('btcv');
+    process.env.nnUNet_raw = path.join(base, 'raw');
+    assert.equal(open('BTCV').folder, dataset.folder);
+    delete process.env.nnUNet_raw;
     assert.deepEqual(
       dataset.cases.map((c) => c.id),
       ['img0001', 'img0002'],

@@ -26,7 +26,7 @@ const classes: Record<string, number> = {
   BraTS21: 3,
   TotalSegmentator: 105,
   FLARE22: 14,
-  Endoscopy: 8,
+  EndoVis17: 8,
   AbdomenMRI: 14,
 };
 const ends = (e: Experiment) => ({
@@ -37,8 +37,7 @@ const ends = (e: Experiment) => ({
 
 /** What a plan fills in: the patch and, for networks that leave it to the plan, a topology as nnU-Net plans it. */
 function planOf(e: Experiment): Configuration {
-  const flat = e.model.network === 'transunet';
-  const patch = flat && e.scale === 'paper' ? [512, 512] : (e.recipe.patchSize ?? [128, 128, 128]);
+  const patch = e.recipe.patchSize ?? [128, 128, 128];
   const dimensions = patch.length;
   const stages = dimensions === 3 ? 6 : 7;
   const each = <T>(value: T) => Array.from({ length: stages }, () => value);

@@ -3,37 +3,15 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson, temporaryName } from '../../base/atomicWrite.js';
 import { FaultList, VoxelbookError } from '../../base/errors.js';
-import { dataFolder, projectRoot } from '../../base/paths.js';
+import { dataFolder } from '../../base/paths.js';
 import { progressOf, type WorkOptions } from '../../base/progress.js';
 import { readVolume, type Volume, writeVolume } from '../../volume/index.js';
-import type { DatasetJson } from '../dataset.js';
+import { type Descriptor, descriptor } from '../descriptor.js';
 import { abdomenMr, amos22, btcv, kits19 } from './abdomen.js';
 import { brats21 } from './brats21.js';
 import { endovis17, neuripsCells } from './pictures.js';
 import type { Converter, SourceCase } from './source.js';
 import { totalSegmentator } from './totalSegmentator.js';
-
-/** What `datasets/<name>.json` holds. */
-export interface Descriptor {
-  name: string;
-  title: string;
-  /** Folder of the converted set. */
-  folder: string;
-  modality: string;
-  cases: { train: number; test: number | null };
-  /** mm, slowest axis first; null for pictures. */
-  typicalSpacingMm: number[] | null;
-  licence: string;
-  /** Where to apply for or download the data. */
-  apply: string;
-  /** How the published folder looks; the converter expects this. */
-  sourceLayout: string[];
-  split: string;
-  papers: string[];
-  notes?: string;
-  /** What becomes `dataset.json`, without `numTraining`. */
-  datasetJson: Omit<DatasetJson, 'numTraining'>;
-}
 
 const converters: Record<string, (descriptor: Descriptor) => Converter> = {
   BTCV: () => btcv,
@@ -52,20 +30,6 @@ const converters: Record<string, (descriptor: Descriptor) => Converter> = {
 /** Names of the public data sets that can be converted. */
 export const publicNames = Object.keys(converters);
 
-/** What is known of a public data set. @throws VoxelbookError for unknown names */
-export function descriptor(name: string): Descriptor {
-  const known = publicNames.find((n) => n.toLowerCase() === name.toLowerCase());
-  if (!known)
-    throw new VoxelbookError(`there is no converter for ${name}`, {
-      code: 'no-converter',
-      path: name,
-      given: 'an unknown data set',
-      expected: `one of ${publicNames.join(', ')}`,
-      fix: 'Bring other data into the nnU-Net raw layout by hand; dataset.check says what is missing.',
-    });
-  return JSON.parse(fs.readFileSync(path.join(projectRoot, 'datasets', `${known}.json`), 'utf8'));
-}
-
 /**
  * Converts a public data set as it was downloaded. Can be interrupted; files that are there are not written again.
  * @param source folder of the published layout (`descriptor(name).sourceLayout`)
@@ -79,6 +43,14 @@ export async function convert(
   { root, ...options }: { root?: string } & WorkOptions = {},
 ): Promise<string> {
   const about = descriptor(name);
+  if (!Object.hasOwn(converters, about.name))
+    throw new VoxelbookError(`there is no converter for ${about.name}`, {
+      code: 'no-converter',
+      path: about.name,
+      given: about.title,
+      expected: `one of ${publicNames.join(', ')}`,
+      fix: `Bring it into the nnU-Net raw layout by hand, as ${about.folder}; dataset.check says what is missing.`,
+    });
   const faults = new FaultList();
   const cases = converters[about.name](about)(source, faults);
   if (cases.length === 0 && faults.faults.length === 0)

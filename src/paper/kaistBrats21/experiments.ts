@@ -45,6 +45,7 @@ export function crossValidation(options: Options): Experiment[] {
           name,
           dataset: 'BraTS21',
           configuration: '3d_fullres',
+          plan: 'kaistBrats21',
           model,
           recipe,
           prediction: predictions.kaist,

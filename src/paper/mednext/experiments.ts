@@ -4,7 +4,7 @@
 // Paper: MedNeXt S–L and seven baselines on BTCV, AMOS22, KiTS19 and BraTS21 at 1 mm, patches of 128³, 1000 epochs, five folds.
 import type { MedNextSpec } from '../../model/mednext.js';
 import type { ModelSpec } from '../../model/spec.js';
-import type { Experiment, Scale } from '../../train/experiment.js';
+import type { Experiment, Recipe, Scale } from '../../train/experiment.js';
 import { type DemoBudget, demoExperiment } from '../demoExperiment.js';
 import { narrow2d, narrow3d } from '../narrow.js';
 import { nnunetv2, predictions, mednext as recipe } from '../recipes.js';
@@ -27,6 +27,7 @@ const paperScale = (
   name,
   dataset,
   configuration: '3d_fullres',
+  plan: 'mednext',
   model,
   recipe,
   prediction: predictions.mednext,
@@ -45,7 +46,10 @@ function medNext(
 ): MedNextExperiment {
   if (options.scale === 'paper') {
     const model = { network: 'mednext', size, kernel, deepSupervision: true, ...more } as const;
-    return paperScale(name, options.dataset ?? 'BTCV', model, options) as MedNextExperiment;
+    const whole = paperScale(name, options.dataset ?? 'BTCV', model, options) as MedNextExperiment;
+    // Section 3.1: the one exception to 1e-3.
+    const gentle = whole.dataset === 'KiTS19' && kernel === 5;
+    return gentle ? { ...whole, recipe: { ...recipe, optimiser: { ...recipe.optimiser, learningRate: 1e-4 } } } : whole;
   }
   const model = { network: 'mednext', size, kernel, width: 8, ...demoSizes[size], deepSupervision: true, ...more } as const;
   const of = {
@@ -118,7 +122,6 @@ const furtherFullSize: Record<string, ModelSpec> = {
   'U-Mamba_Bot': { network: 'umamba-bot', version: 'first', deepSupervision: true },
   'U-Mamba_Enc': { network: 'umamba-enc', version: 'first', deepSupervision: true },
 };
-const everyFullSize = { ...fullSize, ...furtherFullSize };
 
 const narrowStuNet = (widths: number[], blocks: number): ModelSpec => ({
   network: 'stunet',
@@ -136,20 +139,16 @@ const narrow: Record<string, ModelSpec> = {
   'STU-Net L': narrowStuNet([16, 32, 64, 128], 2),
 };
 
-/** Trained with nnU-Net's own SGD at full size; the others with AdamW at 1e-4. */
-const convolutional = new Set(['nnUNet', ...Object.keys(furtherFullSize)]);
-
+/** A baseline of Table 2: at full size nnU-Net with its own SGD, the others with AdamW at 1e-4. */
 function baseline(name: string, system: string, options: Options): Experiment {
   if (options.scale === 'paper') {
-    const whole = paperScale(name, options.dataset ?? 'BTCV', everyFullSize[system], options);
-    return {
-      ...whole,
-      recipe: {
-        ...recipe,
-        optimiser: convolutional.has(system) ? nnunetv2.optimiser : { ...recipe.optimiser, learningRate: 1e-4 },
-        deepSupervision: everyFullSize[system].deepSupervision ? 'nnunet' : 'none',
-      } as Experiment['recipe'],
-    };
+    const model = fullSize[system];
+    const whole = paperScale(name, options.dataset ?? 'BTCV', model, options);
+    const optimiser = system === 'nnUNet' ? nnunetv2.optimiser : { ...recipe.optimiser, learningRate: 1e-4 };
+    const own: Recipe = { ...recipe, optimiser, deepSupervision: model.deepSupervision ? 'nnunet' : 'none' };
+    if (system !== 'TransUNet') return { ...whole, recipe: own };
+    const flat = { ...own, patchSize: [512, 512], batchSize: 14, mirrorAxes: [0, 1] };
+    return { ...whole, configuration: '2d', plan: 'mednext2d', recipe: flat };
   }
   const flat = system === 'TransUNet';
   const model = narrow[system];
@@ -181,19 +180,35 @@ export function comparison(options: Options): Experiment[] {
   return [...names.map((name) => baseline(name, name, small)), ...k3, ...k5];
 }
 
+/** ResEnc's three presets are planners; STU-Net and U-Mamba take nnU-Net's default plan. */
+const presets: Record<string, string> = {
+  'ResEnc M': 'nnUNetPlannerResEncM',
+  'ResEnc L': 'nnUNetPlannerResEncL',
+  'ResEnc XL': 'nnUNetPlannerResEncXL',
+};
+
 /**
  * What others compared MedNeXt with (nnU-Net Revisited, Table 1 there) beyond Table 2's rows: residual encoder U-Nets, STU-Net and
- * U-Mamba. SwinUNETRV2, CoTr and the "No-Mamba Base" have no network here.
+ * U-Mamba, at paper scale each with its planner's spacing, patch and batch and nnU-Net v2's recipe. SwinUNETRV2, CoTr and the
+ * "No-Mamba Base" have no network here.
  */
 export function independent(options: Options): Experiment[] {
+  const { scale, dataset = 'BTCV', folds = [0, 1, 2, 3, 4], seeds = [0] } = options;
   const small = { ...options, epochs: options.epochs ?? 6 };
-  const planners: Record<string, string> = {
-    'ResEnc M': 'nnUNetPlannerResEncM',
-    'ResEnc L': 'nnUNetPlannerResEncL',
-    'ResEnc XL': 'nnUNetPlannerResEncXL',
-  };
-  return Object.keys(furtherFullSize).map((name) => {
-    const made = baseline(name, name, small);
-    return options.scale === 'paper' && planners[name] ? { ...made, planner: planners[name] } : made;
-  });
+  return Object.entries(furtherFullSize).map(([name, model]) =>
+    scale === 'demo'
+      ? baseline(name, name, small)
+      : {
+          name,
+          dataset,
+          configuration: '3d_fullres',
+          ...(presets[name] ? { planner: presets[name] } : {}),
+          model,
+          recipe: nnunetv2,
+          prediction: predictions.nnunetv2,
+          folds,
+          seeds,
+          scale,
+        },
+  );
 }

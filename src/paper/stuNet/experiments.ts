@@ -1,11 +1,11 @@
 // STU-Net (2304.06716): one network from 14 M to 1.4 G parameters, pre-trained on TotalSegmentator, carried over to other tasks.
 //
 // Demo: tissue blocks of one human brain stand for the pre-training set, blocks of a macaque brain for the task carried over to; the
-// widths S to H are 1/8 of the paper's in the same proportions. Paper: TotalSegmentator (104 classes), FLARE22, AMOS, AutoPET.
+// widths S to H are 1/8 of the paper's in the same proportions. Paper: TotalSegmentator (104 classes); FLARE22, AMOS22CTMR, AutoPET22.
 
 import type { ModelSpec } from '../../model/spec.js';
 import type { StuNetSpec } from '../../model/stuNet.js';
-import type { Experiment, Scale } from '../../train/experiment.js';
+import type { Experiment, Recipe, Scale } from '../../train/experiment.js';
 import { type DemoBudget, demoExperiment } from '../demoExperiment.js';
 import { narrow3d } from '../narrow.js';
 import { predictions, stuNetFinetuning, stuNetPretraining } from '../recipes.js';
@@ -41,6 +41,8 @@ function experiment(name: string, model: ModelSpec, { scale, ...options }: Optio
     name,
     dataset: options.dataset ?? 'TotalSegmentator',
     configuration: '3d_fullres',
+    // Also on the data fine-tuned on: the paper does not say at which spacing; the network was pre-trained at this one.
+    plan: 'stuNet',
     model,
     recipe: deep,
     prediction: { ...predictions.stuNet, mirrorAxes: options.dataset ? [0, 1, 2] : [] },
@@ -123,11 +125,14 @@ export function finetuning(options: Options): Experiment[] {
   const target = { ...options, dataset: options.dataset ?? (options.scale === 'demo' ? 'MacaqueTissue' : 'FLARE22') };
   const source = { ...options, dataset: undefined };
   const demoSizes: Size[] = ['B', 'L', 'H'];
-  const scratch = demoSizes.map((size) => experiment(`STU-Net-${size}`, stuNet(size, options), target, stuNetPretraining));
+  const scratch = demoSizes.map((size) => experiment(`STU-Net-${size}`, stuNet(size, options), target, fromScratch));
   const tuned = demoSizes.map((size): Experiment => {
     const before = experiment(`STU-Net-${size}`, stuNet(size, options), source);
     return { ...experiment(`STU-Net-${size}-ft`, stuNet(size, options), target, stuNetFinetuning), init: { from: before } };
   });
   const nnunet = options.scale === 'demo' ? narrow3d.nnUNet : ({ network: 'plain-conv-unet', deepSupervision: true } as const);
-  return [experiment('nnU-Net', nnunet, target), ...scratch, ...tuned];
+  return [experiment('nnU-Net', nnunet, target, fromScratch), ...scratch, ...tuned];
 }
+
+/** The trainer's default of 1000 epochs (`STUNetTrainer_base`); the 4000 of pre-training have trainers of their own (`…_ep4k`). */
+const fromScratch: Recipe = { ...stuNetFinetuning, optimiser: stuNetPretraining.optimiser };

@@ -2,8 +2,9 @@
 //
 // Demo: simulated instruments stand for endoscopy, simulated cells for microscopy, slices of tissue blocks for abdominal MRI (padded to 64²);
 // patches of 64². No ImageNet weights are at hand: "pre-trained" means pre-trained on another embedded set here.
-// Paper: AbdomenMRI 320², Endoscopy 384×640, Microscopy 512²; VMamba-Tiny weights from a file.
+// Paper: AbdomenMRI 320², Endoscopy (EndoVis17) 384×640, Microscopy (NeurIPS22Cells) 512²; VMamba-Tiny weights from a file.
 import type { ModelSpec } from '../../model/spec.js';
+import type { FixedPlanName } from '../../plan/index.js';
 import type { Experiment, Scale } from '../../train/experiment.js';
 import { type DemoBudget, demoExperiment } from '../demoExperiment.js';
 import { narrow2d } from '../narrow.js';
@@ -20,10 +21,41 @@ export interface Options extends DemoBudget {
   version?: 'v1' | 'v2';
 }
 
-const tasks = {
-  AbdomenMRI: { demo: 'IcbmTissue', demoSource: 'MacaqueTissue', patchSize: [320, 320], epochs: 100 },
-  Endoscopy: { demo: 'SimInstruments', demoSource: 'SimCells', patchSize: [384, 640], epochs: 350 },
-  Microscopy: { demo: 'SimCells', demoSource: 'SimInstruments', patchSize: [512, 512], epochs: 250 },
+interface TaskSettings {
+  demo: string;
+  demoSource: string;
+  dataset: string;
+  plan: FixedPlanName;
+  patchSize: number[];
+  epochs: number;
+}
+
+/** Epochs: the checkpoint that the authors' scripts predict with (JiarunLiu/Swin-UMamba@2c1f72e scripts/train_*.sh). */
+const tasks: Record<Task, TaskSettings> = {
+  AbdomenMRI: {
+    demo: 'IcbmTissue',
+    demoSource: 'MacaqueTissue',
+    dataset: 'AbdomenMRI',
+    plan: 'swinUmambaAbdomenMr',
+    patchSize: [320, 320],
+    epochs: 100,
+  },
+  Endoscopy: {
+    demo: 'SimInstruments',
+    demoSource: 'SimCells',
+    dataset: 'EndoVis17',
+    plan: 'swinUmambaEndoscopy',
+    patchSize: [384, 640],
+    epochs: 250,
+  },
+  Microscopy: {
+    demo: 'SimCells',
+    demoSource: 'SimInstruments',
+    dataset: 'NeurIPS22Cells',
+    plan: 'swinUmambaMicroscopy',
+    patchSize: [512, 512],
+    epochs: 350,
+  },
 };
 
 const fullSize: Record<string, ModelSpec> = {
@@ -68,8 +100,9 @@ function experiment(name: string, system: string, options: Options, dataset?: st
   const model = versioned(fullSize[system], options);
   return {
     name,
-    dataset: options.task,
+    dataset: task.dataset,
     configuration: '2d',
+    plan: task.plan,
     model,
     recipe: {
       ...ownRecipe,

@@ -17,9 +17,22 @@ export function native(): boolean {
 
 /** The same without asking which backend is at work now: what a run on shapes alone forecasts. */
 export function nativeAvailable(): boolean {
-  if (process.env.VOXELBOOK_NATIVE === '0') return false;
+  if (plain || process.env.VOXELBOOK_NATIVE === '0') return false;
   loaded ??= load();
   return loaded;
+}
+
+let plain = false;
+
+/** What `work` gives with the plain operators alone, as on a GPU: for forecasts, on shapes. */
+export function withPlainOperators<T>(work: () => T): T {
+  const before = plain;
+  plain = true;
+  try {
+    return work();
+  } finally {
+    plain = before;
+  }
 }
 
 function load(): boolean {
