@@ -3,7 +3,7 @@
 // Source: ITK's GiplImageIO. The format keeps no direction: axes run along ITK's world.
 import { atomicWrite } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
-import { geometryFromLps, geometryToLps, HeaderFaults, type ImageHeader, readImage } from './imageFile.js';
+import { geometryFromLps, geometryToLps, HeaderFaults, type ImageHeader, readImage, unitAxes } from './imageFile.js';
 import { encodeNumbers, type NumberType, numberTypeOf } from './numbers.js';
 import { checkLength, isPicture, type Volume } from './volume.js';
 
@@ -54,8 +54,7 @@ export function readGiplHeader(bytes: Uint8Array, name: string): ImageHeader {
   const space = Math.min(rank, 3);
   const spacing = [10, 14, 18].slice(0, space).map((at) => view.getFloat32(at));
   const origin = [204, 212, 220].slice(0, space).map((at) => view.getFloat64(at));
-  const axes = [0, 1, 2].slice(0, space).map((i) => [0, 1, 2].slice(0, space).map((j) => (i === j ? 1 : 0)));
-  const geometry = geometryFromLps(spacing, origin, axes, faults);
+  const geometry = geometryFromLps(spacing, origin, unitAxes(space), faults);
   faults.throwHere();
   const [x, y, z, t] = dims.map((n, i) => (i < rank ? n : 1));
   return { size: [x, y, z], values: 1, frames: t, type, littleEndian: false, packed: false, offset: headerBytes, ...geometry };
@@ -80,7 +79,7 @@ export function writeGipl(file: string, volume: Volume): void {
   };
   if (channels !== 1) refuse(`${channels} channels`, 'one channel, as GIPL has no more');
   if (shape.some((n) => n > 65535)) refuse(shape.join('×'), 'at most 65535 voxels along each axis');
-  if (axes.some((axis, i) => axis.some((v, j) => Math.abs(v - (i === j ? 1 : 0)) > 1e-6)))
+  if (unitAxes(3).some((axis, i) => axis.some((v, j) => Math.abs(axes[i][j] - v) > 1e-6)))
     refuse(
       `axes along ${axes.map((axis) => `(${axis.join(' ')})`).join(' ')}`,
       'axes along left, back and up, as GIPL keeps no direction',

@@ -146,6 +146,10 @@ export function geometryFromLps(
   };
 }
 
+/** Axes along the world's own, for `rank` dimensions. */
+export const unitAxes = (rank: number) =>
+  Array.from({ length: rank }, (_, i) => Array.from({ length: rank }, (_, j) => (i === j ? 1 : 0)));
+
 /** A volume's geometry in ITK's world; two axes for a 2-D image. */
 export function geometryToLps(volume: Volume, dimensions: 2 | 3): { spacing: number[]; origin: number[]; axes: number[][] } {
   const { spacingMm, originMm, direction } = volume;

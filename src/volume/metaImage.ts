@@ -3,7 +3,7 @@
 // Source: the MetaIO documentation (Kitware); sizes of its number types and the default values as in ITK's MetaImageIO.
 import zlib from 'node:zlib';
 import { atomicWrite } from '../base/atomicWrite.js';
-import { geometryFromLps, geometryToLps, HeaderFaults, type ImageHeader, longestText, readImage } from './imageFile.js';
+import { geometryFromLps, geometryToLps, HeaderFaults, type ImageHeader, longestText, readImage, unitAxes } from './imageFile.js';
 import { encodeNumbers, type NumberType, numberTypeOf } from './numbers.js';
 import { checkLength, isPicture, type Volume } from './volume.js';
 
@@ -89,8 +89,12 @@ export function readMetaImageHeader(bytes: Uint8Array, name: string): ImageHeade
     if (given.length !== length || !given.every(Number.isFinite)) faults.say(field, text, `${length} numbers`);
     return given;
   };
-  const identity = Array.from({ length: rank * rank }, (_, i) => (i % (rank + 1) === 0 ? 1 : 0));
-  const matrix = vectorOf('TransformMatrix', first('TransformMatrix', 'Rotation', 'Orientation'), rank * rank, identity);
+  const matrix = vectorOf(
+    'TransformMatrix',
+    first('TransformMatrix', 'Rotation', 'Orientation'),
+    rank * rank,
+    unitAxes(rank).flat(),
+  );
   const origin = vectorOf('Offset', first('Offset', 'Position', 'Origin'), rank, new Array(rank).fill(0));
   const spacing = vectorOf('ElementSpacing', first('ElementSpacing', 'ElementSize'), rank, new Array(rank).fill(1));
   faults.throwHere();

@@ -3,7 +3,7 @@
 // Source: the NRRD file format definition (teem); where it leaves a choice (spaces, axis kinds, negative spacings), ITK's NrrdImageIO.
 import zlib from 'node:zlib';
 import { atomicWrite } from '../base/atomicWrite.js';
-import { geometryFromLps, geometryToLps, HeaderFaults, type ImageHeader, longestText, readImage } from './imageFile.js';
+import { geometryFromLps, geometryToLps, HeaderFaults, type ImageHeader, longestText, readImage, unitAxes } from './imageFile.js';
 import { bytesOf, encodeNumbers, type NumberType, numberTypeOf } from './numbers.js';
 import { checkLength, isPicture, type Volume } from './volume.js';
 
@@ -23,11 +23,16 @@ const types: Record<NumberType, string[]> = {
 /** Kinds of an axis along which voxels lie; any other axis holds the numbers of one voxel. */
 const voxelKinds = ['domain', 'space', 'time', '???', 'none'];
 
+interface Space {
+  dimensions: number;
+  signs?: number[];
+}
+
 /**
  * Dimensions of each space, and the signs that turn x, y, z to the left, to the back and up. Spaces without a side are taken for that
  * already, and so are those with time: as ITK does.
  */
-const spaces = new Map<string, { dimensions: number; signs?: number[] }>([
+const spaces = new Map<string, Space>([
   ...['right-anterior-superior', 'ras'].map((s) => [s, { dimensions: 3, signs: [-1, -1, 1] }] as const),
   ...['left-anterior-superior', 'las'].map((s) => [s, { dimensions: 3, signs: [1, -1, 1] }] as const),
   ...['left-posterior-superior', 'lps', 'scanner-xyz', '3d-right-handed', '3d-left-handed'].map(
@@ -132,14 +137,24 @@ const aliases = new Map([
   ['axismins', 'axis mins'],
 ]);
 
-const numbers = (text = '') => text.split(/\s+/).filter(Boolean).map(Number);
+/** A number, or NaN where the file says nan; what is neither becomes infinite, which no geometry may be. */
+const numberOf = (text: string) => {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  return Number.isNaN(value) && text.trim().toLowerCase() !== 'nan' ? Number.POSITIVE_INFINITY : value;
+};
+
+const numbers = (text = '') => text.split(/\s+/).filter(Boolean).map(numberOf);
 
 /** Which axes voxels lie along, and where the numbers of one voxel are: first (`values`) or last (`frames`). */
 function layoutOf(fields: Map<string, string>, sizes: number[], faults: HeaderFaults) {
   const kinds = (fields.get('kinds') ?? '').toLowerCase().split(/\s+/);
   const directions = vectors(fields.get('space directions'));
+  if (fields.has('space directions') && directions.length !== sizes.length) {
+    faults.say('space directions', fields.get('space directions'), `${sizes.length} vectors, or none for an axis of channels`);
+    return undefined;
+  }
   const isVoxelAxis = sizes.map(
-    (_, i) => voxelKinds.includes(kinds[i] || 'none') && (directions.length === 0 || !!directions[i]),
+    (_, i) => voxelKinds.includes(kinds[i] || 'none') && (!fields.has('space directions') || !!directions[i]),
   );
   const voxelAxes = sizes.map((_, i) => i).filter((i) => isVoxelAxis[i]);
   const others = sizes.map((_, i) => i).filter((i) => !isVoxelAxis[i]);
@@ -155,63 +170,72 @@ function layoutOf(fields: Map<string, string>, sizes: number[], faults: HeaderFa
 
 /** `(1,0,0) none (0,1,0)` as numbers, null for none. */
 const vectors = (text = ''): (number[] | null)[] =>
-  (text.match(/\([^()]*\)|none/gi) ?? []).map((v) => (v.startsWith('(') ? v.slice(1, -1).split(',').map(Number) : null));
+  (text.match(/\([^()]*\)|none/gi) ?? []).map((v) => (v.startsWith('(') ? v.slice(1, -1).split(',').map(numberOf) : null));
 
 function geometryOf(fields: Map<string, string>, voxelAxes: number[], dimension: number, faults: HeaderFaults) {
   const space = fields.get('space')?.toLowerCase();
-  const known = space === undefined ? { dimensions: Number(fields.get('space dimension') ?? 0) } : spaces.get(space);
+  const known: Space | undefined =
+    space === undefined ? { dimensions: Number(fields.get('space dimension') ?? 0) } : spaces.get(space);
   if (!known) {
     faults.say('space', space, `one of ${[...spaces.keys()].join(', ')}`);
     return undefined;
   }
-  const { dimensions: spaceDimension, signs = [1, 1, 1] }: { dimensions: number; signs?: number[] } = known;
+  const { dimensions, signs = [1, 1, 1] } = known;
   const rank = Math.min(voxelAxes.length, 3);
   const turned = (v: number[]) => v.slice(0, rank).map((value, i) => value * signs[i]);
-
-  const origins = vectors(fields.get('space origin'));
-  const directions = vectors(fields.get('space directions'));
-  if (directions.length > 0) {
-    if (spaceDimension !== voxelAxes.length)
-      faults.say('space', `${spaceDimension} dimensions`, `${voxelAxes.length}, one for each axis of voxels`);
-    const axes = voxelAxes.map((i) => directions[i]!);
-    if (directions.length !== dimension || axes.some((v) => v.length !== spaceDimension || !v.every(Number.isFinite)))
-      faults.say(
-        'space directions',
-        fields.get('space directions'),
-        `${dimension} vectors of ${spaceDimension} numbers, or none`,
-      );
-    else if (origins.length > 0 && origins[0]?.length !== spaceDimension)
-      faults.say('space origin', fields.get('space origin'), `${spaceDimension} numbers`);
-    else {
-      const own = axes.slice(0, rank).map(turned);
-      // ITK takes an origin of nan for none.
-      const origin = origins[0]?.every(Number.isFinite) ? turned(origins[0]) : new Array(rank).fill(0);
-      return geometryFromLps(
-        own.map((v) => Math.hypot(...v)),
-        origin,
-        own,
-        faults,
-      );
-    }
-    return undefined;
-  }
-  if (spaceDimension > 0 && fields.has('spacings'))
+  const axes = axesOf(fields, voxelAxes, dimensions, faults)?.map(turned);
+  const spacing = axes ? axes.map((v) => Math.hypot(...v)) : numbersAlong('spacings', fields, voxelAxes, dimension, faults);
+  const origin = originOf(fields, dimensions, faults) ?? leastOf(fields, voxelAxes, dimension, spacing, faults);
+  if (dimensions > 0 && fields.has('spacings'))
     faults.say(
       'spacings',
       fields.get('spacings'),
       'space directions beside a space',
       'Save the file again, with SimpleITK or 3D Slicer.',
     );
-  const along = (field: string) => voxelAxes.slice(0, rank).map((i) => numbers(fields.get(field))[i]);
-  const spacing = along('spacings').map((s) => (Number.isFinite(s) ? s : 1));
-  const least = along('axis mins');
+  if (faults.faults.length > 0) return undefined;
+  return geometryFromLps(
+    spacing.map((s) => (Number.isNaN(s) ? 1 : s)),
+    origin ? turned(origin) : new Array(rank).fill(0),
+    axes ?? unitAxes(rank),
+    faults,
+  );
+}
+
+/** The vectors from voxel to voxel, of at most three axes; undefined where the file has none. */
+function axesOf(fields: Map<string, string>, voxelAxes: number[], dimensions: number, faults: HeaderFaults) {
+  if (!fields.has('space directions')) return undefined;
+  if (dimensions !== voxelAxes.length)
+    faults.say('space', `${dimensions} dimensions`, `${voxelAxes.length}, one for each axis of voxels`);
+  const directions = vectors(fields.get('space directions'));
+  const axes = voxelAxes.map((i) => directions[i]!);
+  if (axes.some((v) => v.length !== dimensions || !v.every(Number.isFinite)))
+    faults.say('space directions', fields.get('space directions'), `vectors of ${dimensions} numbers`);
+  return axes.slice(0, 3);
+}
+
+/** Position of voxel 0; undefined where the file says nothing or, what is the same to ITK, nan. */
+function originOf(fields: Map<string, string>, dimensions: number, faults: HeaderFaults) {
+  if (!fields.has('space origin')) return undefined;
+  const [origin, ...more] = vectors(fields.get('space origin'));
+  if (origin?.length !== dimensions || more.length > 0)
+    faults.say('space origin', fields.get('space origin'), `${dimensions} numbers in brackets`);
+  return origin?.includes(Number.NaN) ? undefined : (origin ?? undefined);
+}
+
+/** The older way to say an origin: the least position along each axis, a cell's edge unless the axis is node-centred. */
+function leastOf(fields: Map<string, string>, voxelAxes: number[], dimension: number, spacing: number[], faults: HeaderFaults) {
+  const least = numbersAlong('axis mins', fields, voxelAxes, dimension, faults);
   const centers = (fields.get('centers') ?? '').toLowerCase().split(/\s+/);
-  // The least position is a cell's edge unless the axis is node-centred.
-  const origin = least.every(Number.isFinite)
-    ? least.map((m, i) => (centers[voxelAxes[i]] === 'node' ? m : m + spacing[i] / 2))
-    : new Array(rank).fill(0);
-  const axes = [0, 1, 2].slice(0, rank).map((i) => [0, 1, 2].slice(0, rank).map((j) => (i === j ? 1 : 0)));
-  return geometryFromLps(spacing, origin, axes, faults);
+  const origin = least.map((m, i) => (centers[voxelAxes[i]] === 'node' ? m : m + spacing[i] / 2));
+  return origin.some(Number.isNaN) ? undefined : origin;
+}
+
+/** A field with one number an axis, for at most three axes of voxels; NaN where it is absent. */
+function numbersAlong(field: string, fields: Map<string, string>, voxelAxes: number[], dimension: number, faults: HeaderFaults) {
+  const list = fields.has(field) ? numbers(fields.get(field)) : new Array<number>(dimension).fill(Number.NaN);
+  if (list.length !== dimension) faults.say(field, fields.get(field), `${dimension} numbers`);
+  return voxelAxes.slice(0, 3).map((i) => list[i]);
 }
 
 /** Writes a volume gzip-packed, channels as a vector axis; a 2-D image with two dimensions. */
