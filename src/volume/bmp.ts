@@ -1,9 +1,9 @@
-// BMP pictures in: uncompressed, 8 bits with a palette, 24 or 32 bits. Enough for the microscopy pictures that come so.
+// BMP pictures in: uncompressed, 8 bits with a palette, 24 or 32 bits. Enough for the microscopy pictures and label maps that come so.
 import fs from 'node:fs';
 import { VoxelbookError } from '../base/errors.js';
 import { identityDirection, type Volume } from './volume.js';
 
-/** Reads a BMP file: `[1, height, width]`, 3 channels, spacing `[999, 1, 1]` mm. */
+/** Reads a BMP file: `[1, height, width]`, 3 channels, or 1 when the palette is the grey ramp; spacing `[999, 1, 1]` mm. */
 export function readBmp(file: string): Volume<Uint8Array> {
   const bytes = fs.readFileSync(file);
   const refuse = (given: string): never => {
@@ -26,20 +26,30 @@ export function readBmp(file: string): Volume<Uint8Array> {
   if (!(width > 0 && height > 0 && offset + row * height <= bytes.length))
     refuse(`${width}×${signedHeight} in ${bytes.length} bytes`);
   const palette = 14 + bytes.readUInt32LE(14);
-  const data = new Uint8Array(width * height * 3);
+  const grey = bits === 8 && isGreyRamp(bytes, palette, bytes.readUInt32LE(46) || 256);
+  const channels = grey ? 1 : 3;
+  const data = new Uint8Array(width * height * channels);
   for (let y = 0, at = 0; y < height; y++) {
     // Rows run from the bottom unless the height is negative; colours are stored blue, green, red.
     const start = offset + row * (signedHeight > 0 ? height - 1 - y : y);
     for (let x = 0; x < width; x++)
-      for (let c = 2; c >= 0; c--)
-        data[at++] = bits === 8 ? (bytes[palette + 4 * bytes[start + x] + c] ?? 0) : bytes[start + (x * bits) / 8 + c];
+      if (grey) data[at++] = bytes[start + x];
+      else
+        for (let c = 2; c >= 0; c--)
+          data[at++] = bits === 8 ? (bytes[palette + 4 * bytes[start + x] + c] ?? 0) : bytes[start + (x * bits) / 8 + c];
   }
   return {
     data,
     shape: [1, height, width],
-    channels: 3,
+    channels,
     spacingMm: [999, 1, 1],
     originMm: [0, 0, 0],
     direction: [...identityDirection],
   };
+}
+
+/** Colour i is (i, i, i): the picture has one channel, its indices. */
+function isGreyRamp(bytes: Buffer, palette: number, colours: number): boolean {
+  for (let i = 0; i < colours; i++) for (let c = 0; c < 3; c++) if (bytes[palette + 4 * i + c] !== i) return false;
+  return true;
 }

@@ -12,7 +12,8 @@ const channelsOf: Record<number, number> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 
 /**
  * Reads a PNG as nnU-Net's NaturalImage2DIO does.
- * @returns shape `[1, height, width]`, 1, 2, 3 or 4 channels (a palette is expanded to colours), uint8 or uint16; spacing `[999, 1, 1]` mm
+ * @returns shape `[1, height, width]`, 1, 2, 3 or 4 channels (a palette is expanded to colours, without its transparency), uint8 or uint16
+ *   (one bit: 0 and 1); spacing `[999, 1, 1]` mm
  * @throws VoxelbookError for damaged files and for pictures whose data is larger than the size they claim
  */
 export function readPng(file: string): Volume<Uint8Array | Uint16Array> {
@@ -39,14 +40,14 @@ export function decodePng(bytes: Uint8Array, name = 'PNG'): Volume<Uint8Array | 
   let data = (picture.depth === 16 ? Uint16Array.from(picture.data) : Uint8Array.from(picture.data)) as Uint8Array | Uint16Array;
   if (picture.palette) {
     const colours = picture.palette;
-    channels = colours[0]?.length ?? 3;
+    channels = 3;
     const out = new Uint8Array(width * height * channels);
     for (let i = 0; i < width * height; i++)
       for (let c = 0; c < channels; c++) out[i * channels + c] = colours[Math.min(data[i], colours.length - 1)][c];
     data = out;
   } else if (picture.depth < 8) {
     data = unpackBits(data, width, height, picture.depth, data.length);
-    const full = 255 / (2 ** picture.depth - 1);
+    const full = picture.depth === 1 ? 1 : 255 / (2 ** picture.depth - 1);
     for (let i = 0; i < data.length; i++) data[i] *= full;
   }
   return {

@@ -25,6 +25,15 @@ describe('PNG', () => {
       }
   });
 
+  it('one bit is 0 and 1; a palette is its colours, without transparency', () => {
+    const oneBit = 'iVBORw0KGgoAAAANSUhEUgAAAAMAAAACAQAAAAC1D1u3AAAADElEQVR4nGNwYDgAAAGEAQEKf5BQAAAAAElFTkSuQmCC';
+    assert.deepEqual([...decodePng(Buffer.from(oneBit, 'base64')).data], [0, 1, 0, 1, 1, 0]);
+    const palette =
+      'iVBORw0KGgoAAAANSUhEUgAAAAIAAAACAgMAAAAP2OW3AAAACVBMVEUJCAcBAgMEBQYJtqwnAAAAAnRSTlP/AOW3MEoAAAAMSURBVHicYxBgmAAAAMQAoRZcupYAAAAASUVORK5CYII=';
+    const colours = decodePng(Buffer.from(palette, 'base64'));
+    assert.deepEqual([colours.channels, [...colours.data]], [3, [9, 8, 7, 1, 2, 3, 4, 5, 6, 1, 2, 3]]);
+  });
+
   it('a volume that no picture can hold is refused', () => {
     const v = {
       data: new Float32Array(8),
