@@ -1,6 +1,8 @@
 // The five intensity normalisations of nnU-Net v2, in place, one channel at a time.
 import { VoxelbookError } from '../base/errors.js';
+import { boxSum, pairwiseSum } from '../base/float32Sum.js';
 import type { IntensityStatistics } from '../plan/plan.js';
+import { transposeAxes } from '../volume/index.js';
 
 export const schemes = [
   'CTNormalization',
@@ -13,11 +15,22 @@ export type Scheme = (typeof schemes)[number];
 
 const smallest = 1e-8;
 
+/** How the channel lies in the file: a mean in float32 depends on the order of its sum. */
+export interface FileOrder {
+  /** Axis of the file for each axis of the channel (the plan's `transpose_forward`). */
+  order: readonly number[];
+  /** Of the channel, cropped. */
+  shape: readonly number[];
+  /** Before cropping, the channel's order of axes. */
+  shapeBeforeCropping: readonly number[];
+}
+
 /**
  * Normalises one channel in place.
- * Source: nnU-Net v2 `default_normalization_schemes`; arithmetic in float32 as there, statistics in float64.
+ * Source: nnU-Net v2 `default_normalization_schemes`; arithmetic in float32 as there, sums included.
  * @param data one channel
- * @param about `statistics` from the plan (CT only); `useMask` with `seg`: only voxels with seg ≥ 0 count and change (z-score)
+ * @param about `statistics` from the plan (CT only); `useMask` with `seg`: only voxels with seg ≥ 0 count and change (z-score);
+ *   `fileOrder` when the channel was cropped or its axes exchanged
  * @throws VoxelbookError for an unknown scheme, and for RGB values outside 0…255
  */
 export function normalize(
@@ -27,6 +40,7 @@ export function normalize(
     statistics?: Pick<IntensityStatistics, 'mean' | 'std' | 'percentile_00_5' | 'percentile_99_5'>;
     useMask?: boolean;
     seg?: ArrayLike<number>;
+    fileOrder?: FileOrder;
   } = {},
 ): void {
   switch (scheme) {
@@ -34,7 +48,7 @@ export function normalize(
       ct(data, about.statistics!);
       return;
     case 'ZScoreNormalization':
-      zScore(data, about.useMask ? about.seg : undefined);
+      zScore(data, about.useMask ? about.seg : undefined, about.fileOrder);
       return;
     case 'RescaleTo01Normalization':
       rescale(data);
@@ -69,21 +83,33 @@ function ct(
   }
 }
 
-function zScore(data: Float32Array, seg: ArrayLike<number> | undefined): void {
-  let n = 0;
-  let sum = 0;
-  for (let i = 0; i < data.length; i++)
-    if (!seg || seg[i] >= 0) {
-      sum += data[i];
-      n++;
-    }
+function zScore(data: Float32Array, seg: ArrayLike<number> | undefined, fileOrder: FileOrder | undefined): void {
+  const counted = seg ? data.filter((_, i) => seg[i] >= 0) : fileOrder ? inFileOrder(data, fileOrder) : data.slice();
+  const n = counted.length;
   if (n === 0) return;
-  const mean = sum / n;
-  let squares = 0;
-  for (let i = 0; i < data.length; i++) if (!seg || seg[i] >= 0) squares += (data[i] - mean) ** 2;
-  const mean32 = Math.fround(mean);
-  const sd = Math.fround(Math.max(Math.sqrt(squares / n), smallest));
-  for (let i = 0; i < data.length; i++) if (!seg || seg[i] >= 0) data[i] = Math.fround(data[i] - mean32) / sd;
+  const sum = seg || !fileOrder ? pairwiseSum(counted) : boxSum(counted, ...shapesInFile(fileOrder));
+  const mean = Math.fround(sum / n);
+  for (let i = 0; i < n; i++) {
+    const away = Math.fround(counted[i] - mean);
+    counted[i] = away * away;
+  }
+  const sd = Math.fround(Math.max(Math.fround(Math.sqrt(Math.fround(pairwiseSum(counted) / n))), smallest));
+  for (let i = 0; i < data.length; i++) if (!seg || seg[i] >= 0) data[i] = Math.fround(data[i] - mean) / sd;
+}
+
+/** Shapes of the cropped and of the whole channel in the file's order of axes. */
+function shapesInFile({ order, shape, shapeBeforeCropping }: FileOrder): [number[], number[]] {
+  const places = order.map((_, axis) => order.indexOf(axis));
+  return [places.map((i) => shape[i]), places.map((i) => shapeBeforeCropping[i])];
+}
+
+function inFileOrder(data: Float32Array, { order, shape }: FileOrder): Float32Array {
+  return transposeAxes(
+    data,
+    shape as [number, number, number],
+    1,
+    order.map((_, axis) => order.indexOf(axis)),
+  ).slice();
 }
 
 function rescale(data: Float32Array): void {

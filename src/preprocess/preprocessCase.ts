@@ -70,7 +70,7 @@ export function preprocessCase(
   const target = targetSpacing(spacing, config);
   const shape = preprocessedShape(properties, plan, configurationName);
   stage('normalise and resample');
-  const data = channelsTo(cropped, image.channels, shape, spacing, target, plan, config);
+  const data = channelsTo(cropped, before, image.channels, shape, spacing, target, plan, config);
   stage('resample labels');
   const seg = resample({ data: cropped.seg, shape: cropped.shape }, shape, {
     kind: 'labels',
@@ -99,6 +99,7 @@ const targetSpacing = (spacing: readonly number[], config: Configuration) =>
 /** Every channel normalised on the original grid, then resampled. */
 function channelsTo(
   { image, seg, shape: from }: { image: Float32Array; seg: Int16Array; shape: Shape },
+  shapeBeforeCropping: Shape,
   channels: number,
   shape: Shape,
   spacing: number[],
@@ -117,6 +118,7 @@ function channelsTo(
       statistics: plan.foreground_intensity_properties_per_channel[String(c)],
       useMask: config.use_mask_for_norm[c],
       seg,
+      fileOrder: { order: plan.transpose_forward, shape: from, shapeBeforeCropping },
     });
     const resampled = resample({ data: channel, shape: from }, shape, how);
     if (!out) return resampled;
