@@ -6,6 +6,7 @@ import { VoxelbookError } from '../base/errors.js';
 import { toHalf } from '../base/float16.js';
 import type { Configuration, Plan } from '../plan/plan.js';
 import { separateAxis } from '../volume/index.js';
+import { linearTaps, nearestIndices } from '../volume/resize.js';
 import { type Heads, probabilities, segmentation } from './segmentation.js';
 import type { SlabConsumer } from './slidingWindow.js';
 
@@ -138,23 +139,29 @@ function separate(
   return separateAxis(current, target, force_separate_z as boolean | null);
 }
 
-/** Two source indices and the weight of the second, for every target index. */
+/** Two source indices and their weights, for every target index. */
 interface Taps {
   low: Int32Array;
   high: Int32Array;
+  lead: Float64Array;
   rest: Float64Array;
 }
 
-/** Half-pixel centres; linear with the border repeated, or nearest. */
+/** Half-pixel centres; linear, at an edge twice the edge voxel, weights rounded as scipy's (see `linearTaps`); or nearest. */
 function taps(from: number, to: number, nearest: boolean): Taps {
-  const [low, high, rest] = [new Int32Array(to), new Int32Array(to), new Float64Array(to)];
-  for (let i = 0; i < to; i++) {
-    const at = Math.min(Math.max((i + 0.5) * (from / to) - 0.5, 0), from - 1);
-    low[i] = nearest ? Math.floor(at + 0.5) : Math.floor(at);
-    rest[i] = nearest ? 0 : at - low[i];
-    high[i] = rest[i] === 0 ? low[i] : low[i] + 1;
+  if (nearest) {
+    const index = nearestIndices(from, to);
+    return { low: index, high: index, lead: new Float64Array(to).fill(1), rest: new Float64Array(to) };
   }
-  return { low, high, rest };
+  const { index, weight } = linearTaps(from, to);
+  const [low, high] = [new Int32Array(to), new Int32Array(to)];
+  const [lead, rest] = [new Float64Array(to), new Float64Array(to)];
+  for (let i = 0; i < to; i++) {
+    [lead[i], rest[i]] = [weight[2 * i], weight[2 * i + 1]];
+    low[i] = index[2 * i];
+    high[i] = rest[i] === 0 ? low[i] : index[2 * i + 1];
+  }
+  return { low, high, lead, rest };
 }
 
 /** Linear resampling of slices as they come; `emit` gets each target slice `[height, width, channel]`, valid during the call only. */
@@ -182,7 +189,7 @@ function sliceResampler(
       while (next < target[0] && tz.high[next] <= z) {
         const first = tz.low[next] === z ? slice : held.get(tz.low[next])!;
         const second = tz.high[next] === z ? slice : held.get(tz.high[next])!;
-        if (precision === 'float16') sumOfTaps(first, second, tz.rest[next]);
+        if (precision === 'float16') sumOfTaps(first, second, tz.lead[next], tz.rest[next]);
         else separable(first, second, tz.rest[next]);
         if (precision === 'float32') out.set(exact);
         else for (let i = 0; i < out.length; i++) out[i] = toHalf(exact[i]);
@@ -226,13 +233,13 @@ function sliceResampler(
    * The same with scipy's order of operations, a product of weights for each of eight neighbours: several times slower, but
    * rounding to half precision meets exact ties, and then the last bit decides.
    */
-  function sumOfTaps(first: Float32Array, second: Float32Array, rest: number): void {
+  function sumOfTaps(first: Float32Array, second: Float32Array, lead: number, rest: number): void {
     exact.fill(0);
     const depths: [Float32Array, number][] =
       rest === 0
-        ? [[first, 1]]
+        ? [[first, lead]]
         : [
-            [first, 1 - rest],
+            [first, lead],
             [second, rest],
           ];
     for (const [source, wz] of depths) {
@@ -240,8 +247,8 @@ function sliceResampler(
       for (let y = 0; y < target[1]; y++)
         for (let x = 0; x < target[2]; x++, o += channels)
           for (let t = 0; t < 4; t++) {
-            const wy = t < 2 ? 1 - ty.rest[y] : ty.rest[y];
-            const wx = t % 2 === 0 ? 1 - tx.rest[x] : tx.rest[x];
+            const wy = t < 2 ? ty.lead[y] : ty.rest[y];
+            const wx = t % 2 === 0 ? tx.lead[x] : tx.rest[x];
             if (wy === 0 || wx === 0) continue;
             const row = t < 2 ? ty.low[y] : ty.high[y];
             const i = (row * width + (t % 2 === 0 ? tx.low[x] : tx.high[x])) * channels;

@@ -93,7 +93,7 @@ function bySlices(
   if (direct) return out;
   return labels
     ? labelsAlong(out as Int16Array, middle, newShape, orderZ)
-    : Float32Array.from(resizeValues(out, middle, newShape, orderZ));
+    : Float32Array.from(resizeValues(out, middle, newShape, orderZ, false));
 }
 
 /** Labels along one axis with order above 0: nnU-Net writes every label whose mask rises above one half. */

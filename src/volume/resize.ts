@@ -25,17 +25,20 @@ export function nearestIndices(n: number, N: number): Int32Array {
   return Int32Array.from({ length: N }, (_, o) => Math.floor(clamp(centre(o, n, N), 0, n - 1) + 0.5));
 }
 
-/** Taps of order 1: the two neighbours with weights 1−x and x. */
+/**
+ * Taps of order 1: the two neighbours, at an edge twice the edge voxel.
+ * The weights are 1−x and 1−(1−x), also beyond the edge: scipy's roundings, which decide ties between labels.
+ */
 export function linearTaps(n: number, N: number): Taps {
   const index = new Int32Array(2 * N);
   const weight = new Float64Array(2 * N);
   for (let o = 0; o < N; o++) {
-    const c = clamp(centre(o, n, N), 0, n - 1);
+    const c = centre(o, n, N);
     const i = Math.floor(c);
-    index[2 * o] = i;
-    index[2 * o + 1] = Math.min(i + 1, n - 1);
+    index[2 * o] = clamp(i, 0, n - 1);
+    index[2 * o + 1] = clamp(i + 1, 0, n - 1);
     weight[2 * o] = 1 - (c - i);
-    weight[2 * o + 1] = c - i;
+    weight[2 * o + 1] = 1 - weight[2 * o];
   }
   return { count: 2, index, weight, length: n };
 }
@@ -63,13 +66,15 @@ function cubicTaps(n: number, N: number): Taps {
 /**
  * Resizes values.
  * @param data any numbers, C order
- * @returns float64, C order; clipped to the range of the input, as scikit-image does
+ * @param clip to the range of the input, as scikit-image does; false lets the cubic overshoot, as scipy's `map_coordinates` does
+ * @returns float64, C order
  */
 export function resizeValues(
   data: ArrayLike<number>,
   shape: readonly number[],
   newShape: readonly number[],
   order: 0 | 1 | 3,
+  clip = true,
 ): Float64Array {
   if (order === 0) return nearest(data, shape, newShape);
   let low = Number.POSITIVE_INFINITY;
@@ -90,7 +95,7 @@ export function resizeValues(
   }
   if (axes.length === 0) return Float64Array.from(data);
   const out = current as Float64Array;
-  if (order === 3) for (let i = 0; i < out.length; i++) out[i] = clamp(out[i], low, high);
+  if (order === 3 && clip) for (let i = 0; i < out.length; i++) out[i] = clamp(out[i], low, high);
   return out;
 }
 
@@ -152,7 +157,7 @@ function prefilter(rows: Float64Array, n: number, width: number): void {
       sum += zi * (rows[i * width + c] + zn * rows[(n - 1 - i) * width + c]);
       zi *= z;
     }
-    rows[c] += (sum * z) / (1 - zn * zn);
+    rows[c] += sum * (z / (1 - zn * zn));
   }
   for (let i = width; i < n * width; i++) rows[i] += z * rows[i - width];
   for (let c = 0; c < width; c++) rows[last + c] *= z / (z - 1);
@@ -303,7 +308,7 @@ function cubicLabels(data: Int16Array, shape: readonly number[], newShape: reado
   const mask = new Uint8Array(data.length);
   for (const label of labels) {
     for (let i = 0; i < data.length; i++) mask[i] = data[i] === label ? 1 : 0;
-    const score = resizeValues(mask, shape, newShape, 3);
+    const score = cubicScores(mask, shape, newShape);
     for (let i = 0; i < out.length; i++)
       if (score[i] > best[i] || (score[i] === best[i] && label === nearestLabels[i])) {
         best[i] = score[i];
@@ -311,4 +316,46 @@ function cubicLabels(data: Int16Array, shape: readonly number[], newShape: reado
       }
   }
   return out;
+}
+
+/** A 0/1 mask by cubic splines, all taps of a voxel in one sum as scipy adds them, so that ties between labels are its ties. */
+function cubicScores(mask: Uint8Array, shape: readonly number[], newShape: readonly number[]): Float64Array {
+  const from = three(shape).map((n, a) => (a < 3 - shape.length ? n : n + 2 * pad));
+  const to = three(newShape);
+  const flat = shape.length === 2;
+  const [, h, w] = three(shape);
+  const [d, H, W] = from;
+  const coefficients = new Float64Array(d * H * W);
+  const inside = (i: number, n: number) => clamp(i - pad, 0, n - 1);
+  let at = 0;
+  for (let z = 0; z < d; z++)
+    for (let y = 0; y < H; y++) {
+      const row = ((flat ? 0 : inside(z, shape[0])) * h + inside(y, h)) * w;
+      for (let x = 0; x < W; x++) coefficients[at++] = mask[row + inside(x, w)];
+    }
+  for (let axis = flat ? 1 : 0; axis < 3; axis++) prefilterAxis(coefficients, from, axis);
+  const one: Taps = { count: 1, index: Int32Array.of(0), weight: Float64Array.of(1), length: 1 };
+  const [tz, ty, tx] = three(shape).map((n, a) => (flat && a === 0 ? one : cubicTaps(n, to[a])));
+  const out = new Float64Array(to[0] * to[1] * to[2]);
+  at = 0;
+  for (let z = 0; z < to[0]; z++)
+    for (let y = 0; y < to[1]; y++)
+      for (let x = 0; x < to[2]; x++) {
+        let sum = 0;
+        for (let i = tz.count * z; i < tz.count * (z + 1); i++)
+          for (let j = 4 * y; j < 4 * y + 4; j++) {
+            const row = (tz.index[i] * H + ty.index[j]) * W;
+            for (let k = 4 * x; k < 4 * x + 4; k++)
+              sum += coefficients[row + tx.index[k]] * tz.weight[i] * ty.weight[j] * tx.weight[k];
+          }
+        out[at++] = clamp(sum, 0, 1);
+      }
+  return out;
+}
+
+/** The prefilter along one axis of a volume that carries its margin. */
+function prefilterAxis(data: Float64Array, shape: readonly number[], axis: number): void {
+  const n = shape[axis];
+  const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+  for (let start = 0; start < data.length; start += n * inner) prefilter(data.subarray(start, start + n * inner), n, inner);
 }
