@@ -31,6 +31,7 @@ export function featureMapEstimate(
       total += 2 * blocks[s] * features[s] * voxels[s] + (widened || shrinks ? features[s] * voxels[s] : 0);
     }
   }
-  for (let s = 0; s < stages - 1; s++) total += (decoder[s] + 1) * features[s] * voxels[s];
+  // The decoder's list starts at the deepest stage.
+  for (let s = 0; s < stages - 1; s++) total += (decoder[stages - 2 - s] + 1) * features[s] * voxels[s];
   return total + outputs * voxels[0];
 }

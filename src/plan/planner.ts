@@ -268,11 +268,13 @@ function identifier(plansName: string, settings: PlannerSettings, name: string):
   return `${shared ? 'nnUNetPlans' : plansName}_${name}`;
 }
 
-/** nnU-Net's reader for the file ending; only written into the plan for nnU-Net's sake. */
+/** nnU-Net's reader: the one `dataset.json` names, if nnU-Net has it, else by the file ending; only written into the plan for nnU-Net's sake. */
 function readerOf(json: DatasetJson): string {
-  if (json.overwrite_image_reader_writer && json.overwrite_image_reader_writer !== 'None')
-    return json.overwrite_image_reader_writer;
-  if (['.png', '.bmp', '.tif'].includes(json.file_ending)) return 'NaturalImage2DIO';
-  if (json.file_ending === '.tiff') return 'Tiff3DIO';
-  return json.file_ending === '.nii' ? 'NibabelIO' : 'SimpleITKIO';
+  const readers = ['NaturalImage2DIO', 'SimpleITKIO', 'Tiff3DIO', 'NibabelIO', 'NibabelIOWithReorient'];
+  const wanted = json.overwrite_image_reader_writer;
+  if (wanted && readers.includes(wanted)) return wanted;
+  const ending = json.file_ending.toLowerCase();
+  if (['.png', '.bmp', '.tif'].includes(ending)) return 'NaturalImage2DIO';
+  if (ending === '.tiff') return 'Tiff3DIO';
+  return ending === '.nii' ? 'NibabelIO' : 'SimpleITKIO';
 }
