@@ -89,7 +89,7 @@ function randomRows(file: string): Row[] {
 
 /** `randint_0_1000`, `choice_7_replace`, `permutation_33`, …: the arguments stand in the name. */
 function parametrised(name: string, n: number, r: NumpyRandom): number[] {
-  const numbers = [...name.matchAll(/(?<=_)-?\d+/g)].map(Number);
+  const numbers = [...name.matchAll(/(?<=_)-?\d+(?:\.\d+)?/g)].map(Number);
   if (name.startsWith('randint')) return Array.from({ length: n }, () => r.randint(numbers[0], numbers[1]));
   if (/^choice_\d+_replace/.test(name)) return Array.from({ length: n }, () => r.choice(numbers[0]));
   if (/^choice_\d+_noreplace/.test(name)) return [...r.permutation(numbers[0]).subarray(0, numbers[1])];

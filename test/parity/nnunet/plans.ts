@@ -1,6 +1,7 @@
 // nnunet/plans: every plan of every planner, number for number.
 import fs from 'node:fs';
 import path from 'node:path';
+import { toDatasetJson } from '../../../src/dataset/datasetJson.js';
 import { type PlannerName, plan } from '../../../src/plan/index.js';
 import { equal, type GoldenCase, type Row, readJson, unknownCase } from '../case.js';
 
@@ -11,7 +12,12 @@ interface Entry {
   runs: {
     file: string;
     planner: PlannerName;
-    kwargs: { gpu_memory_target_in_gb?: number; overwrite_target_spacing?: number[]; suppress_transpose?: boolean };
+    kwargs?: {
+      gpu_memory_target_in_gb?: number;
+      overwrite_target_spacing?: number[];
+      suppress_transpose?: boolean;
+      plans_name?: string;
+    };
   }[];
 }
 
@@ -29,14 +35,15 @@ export function cases(root: string): GoldenCase[] {
 }
 
 function check(folder: string, entry: Entry): Row[] {
-  const json = readJson(path.join(folder, 'dataset.json'));
+  const json = toDatasetJson(readJson(path.join(folder, 'dataset.json')));
   const fingerprint = readJson(path.join(folder, 'dataset_fingerprint.json'));
-  return entry.runs.map(({ file, planner, kwargs }) => {
+  return entry.runs.map(({ file, planner, kwargs = {} }) => {
     const ours = plan({ name: entry.case, json }, fingerprint, {
       planner,
       gpuMemoryGb: kwargs.gpu_memory_target_in_gb,
-      targetSpacing: kwargs.overwrite_target_spacing,
+      targetSpacing: kwargs.overwrite_target_spacing ?? undefined,
       suppressTranspose: kwargs.suppress_transpose,
+      plansName: kwargs.plans_name,
     });
     return equal(file, ours, readJson(path.join(folder, file)));
   });

@@ -22,15 +22,21 @@ export function cases(root: string): GoldenCase[] {
   });
 }
 
+/** `dataset_fingerprint.json` of nnU-Net's 1e8 draws, `dataset_fingerprint_30k.json` of 30 000. */
+function drawsOf(file: string): number | undefined {
+  const found = /^dataset_fingerprint(?:_(\d+)(k|m|))?\.json$/.exec(file);
+  if (!found) return undefined;
+  return found[1] ? Number(found[1]) * { k: 1e3, m: 1e6, '': 1 }[found[2] as 'k'] : 1e8;
+}
+
 function datasetCases(folder: string, name: string): GoldenCase[] {
-  const fingerprints: Record<string, number> = { dataset_fingerprint: 1e8, dataset_fingerprint_30k: 30000 };
-  const known = new Set(['raw', 'preprocessed', 'nnUNetPlans.json', ...Object.keys(fingerprints).map((f) => `${f}.json`)]);
   const found: GoldenCase[] = [];
   for (const entry of fs.readdirSync(folder)) {
-    if (!known.has(entry)) found.push(unknownCase(`${name}/${entry}`, 'no check for this file'));
-    const draws = fingerprints[entry.replace(/\.json$/, '')];
-    if (draws) found.push({ name: `${name}/${entry.replace(/\.json$/, '')}`, run: () => fingerprintRows(folder, entry, draws) });
-    if (entry === 'nnUNetPlans.json') found.push({ name: `${name}/nnUNetPlans`, run: () => planRows(folder) });
+    const draws = drawsOf(entry);
+    const stem = `${name}/${entry.replace(/\.json$/, '')}`;
+    if (draws) found.push({ name: stem, run: () => fingerprintRows(folder, entry, draws) });
+    else if (entry === 'nnUNetPlans.json') found.push({ name: stem, run: () => planRows(folder) });
+    else if (entry !== 'raw' && entry !== 'preprocessed') found.push(unknownCase(`${name}/${entry}`, 'no check for this file'));
   }
   const done = path.join(folder, 'preprocessed');
   for (const config of fs.existsSync(done) ? fs.readdirSync(done) : [])
@@ -83,7 +89,7 @@ function caseRows(folder: string, config: string, id: string): Row[] {
   const ours = preprocessCase(loadCase(files), plans, config, labels(dataset.json));
   const seg = (which: string) => Int16Array.from(tensors[which].data as Int8Array);
   const planar = channelsFirst(ours);
-  const bound = dataset.json.channel_names['0'].toLowerCase() === 'ct' && planar.length === tensors.data.data.length ? 0 : 2e-6;
+  const bound = Object.values(dataset.json.channel_names).every((channel) => channel.toLowerCase() === 'ct') ? 0 : 2e-6;
   const rows = [
     equal('shape', [ours.channels, ...ours.shape], tensors.data.shape),
     close('data', planar, tensors.data.data as Float32Array, { abs: bound }),
@@ -112,7 +118,7 @@ function propertyRows({ properties }: PreprocessedCase, stored: any): Row[] {
     'bbox_used_for_cropping',
     'shape_after_cropping_and_before_resampling',
   ] as const;
-  const rows = keys.map((key) => equal(key, properties[key], stored[key]));
+  const rows = keys.filter((key) => key in stored).map((key) => equal(key, properties[key], stored[key]));
   // SimpleITK speaks LPS: the first two world axes point the other way.
   const sitk = stored.sitk_stuff;
   if (sitk?.direction?.length === 9) {
