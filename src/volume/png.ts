@@ -38,6 +38,7 @@ export function decodePng(bytes: Uint8Array, name = 'PNG'): Volume<Uint8Array | 
   const { width, height } = picture;
   let { channels } = picture;
   let data = (picture.depth === 16 ? Uint16Array.from(picture.data) : Uint8Array.from(picture.data)) as Uint8Array | Uint16Array;
+  if (picture.depth < 8) data = unpackBits(data, width, height, picture.depth, data.length);
   if (picture.palette) {
     const colours = picture.palette;
     channels = 3;
@@ -46,7 +47,6 @@ export function decodePng(bytes: Uint8Array, name = 'PNG'): Volume<Uint8Array | 
       for (let c = 0; c < channels; c++) out[i * channels + c] = colours[Math.min(data[i], colours.length - 1)][c];
     data = out;
   } else if (picture.depth < 8) {
-    data = unpackBits(data, width, height, picture.depth, data.length);
     const full = picture.depth === 1 ? 1 : 255 / (2 ** picture.depth - 1);
     for (let i = 0; i < data.length; i++) data[i] *= full;
   }
