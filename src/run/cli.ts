@@ -56,6 +56,16 @@ function readExperiments(file: string): Experiment[] {
   return [value].flat();
 }
 
+/** A paper's study by its name, or the experiments of a JSON file. */
+async function studyOf(what: string, scale: Scale, tables?: string[]) {
+  const { study, studyNames } = await import('../paper/index.js');
+  const name = studyNames.find((n) => n === what);
+  if (name) return study(name, { scale, tables });
+  if (tables) throw usage('--table', `one of ${studyNames.join(', ')} before it`);
+  if (!fs.existsSync(what)) throw usage(what, `${studyNames.join(', ')}, or an existing JSON file with experiments`);
+  return readExperiments(what);
+}
+
 /** Progress in one line of a terminal, or a line every tenth of the way elsewhere. */
 function bar() {
   let last = -1;
@@ -406,31 +416,70 @@ const commands: Record<string, Command> = {
     },
   },
   reproduce: {
-    about: 'run a paper’s table again and print it',
-    takes: '<experiments.json>',
-    options: { scale: { type: 'string' }, 'at-once': { type: 'string' }, target: { type: 'string' }, csv: { type: 'string' } },
+    about: 'run a paper’s tables again and print them, or say first what that takes',
+    takes: '<mednext | kaist-brats21 | stu-net | swin-umamba | experiments.json>',
+    options: {
+      scale: { type: 'string' },
+      table: { type: 'string', multiple: true },
+      'dry-run': { type: 'boolean' },
+      'at-once': { type: 'string' },
+      target: { type: 'string' },
+      site: { type: 'string' },
+      csv: { type: 'string' },
+    },
     help: {
       scale: 'demo (default) or paper',
+      table: 'only this table of the paper; may be given again (default: all)',
+      'dry-run': 'compute nothing: print every run with its plan, memory, disk and hours, and write the job scripts',
       'at-once': 'runs computed at the same time (default 1)',
       target: 'local (default) or slurm',
+      site: 'JSON with partition, account, time, memory … of the cluster',
       csv: 'also write the table to this file',
     },
-    example: 'npx voxelbook reproduce ablation.json --scale demo --csv table.csv',
+    example: 'npx voxelbook reproduce mednext --scale paper --dry-run',
     async work(positionals, values) {
-      const [file] = need(positionals, 'experiments.json');
+      const [what] = need(positionals, 'paper or experiments.json');
+      const { target = 'local', scale = 'demo' } = values;
+      if (target !== 'local' && target !== 'slurm') throw usage(`--target ${target}`, 'local or slurm');
+      if (scale !== 'demo' && scale !== 'paper') throw usage(`--scale ${scale}`, 'demo or paper');
+      const site = values.site ? JSON.parse(fs.readFileSync(String(values.site), 'utf8')) : undefined;
+      const study = await studyOf(what, scale, values.table as string[] | undefined);
+      const experiments = 'tables' in study ? study.experiments : study.filter((e) => e.scale === scale);
+      if (values['dry-run']) {
+        const { dryRun } = await import('./dryRun.js');
+        const planned = await dryRun('tables' in study ? study : experiments, {
+          slurm: { ...site, atOnce: site?.atOnce ?? (values['at-once'] && integer(values['at-once'], 'at-once', 1)) },
+          signal: interrupt(),
+          onEvent: (text) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`),
+        });
+        if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+        print(`${planned}\n\n${planned.summary}\nJob scripts in ${planned.scripts}; bash submit.sh there hands them in.`);
+        if (values.csv) fs.writeFileSync(String(values.csv), planned.toCsv());
+        const wrong = planned.rows.find((row) => row.error);
+        if (wrong) throw new Error(`${wrong.name}, ${wrong.dataset}: ${wrong.error}`);
+        return;
+      }
       const { reproduce } = await import('./reproduce.js');
       const { ablation } = await import('../report/index.js');
-      const { rows, failures } = await reproduce(readExperiments(file), {
-        scale: (values.scale ?? 'demo') as Scale,
+      const { rows, failures } = await reproduce(experiments, {
+        scale,
         atOnce: integer(values['at-once'], 'at-once', 1),
-        target: (values.target ?? 'local') as 'local' | 'slurm',
+        target,
+        slurm: site,
         signal: interrupt(),
         display: null,
         onEvent: print,
       });
-      const table = ablation(rows);
-      print(table.toMarkdown());
-      if (values.csv) fs.writeFileSync(String(values.csv), table.toCsv());
+      // One table for each table of the paper and data set: rows of different data are not one comparison.
+      const parts = 'tables' in study ? study.tables : [{ id: '', experiments }];
+      const csv: string[] = [];
+      for (const { id, experiments: part } of parts)
+        for (const dataset of new Set(part.map((e) => e.dataset))) {
+          const table = ablation(rows.filter((_, i) => part.includes(experiments[i]) && experiments[i].dataset === dataset));
+          print(`${id ? `${id}, ${dataset}\n` : ''}${table.toMarkdown()}`);
+          csv.push(table.toCsv());
+        }
+      if (values.csv) fs.writeFileSync(String(values.csv), csv.join('\n'));
       if (failures.length > 0) throw failures[0].error;
     },
   },

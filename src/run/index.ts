@@ -2,6 +2,8 @@
 
 export { baseline } from './baseline.js';
 export { type DirectInferenceOptions, directInference } from './directInference.js';
+export { type DryRunOptions, dryRun } from './dryRun.js';
+export { DryRun, type DryRunRow, type DryRunTotals } from './dryRunTable.js';
 export { type EnsembleOptions, ensemble } from './ensemble.js';
 export { type RunOrder, type RunState, readProgress, readScores } from './folder.js';
 export { type ListedRun, list, listText, stateOf } from './list.js';

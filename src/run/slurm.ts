@@ -51,8 +51,40 @@ const run = promisify(execFile);
 /** Runs that have neither a result nor somebody at work. */
 const missing = (runs: readonly PlannedRun[]) => runs.filter((r) => !readScores(r.folder) && !isAlive(r.folder));
 
+/** One job array: the missing runs of one level, by their places in `grid.jsonl`. */
+interface JobArray {
+  level: number;
+  indices: number[];
+}
+
+function arraysOf(runs: readonly PlannedRun[]): JobArray[] {
+  const left = new Set(missing(runs).map((r) => r.hash));
+  const levels = [...new Set(runs.map((r) => r.level))].sort((a, b) => a - b);
+  return levels.flatMap((level) => {
+    const indices = runs.flatMap((r, index) => (r.level === level && left.has(r.hash) ? [index] : []));
+    return indices.length > 0 ? [{ level, indices }] : [];
+  });
+}
+
+// afterany: a run whose dependency failed says so itself and leaves an error.json, instead of pending for ever.
+const after = (...ids: string[]) => (ids.length > 0 ? [`--dependency=afterany:${ids.join(':')}`] : []);
+const arrayOption = ({ indices }: JobArray, { atOnce }: SlurmOptions) =>
+  `--array=${ranges(indices)}${atOnce ? `%${atOnce}` : ''}`;
+
+/** `0-3,7` for 0, 1, 2, 3, 7. */
+function ranges(ascending: readonly number[]): string {
+  const parts: [number, number][] = [];
+  for (const n of ascending) {
+    const last = parts.at(-1);
+    if (last && last[1] === n - 1) last[1] = n;
+    else parts.push([n, n]);
+  }
+  return parts.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(',');
+}
+
 /**
- * Writes `runs/submit/<hash>/` with `grid.jsonl`, `run.sh` and `summary.sh` and hands in the runs that are missing.
+ * Writes `runs/submit/<hash>/` with `grid.jsonl`, `run.sh`, `summary.sh` and `submit.sh`, and hands in the runs that are missing.
+ * With `dryRun` nothing else is written or started; `bash submit.sh` hands in what was missing then.
  * @returns the folder and the jobs, one per level of the graph and the summary
  */
 export async function submit(
@@ -65,31 +97,32 @@ export async function submit(
     .slice(0, 12);
   const folder = path.join(runsFolder(), 'submit', hash);
   fs.mkdirSync(path.join(folder, 'log'), { recursive: true });
-  const { prepareFolder } = await import('./folder.js');
-  for (const r of runs) prepareFolder(r);
-  const grid = runs.map((r, index) => ({ index, id: r.hash, level: r.level, fold: r.fold, seed: r.seed, folder: r.folder }));
+  const grid = runs.map((r, index) => {
+    const { level, fold, seed, experiment } = r;
+    return { index, id: r.hash, level, fold, seed, folder: r.folder, order: { experiment, fold, seed } };
+  });
   atomicWrite(path.join(folder, 'grid.jsonl'), grid.map((line) => `${JSON.stringify(line)}\n`).join(''));
   atomicWriteJson(path.join(folder, 'site.json'), options);
   const script = path.join(folder, 'run.sh');
   const summary = path.join(folder, 'summary.sh');
+  const arrays = arraysOf(runs);
   atomicWrite(script, runScript(folder, options));
   atomicWrite(summary, summaryScript(folder, options));
+  atomicWrite(path.join(folder, 'submit.sh'), submitScript(arrays, script, summary, options));
   const jobs: SubmittedJob[] = [];
   if (options.dryRun) return { folder, jobs };
-  const left = new Set(missing(runs).map((r) => r.hash));
-  const levels = [...new Set(runs.map((r) => r.level))].sort((a, b) => a - b);
-  for (const level of levels) {
-    const indices = runs.flatMap((r, index) => (r.level === level && left.has(r.hash) ? [index] : []));
-    if (indices.length === 0) continue;
-    // afterany: a run whose dependency failed says so itself and leaves an error.json, instead of pending for ever.
-    const after = jobs.length > 0 ? [`--dependency=afterany:${jobs.at(-1)!.id}`] : [];
-    const array = `--array=${indices.join(',')}${options.atOnce ? `%${options.atOnce}` : ''}`;
-    jobs.push({ id: await sbatch([...after, array, script], options), level, runs: indices.length });
+  const { prepareFolder } = await import('./folder.js');
+  for (const r of runs) prepareFolder(r);
+  for (const array of arrays) {
+    const args = [...after(...jobs.slice(-1).map((j) => j.id)), arrayOption(array, options), script];
+    jobs.push({ id: await sbatch(args, options), level: array.level, runs: array.indices.length });
   }
-  if (jobs.length > 0) {
-    const after = `--dependency=afterany:${jobs.map((j) => j.id).join(':')}`;
-    jobs.push({ id: await sbatch([after, summary], options), level: levels.length, runs: 0 });
-  }
+  if (jobs.length > 0)
+    jobs.push({
+      id: await sbatch([...after(...jobs.map((j) => j.id)), summary], options),
+      level: arrays.at(-1)!.level + 1,
+      runs: 0,
+    });
   atomicWriteJson(path.join(folder, 'jobs.json'), jobs);
   return { folder, jobs };
 }
@@ -132,6 +165,33 @@ function header(folder: string, name: string, options: SlurmOptions): string[] {
   return ['#!/bin/bash', ...lines.map((l) => `#SBATCH ${l}`)];
 }
 
+/** The same calls as `submit` makes, for whoever wants to look at them first. */
+function submitScript(arrays: readonly JobArray[], script: string, summary: string, options: SlurmOptions): string {
+  const ids = arrays.map(({ level }) => `\${job${level}%%;*}`);
+  const call = (args: readonly string[]) => ['sbatch --parsable --kill-on-invalid-dep=yes', ...args].join(' ');
+  return `${[
+    '#!/bin/bash',
+    '# One array a level, each after the one before it, then the summary.',
+    'set -e',
+    ...Object.entries(options.env ?? {}).map(([k, v]) => `export ${k}=${quote(v)}`),
+    ...arrays.map((array, i) => {
+      const args = [...after(...ids.slice(Math.max(0, i - 1), i)), arrayOption(array, options), quote(script)];
+      return `job${array.level}=$(${call(args)})`;
+    }),
+    ...(arrays.length > 0 ? [call([...after(...ids), quote(summary)])] : ["echo 'nothing is missing'"]),
+  ].join('\n')}\n`;
+}
+
+/** Makes the run folder of a line of `grid.jsonl` where there is none, and prints it. */
+const makeFolder = [
+  "const fs=require('fs');",
+  'const {folder,order}=JSON.parse(process.argv[1]);',
+  "const file=folder+'/experiment.json';",
+  'fs.mkdirSync(folder,{recursive:true});',
+  "if(!fs.existsSync(file)){fs.writeFileSync(file+'.'+process.pid,JSON.stringify(order,null,2));fs.renameSync(file+'.'+process.pid,file)}",
+  'console.log(folder)',
+].join('');
+
 /**
  * One element of an array. The child is started in the background, because bash itself would die of USR1; a trapped signal
  * ends `wait` early, so it is repeated. Exit code 85: checkpoint written, start me again. A crash (137 killed, 139 segment fault)
@@ -155,7 +215,7 @@ function runScript(folder: string, options: SlurmOptions): string {
     ...(options.setup ?? []),
     `cd ${quote(projectRoot)}`,
     `line=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" ${quote(path.join(folder, 'grid.jsonl'))})`,
-    `run=$(${quote(process.execPath)} -p 'JSON.parse(process.argv[1]).folder' "$line")`,
+    `run=$(${quote(process.execPath)} -e ${quote(makeFolder)} "$line")`,
     `${quote(process.execPath)} ${child} "$run" & P=$!`,
     `trap 'kill -USR1 $P' USR1; trap 'kill -TERM $P' TERM`,
     'while :; do wait $P; rc=$?; kill -0 $P 2>/dev/null || break; done',

@@ -76,6 +76,7 @@ function settings() {
     hangSeconds: number('VOXELBOOK_HANG_SECONDS'),
     memoryBytes: number('VOXELBOOK_MEMORY_BYTES'),
     savingShare: number('VOXELBOOK_SAVING_SHARE'),
+    checkpointing: process.env.VOXELBOOK_CHECKPOINTING === '1' || undefined,
   };
 }
 
