@@ -1,11 +1,11 @@
 // BMP pictures in: uncompressed, 8 bits with a palette, 24 or 32 bits. Enough for the microscopy pictures and label maps that come so.
-import fs from 'node:fs';
 import { VoxelbookError } from '../base/errors.js';
+import { readBytes } from './bytes.js';
 import { identityDirection, type Volume } from './volume.js';
 
 /** Reads a BMP file: `[1, height, width]`, 3 channels, or 1 when the palette is the grey ramp; spacing `[999, 1, 1]` mm. */
 export function readBmp(file: string): Volume<Uint8Array> {
-  const bytes = fs.readFileSync(file);
+  const bytes = readBytes(file);
   const refuse = (given: string): never => {
     throw new VoxelbookError(`${file} cannot be read`, {
       code: 'bmp',

@@ -1,9 +1,9 @@
 // PNG pictures in and out (fast-png), after our own look at the sizes they claim.
-import fs from 'node:fs';
 import zlib from 'node:zlib';
 import { decode, encode } from 'fast-png';
 import { atomicWrite } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
+import { readBytes } from './bytes.js';
 import { slack } from './gzip.js';
 import { identityDirection, type Volume } from './volume.js';
 
@@ -17,7 +17,7 @@ const channelsOf: Record<number, number> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
  * @throws VoxelbookError for damaged files and for pictures whose data is larger than the size they claim
  */
 export function readPng(file: string): Volume<Uint8Array | Uint16Array> {
-  return decodePng(fs.readFileSync(file), file);
+  return decodePng(readBytes(file), file);
 }
 
 /** Decodes PNG bytes. */
