@@ -40,9 +40,10 @@ const pollMs = 150;
 export async function start(experiment: Experiment, given: StartOptions = {}): Promise<FinishedRun> {
   const options = { ...given, signal: given.signal ?? kernel()?.signal };
   const { fold = experiment.folds[0], seed = experiment.seeds[0] } = options;
-  for (const before of dependenciesOf(experiment, fold, seed))
-    await start(before.experiment, { ...options, fold: before.fold, seed: before.seed });
   const folder = prepareFolder({ experiment, fold, seed });
+  if (!readScores(folder))
+    for (const before of dependenciesOf(experiment, fold, seed))
+      await start(before.experiment, { ...options, fold: before.fold, seed: before.seed });
   const view = new LiveView(experiment.name, folder, options.display);
   const name = path.basename(folder);
   options.signal?.throwIfAborted();

@@ -10,7 +10,7 @@ import { open, split } from '../../src/dataset/index.js';
 import type { Plan } from '../../src/plan/index.js';
 import { predictCase } from '../../src/predict/index.js';
 import { loadCase, loadStageLabels, preprocessedShape, withPreviousStage } from '../../src/preprocess/index.js';
-import { type FinishedRun, graph, start, study, trainedModel } from '../../src/run/index.js';
+import { ensemble, type FinishedRun, finishedRun, graph, start, study, trainedModel } from '../../src/run/index.js';
 import { readLease } from '../../src/run/lease.js';
 import { submit } from '../../src/run/slurm.js';
 import { type Experiment, nextStageFolder, runFolderOf } from '../../src/train/index.js';
@@ -133,6 +133,20 @@ describe('a cascade', function () {
     }
   });
 
+  it('an ensemble of the second stage alone is the second stage; with the first, each member sees its own data', async () => {
+    const alone = await ensemble('alone', [second]);
+    assert.deepEqual(alone.cases, second.scores.cases);
+    const both = await ensemble('both', [finishedRun(runFolderOf(lowres, 0, 1)), second]);
+    assert.deepEqual(
+      both.cases.map((c) => c.id),
+      split(ids, 0).val,
+    );
+    assert.equal(
+      both.cost.parameters,
+      second.scores.cost.parameters + finishedRun(runFolderOf(lowres, 0, 1)).scores.cost.parameters,
+    );
+  });
+
   it('killed in either stage, it ends with the same bits, with any number of workers', async () => {
     const expected = { weights: finalWeights(second.folder), log: timelessLog(second.folder) };
     const answers = (folder: string) =>
@@ -183,7 +197,12 @@ describe('a cascade', function () {
     }
   });
 
-  it('predicts new images in a terminal: first stage, then the second with its folder', () => {
+  it('runs from one file in a terminal, and predicts new images: first stage, then the second with its folder', () => {
+    const file = path.join(root, 'cascade.json');
+    fs.writeFileSync(file, JSON.stringify(cascade));
+    const run = voxelbook('run', file);
+    assert.equal(run.status, 0, run.stderr);
+    assert.match(run.stdout, /^cascade_fold0_seed1-[0-9a-f]{12}: DSC .* on 2 cases\n$/);
     const images = path.join(dataset, 'imagesTr');
     const [low, high] = ['low', 'high'].map((name) => path.join(root, name));
     const first = voxelbook('predict', images, low, '--run', runFolderOf(lowres, 0, 1));
