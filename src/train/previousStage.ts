@@ -125,6 +125,7 @@ export function checkStages(experiment: Experiment, plan: Plan): void {
     };
     same('configuration', before.configuration, wanted);
     same('dataset', before.dataset, experiment.dataset);
+    same('plan', before.plan, experiment.plan);
     same('planner', before.planner, experiment.planner);
     same('gpuMemoryGb', before.gpuMemoryGb, experiment.gpuMemoryGb);
   }
