@@ -2,10 +2,9 @@
 import { predictCase } from '../predict/index.js';
 import { loadCase } from '../preprocess/index.js';
 import type { Variant } from '../report/index.js';
-import { type DefinitionName, definitions, volume as score } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
 import { applyVoxelTable, type Experiment, fitVoxelTable, prepare, type RunScores, type VoxelTable } from '../train/index.js';
-import { readVolume, type Volume } from '../volume/index.js';
+import { referenceOf, scorerOf } from './scoring.js';
 
 /**
  * Counts the training cases of an experiment's folds into a table of intensities and scores its answer for the held-out ones.
@@ -15,10 +14,8 @@ import { readVolume, type Volume } from '../volume/index.js';
 export async function baseline(experiment: Experiment): Promise<Variant> {
   const prepared = await prepare(experiment);
   const { dataset, labels, plan, configuration } = prepared;
-  const { scoring } = experiment;
-  const definition = definitions[(scoring?.definition as DefinitionName) ?? 'default'];
+  const scorer = scorerOf(experiment.scoring, labels);
   const entries = labels.regions ?? labels.foreground;
-  const classes = scoring?.classes ?? Object.fromEntries(labels.names.map((name, i) => [name, [entries[i]].flat()]));
   const scores: RunScores[] = [];
   for (const fold of experiment.folds) {
     const { train, val } = prepared.split(fold);
@@ -39,23 +36,15 @@ export async function baseline(experiment: Experiment): Promise<Variant> {
         },
         loadCase(prepared.folder, id),
       );
-      const file = dataset.cases.find((c) => c.id === id)!.label!;
-      const reference = readVolume(file, { onWarning: () => {} }) as Volume<Uint8Array>;
-      const answer = { ...reference, data: predicted as Uint8Array, channels: 1 };
-      const options = {
-        classes,
-        definition: scoring?.definition as DefinitionName | undefined,
-        nsdToleranceMm: scoring?.nsdToleranceMm,
-      };
-      cases.push({ id, classes: score(reference, answer, { ...options, ignoreLabel: labels.ignoreLabel ?? undefined }) });
+      const reference = referenceOf(dataset, id);
+      cases.push({ id, classes: scorer.score(reference, { ...reference, data: predicted as Uint8Array, channels: 1 }) });
     }
     const seconds = (performance.now() - begin) / 1000 - trainSeconds;
-    const tolerance = scoring?.nsdToleranceMm ?? ('toleranceMm' in definition ? definition.toleranceMm : 1);
     scores.push({
       experiment: name,
       fold,
       seed: 0,
-      nsd: { toleranceMm: typeof tolerance === 'number' ? tolerance : Number.NaN, definition: definition.label },
+      nsd: scorer.nsd,
       cases,
       cost: { parameters: 0, flops: 0, trainSeconds, predictSeconds: seconds, peakBytes: Number.NaN, forecastBytes: Number.NaN },
     });

@@ -3,11 +3,11 @@ import { VoxelbookError } from '../base/errors.js';
 import { type Dataset, labels, loadCase, open } from '../dataset/index.js';
 import { predictCase } from '../predict/index.js';
 import type { Variant } from '../report/index.js';
-import { definitions, volume as score } from '../score/index.js';
+import { volume as score } from '../score/index.js';
 import type { RunScores } from '../train/index.js';
-import { readVolume, type Volume } from '../volume/index.js';
 import { trainedModel } from './predictFolder.js';
 import type { FinishedRun } from './result.js';
+import { nsdOf, referenceOf } from './scoring.js';
 
 export interface DirectInferenceOptions {
   /** Folder or embedded name of the data set predicted on. */
@@ -42,13 +42,12 @@ export async function directInference(
       for (const files of target.cases.filter((c) => c.label && (!cases || cases.includes(c.id)))) {
         signal?.throwIfAborted();
         const predicted = await predictCase(model, loadCase({ id: files.id, images: files.images }), { signal });
-        const reference = readVolume(files.label!, { onWarning: () => {} }) as Volume<Uint8Array>;
+        const reference = referenceOf(target, files.id);
         const mapped = { ...reference, data: Uint8Array.from(predicted.labels, (v) => table.get(v) ?? 0), channels: 1 };
         scored.push({ id: files.id, classes: score(reference, mapped, { classes, nsdToleranceMm }) });
       }
       const seconds = (performance.now() - begin) / 1000;
-      const toleranceMm = typeof nsdToleranceMm === 'number' ? nsdToleranceMm : Number.NaN;
-      const nsd = { toleranceMm, definition: definitions.default.label };
+      const nsd = nsdOf('default', nsdToleranceMm);
       scores.push({ ...run.scores, experiment: name, nsd, cases: scored, cost: { ...run.scores.cost, predictSeconds: seconds } });
     } finally {
       dispose();

@@ -9,13 +9,13 @@ import { runsFolder } from '../base/paths.js';
 import { network as networkOf } from '../model/index.js';
 import { inputChannels } from '../plan/index.js';
 import { ensembleLabels, forwardOf, predictCase, replaceIfSmall } from '../predict/index.js';
-import { type DefinitionName, volume as score } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
 import { networkInput, prepare, previousStageOf, type RunScores, runFolderOf } from '../train/index.js';
 import { readVolume, type Volume, writeVolume } from '../volume/index.js';
 import { readCheckpoint, toParams } from '../weights/index.js';
 import { readScores } from './folder.js';
 import type { FinishedRun } from './result.js';
+import { referenceOf, scorerOf } from './scoring.js';
 
 export interface EnsembleOptions {
   /** Below this volume a label becomes another one (KAIST: enhancing tumour becomes necrosis). */
@@ -48,8 +48,7 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
   const { experiment, fold } = first;
   const prepared = await prepare(experiment, { signal: options.signal });
   const { dataset, labels } = prepared;
-  const entries = labels.regions ?? labels.foreground;
-  const classes = experiment.scoring?.classes ?? Object.fromEntries(labels.names.map((n, i) => [n, [entries[i]].flat()]));
+  const scorer = scorerOf(experiment.scoring, labels);
   fs.mkdirSync(folder, { recursive: true });
   const begin = performance.now();
   // The rule works on the label maps of the plain ensemble, which is computed once.
@@ -62,7 +61,7 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
     for (const id of prepared.split(fold).val) {
       options.signal?.throwIfAborted();
       const file = `${id}${dataset.json.file_ending}`;
-      const reference = readVolume(dataset.cases.find((c) => c.id === id)!.label!, { onWarning: () => {} }) as Volume<Uint8Array>;
+      const reference = referenceOf(dataset, id);
       let found: Uint8Array | Uint16Array;
       if (options.replaceSmall) {
         const { label, by, belowMm3 } = options.replaceSmall;
@@ -81,15 +80,7 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
       }
       const answer = { ...reference, data: found as Uint8Array, channels: 1 };
       writeVolume(path.join(folder, file), answer);
-      cases.push({
-        id,
-        classes: score(reference, answer, {
-          classes,
-          definition: experiment.scoring?.definition as DefinitionName | undefined,
-          nsdToleranceMm: experiment.scoring?.nsdToleranceMm,
-          ignoreLabel: labels.ignoreLabel ?? undefined,
-        }),
-      });
+      cases.push({ id, classes: scorer.score(reference, answer) });
     }
   } finally {
     for (const { params } of predictors) tf.dispose(params);
@@ -100,7 +91,7 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
     experiment: name,
     fold,
     seed: first.seed,
-    nsd: first.scores.nsd,
+    nsd: scorer.nsd,
     cases,
     cost: {
       parameters: sum('parameters'),

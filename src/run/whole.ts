@@ -5,11 +5,11 @@ import { atomicWriteJson } from '../base/atomicWrite.js';
 import { peakResidentBytes } from '../base/memory.js';
 import { forwardOf, predictCase } from '../predict/index.js';
 import { hasStageLabels, preprocessedShape, saveStageLabels } from '../preprocess/index.js';
-import { type DefinitionName, definitions, volume as score } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
 import { type ClassScore, networkInput, nextStageFolder, type RunScores, type Trained, run as train } from '../train/index.js';
-import { readVolume, type Volume, writeVolume } from '../volume/index.js';
+import { writeVolume } from '../volume/index.js';
 import type { RunOrder } from './folder.js';
+import { referenceOf, scorerOf } from './scoring.js';
 
 export interface WholeOptions {
   signal: AbortSignal;
@@ -43,14 +43,11 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
       cases.push(scored);
       predictSeconds += seconds;
     }
-    const { scoring } = experiment;
-    const definition = definitions[(scoring?.definition as DefinitionName) ?? 'default'];
-    const tolerance = scoring?.nsdToleranceMm ?? ('toleranceMm' in definition ? definition.toleranceMm : 1);
     const scores: RunScores = {
       experiment: experiment.name,
       fold,
       seed,
-      nsd: { toleranceMm: typeof tolerance === 'number' ? tolerance : Number.NaN, definition: definition.label },
+      nsd: scorerOf(experiment.scoring, trained.prepared.labels).nsd,
       cases,
       cost: {
         parameters: trained.forecast.parameters,
@@ -107,16 +104,8 @@ async function predictAndScore(
   );
   if (next) saveStageLabels(nextStageFolder(folder, next), id, nextStage!, nextShape!);
   onStage(`score ${id}`);
-  const files = dataset.cases.find((c) => c.id === id)!;
-  const reference = readVolume(files.label!, { onWarning: () => {} }) as Volume<Uint8Array>;
+  const reference = referenceOf(dataset, id);
   const labelMap = { ...reference, data: predicted as Uint8Array, channels: 1 };
   writeVolume(path.join(folder, 'predictions', `${id}${dataset.json.file_ending}`), labelMap);
-  const entries = labels.regions ?? labels.foreground;
-  const classes = scoring?.classes ?? Object.fromEntries(labels.names.map((name, i) => [name, [entries[i]].flat()]));
-  return score(reference, labelMap, {
-    classes,
-    definition: scoring?.definition as DefinitionName | undefined,
-    nsdToleranceMm: scoring?.nsdToleranceMm,
-    ignoreLabel: labels.ignoreLabel ?? undefined,
-  });
+  return scorerOf(scoring, labels).score(reference, labelMap);
 }
