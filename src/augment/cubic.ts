@@ -10,7 +10,7 @@
 export function sampleCubic(
   planes: readonly Float32Array[],
   shape: readonly number[],
-  at: Float64Array,
+  at: ArrayLike<number>,
   axes: readonly number[],
 ): Float32Array[] {
   const used = axes.filter((axis) => shape[axis] > 1);

@@ -56,8 +56,10 @@ function linearUp(values: Float32Array, shape: readonly number[], axis: number, 
   const out = new Float32Array(outer * target * inner);
   const low = new Int32Array(target);
   const rest = new Float64Array(target);
+  // Places in float32, as PyTorch computes them.
+  const step = Math.fround(length / target);
   for (let i = 0; i < target; i++) {
-    const at = Math.max(((i + 0.5) * length) / target - 0.5, 0);
+    const at = Math.max(Math.fround(Math.fround(step * (i + 0.5)) - 0.5), 0);
     low[i] = Math.min(Math.floor(at), length - 1);
     rest[i] = low[i] + 1 < length ? at - low[i] : 0;
   }

@@ -13,15 +13,18 @@ interface Row {
 
 /**
  * Ball of a radius as skimage makes it: ⌊2r + 1⌋ points an axis evenly from -r to r (an even number when r is not whole).
+ * A disk, for slices: points from -r on with distance 1.
  * @returns side length, and whether each point lies inside, C order
  */
 export function ball(radius: number, dimensions: 2 | 3 = 3): { side: number; inside: Uint8Array } {
-  const side = Math.floor(2 * radius + 1);
-  const point = (i: number) => (side === 1 ? -radius : -radius + (2 * radius * i) / (side - 1));
-  const depth = dimensions === 3 ? side : 1;
+  const flat = dimensions === 2;
+  const side = flat ? Math.ceil(2 * radius + 1) : Math.floor(2 * radius + 1);
+  const step = flat ? 1 : (2 * radius) / Math.max(side - 1, 1);
+  const point = (i: number) => -radius + i * step;
+  const depth = flat ? 1 : side;
   const inside = new Uint8Array(depth * side * side);
   for (let i = 0; i < inside.length; i++) {
-    const z = dimensions === 3 ? point(Math.floor(i / (side * side))) : 0;
+    const z = flat ? 0 : point(Math.floor(i / (side * side)));
     const y = point(Math.floor(i / side) % side);
     const x = point(i % side);
     inside[i] = z * z + y * y + x * x <= radius * radius ? 1 : 0;

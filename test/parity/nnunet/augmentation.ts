@@ -64,7 +64,8 @@ function check(c: any, tensors: Tensors): Row[] {
   }
   if (c.transform === 'DownsampleSegForDS')
     return c.scales.map((scale: number[], i: number) => {
-      const target = sample.shape.map((side, axis) => roundHalfEven(side * scale[axis]));
+      const scales = flat ? [1, ...scale] : scale;
+      const target = sample.shape.map((side, axis) => roundHalfEven(side * scales[axis]));
       return equal(
         `${name} ${i}`,
         list(downsampleLabels(sample.seg, sample.shape, target)),
@@ -151,7 +152,7 @@ function morphology(
   const mask = Uint8Array.from(sample.seg, (v) => (v === label ? 1 : 0));
   const out = applyOperator(operator, mask, sample.shape, c.ball_radius);
   return [
-    equal(`${name} ball`, list(ball(c.ball_radius).inside), list(tensors[`${c.id}.strel`].data)),
+    equal(`${name} ball`, list(ball(c.ball_radius, sample.shape[0] === 1 ? 2 : 3).inside), list(tensors[`${c.id}.strel`].data)),
     equal(name, list(out), list(tensors[`${c.id}.out`].data)),
   ];
 }
