@@ -8,6 +8,7 @@ import { readNifti, readNiftiGeometry, writeNifti } from './nifti.js';
 import { readNrrd, readNrrdHeader, writeNrrd } from './nrrd.js';
 import { pictureOf, readPng, writePng } from './png.js';
 import { readTiff } from './tiff.js';
+import { writeTiff } from './tiffWriter.js';
 import type { Volume } from './volume.js';
 
 export interface ReadOptions {
@@ -15,7 +16,7 @@ export interface ReadOptions {
   onWarning?: (text: string) => void;
 }
 
-/** Endings of data sets that can be read (BMP, TIFF) or read and written (the others). */
+/** Endings of data sets that can be read (BMP) or read and written (the others). */
 export const fileEndings = ['.nii.gz', '.nii', '.nrrd', '.mha', '.gipl', '.png', '.bmp', '.tif', '.tiff'] as const;
 
 /** Headers with their voxels in another file; read only. */
@@ -94,6 +95,7 @@ export function writeVolume(file: string, volume: Volume): void {
   else if (ending === '.nrrd') writeNrrd(file, volume);
   else if (ending === '.mha') writeMetaImage(file, volume);
   else if (ending === '.gipl') writeGipl(file, volume);
+  else if (ending === '.tif' || ending === '.tiff') writeTiff(file, volume);
   else if (ending === '.png') writePng(file, pictureOf(volume, file));
   else throw unsupported(file, 'written');
 }
@@ -105,6 +107,6 @@ const unsupported = (file: string, done: string) =>
     code: 'file-ending',
     path: file,
     given: `an ending without a ${done === 'read' ? 'reader' : 'writer'}`,
-    expected: done === 'read' ? `one of ${fileEndings.join(', ')}` : '.nii.gz, .nii, .nrrd, .mha, .gipl or .png',
+    expected: done === 'read' ? `one of ${fileEndings.join(', ')}` : '.nii.gz, .nii, .nrrd, .mha, .gipl, .png, .tif or .tiff',
     fix: 'Convert the file, for example with SimpleITK or ITK-SNAP.',
   });

@@ -7,7 +7,7 @@ import zlib from 'node:zlib';
 import { VoxelbookError } from '../../src/base/errors.js';
 import { Random } from '../../src/base/random.js';
 import { slack } from '../../src/volume/gzip.js';
-import { decodeTiff, readVolume, type Volume } from '../../src/volume/index.js';
+import { decodeTiff, readVolume, type Volume, writeVolume } from '../../src/volume/index.js';
 import stored from './tiffs.json' with { type: 'json' };
 
 const given = fileURLToPath(new URL('./tiffs/', import.meta.url));
@@ -104,6 +104,32 @@ describe('TIFF files of tifffile', () => {
       assert.equal(volume.data.constructor.name.toLowerCase(), `${wanted}array`);
       assert.deepEqual([...volume.data], noise(type, volume.data.length));
     });
+});
+
+describe('TIFF out', () => {
+  it('what is written is read back: every number type, pictures and stacks, one to four channels', () => {
+    for (const Kind of [Uint8Array, Int8Array, Uint16Array, Int16Array, Uint32Array, Int32Array, Float32Array, Float64Array])
+      for (const channels of [1, 2, 3, 4])
+        for (const depth of [1, 3])
+          for (const ending of ['.tif', '.tiff']) {
+            const file = path.join(folder, `out${depth}${ending}`);
+            const written: Volume = {
+              data: new Kind(Array.from({ length: depth * 35 * channels }, (_, i) => (i * 37) % 101)),
+              shape: [depth, 5, 7],
+              channels,
+              spacingMm: depth > 1 ? [2.5, 0.5, 0.7] : [999, 1, 1],
+              originMm: [0, 0, 0],
+              direction: [1, 0, 0, 0, 1, 0, 0, 0, 1],
+            };
+            writeVolume(file, written);
+            assert.deepEqual(readVolume(file), written);
+          }
+  });
+
+  it('more channels than four are refused', () => {
+    const five = { ...decodeTiff(tiff([Buffer.alloc(6)])), data: new Uint8Array(30), channels: 5 };
+    assert.throws(() => writeVolume(path.join(folder, 'five.tif'), five), /1×2×3 with 5 channels; expected at most four/);
+  });
 });
 
 /** LZW codes of zeros, as dense as they can be: each code stands for a string one longer than the code before; `times` tables of them. */
