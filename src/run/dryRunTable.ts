@@ -99,7 +99,7 @@ function totalText(rows: readonly DryRunRow[], totals: DryRunTotals): string {
   const sure = totals.preprocessedUnknown === 0;
   const bytes = gbOrTb(totals.preprocessedBytes);
   const prepared = sure ? bytes : totals.preprocessedBytes > 0 ? `${bytes} where it can be said` : 'not known';
-  const counted = without > 0 ? `, without the ${without} runs that have no estimate` : '';
+  const counted = without > 0 ? `; ${without} runs have none and are not counted` : '';
   const hours =
     without === runs
       ? 'GPU hours: no run has an estimate'
