@@ -1,4 +1,4 @@
-# Writes tiffs/ and tiffs.json: small TIFF files of tifffile 2026 and imagecodecs, each of which tifffile reads back as it was.
+# Writes tiffs/ and tiffs.json: small TIFF files of tifffile 2026.3.3 with imagecodecs 2026.3.6, each of which tifffile reads back as it was.
 # python tiffs.py test/volume
 import json, os, sys
 import numpy as np, tifffile
