@@ -91,6 +91,13 @@ export function readJson<T = any>(file: string): T {
   );
 }
 
+/** What lies in a folder, sorted, without notes and hidden files. */
+export const entriesOf = (folder: string) =>
+  fs
+    .readdirSync(folder)
+    .filter((name) => !/^\.|\.(md|txt|log|py)$/i.test(name))
+    .sort();
+
 /** Names (without ending) of the files with `ending` directly in `root/folder`, sorted; empty when there is no such folder. */
 export function namesIn(root: string, folder: string, ending: string): string[] {
   const full = path.join(root, folder);

@@ -1,7 +1,7 @@
 // The nnunet family: each part claims folders or files below nnunet/ and checks them; what no part claims is reported as unknown.
 import fs from 'node:fs';
 import path from 'node:path';
-import { type Family, type GoldenCase, unknownCase } from './case.js';
+import { entriesOf, type Family, type GoldenCase, unknownCase } from './case.js';
 import * as augmentation from './nnunet/augmentation.js';
 import * as evaluation from './nnunet/evaluation.js';
 import * as ops from './nnunet/ops.js';
@@ -34,8 +34,7 @@ function unclaimed(root: string): GoldenCase[] {
   for (const entry of fs.readdirSync(base, { withFileTypes: true })) {
     if (!entry.isDirectory()) continue;
     if (!split.has(entry.name)) found.add(entry.name);
-    else
-      for (const below of fs.readdirSync(path.join(base, entry.name))) found.add(`${entry.name}/${below.replace(/\..*$/, '')}`);
+    else for (const below of entriesOf(path.join(base, entry.name))) found.add(`${entry.name}/${below.replace(/\..*$/, '')}`);
   }
   return [...found].filter((name) => !owned.has(name)).map((name) => unknownCase(`nnunet/${name}`, 'no check claims it'));
 }

@@ -8,7 +8,7 @@ import { type Candidate, chooseBest, inferenceInformation } from '../../../src/s
 import { choosePostprocessing, postprocessingFile } from '../../../src/score/nnunetPostprocessing.js';
 import { casesOf, type NnunetSummary, nnunetSummary } from '../../../src/score/nnunetSummary.js';
 import { readVolume } from '../../../src/volume/index.js';
-import { close, equal, type GoldenCase, type Row, readJson, unknownCase } from '../case.js';
+import { close, entriesOf, equal, type GoldenCase, type Row, readJson, unknownCase } from '../case.js';
 import { channelsLast } from './layout.js';
 
 export const owns: string[] = ['evaluation'];
@@ -16,17 +16,14 @@ export const owns: string[] = ['evaluation'];
 export function cases(root: string): GoldenCase[] {
   const base = path.join(root, 'nnunet', 'evaluation');
   if (!fs.existsSync(base)) return [];
-  return fs
-    .readdirSync(base)
-    .sort()
-    .map((name): GoldenCase => {
-      const folder = path.join(base, name);
-      const golden = `nnunet/evaluation/${name}`;
-      if (name === 'metrics') return { name: golden, run: () => metrics(folder) };
-      if (name.startsWith('postprocessing_')) return { name: golden, run: () => postprocessing(folder) };
-      if (name.startsWith('find_best_')) return { name: golden, run: () => findBest(folder) };
-      return unknownCase(golden, 'no check claims it');
-    });
+  return entriesOf(base).map((name): GoldenCase => {
+    const folder = path.join(base, name);
+    const golden = `nnunet/evaluation/${name}`;
+    if (name.startsWith('metrics')) return { name: golden, run: () => metrics(folder) };
+    if (name.startsWith('postprocessing')) return { name: golden, run: () => postprocessing(folder) };
+    if (name.startsWith('find_best')) return { name: golden, run: () => findBest(folder) };
+    return unknownCase(golden, 'no check claims it');
+  });
 }
 
 /** Numbers within 1e-12, everything else equal. File names are compared without their folders. */
@@ -54,7 +51,7 @@ function same(what: string, ours: unknown, reference: unknown): Row[] {
 function metrics(folder: string): Row[] {
   const found = casesOf(path.join(folder, 'pred'), path.join(folder, 'ref'), '.nii.gz');
   return readJson<any[]>(path.join(folder, 'config.json')).flatMap((c) =>
-    same(c.summary, nnunetSummary(found, c.labels_or_regions, c.ignore_label), readJson(path.join(folder, c.summary))),
+    same(c.summary, nnunetSummary(found, c.labels_or_regions, c.ignore_label ?? null), readJson(path.join(folder, c.summary))),
   );
 }
 

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { toDatasetJson } from '../../../src/dataset/datasetJson.js';
 import { type PlannerName, plan } from '../../../src/plan/index.js';
-import { equal, type GoldenCase, type Row, readJson, unknownCase } from '../case.js';
+import { entriesOf, equal, type GoldenCase, type Row, readJson, unknownCase } from '../case.js';
 
 export const owns = ['plans'];
 
@@ -27,7 +27,7 @@ export function cases(root: string): GoldenCase[] {
   if (!fs.existsSync(index)) return fs.existsSync(folder) ? [unknownCase('nnunet/plans', 'no index.json')] : [];
   const entries = readJson<Entry[]>(index);
   const listed = new Set(entries.map((e) => e.case));
-  const strangers = fs.readdirSync(folder).filter((name) => name !== 'index.json' && !listed.has(name));
+  const strangers = entriesOf(folder).filter((name) => name !== 'index.json' && !listed.has(name));
   return [
     ...entries.map((entry) => ({ name: `nnunet/plans/${entry.case}`, run: () => check(path.join(folder, entry.case), entry) })),
     ...strangers.map((name) => unknownCase(`nnunet/plans/${name}`, 'not in index.json')),

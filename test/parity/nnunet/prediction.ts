@@ -15,7 +15,7 @@ import { type Forward, predictLogits } from '../../../src/predict/slidingWindow.
 import { padToPatch, tileStarts } from '../../../src/predict/tiles.js';
 import { tf } from '../../../src/tensor/tf.js';
 import { readVolume } from '../../../src/volume/index.js';
-import { close, equal, type GoldenCase, type Row, readJson } from '../case.js';
+import { close, entriesOf, equal, type GoldenCase, type Row, readJson } from '../case.js';
 import { channelsFirst, channelsLast } from './layout.js';
 
 export const owns: string[] = [
@@ -209,7 +209,7 @@ function exported(c: any, stored: Record<string, StoredTensor>, preprocessing: s
   ];
 }
 
-const namesOf = (folder: string) => (fs.existsSync(folder) ? fs.readdirSync(folder).sort() : []);
+const namesOf = (folder: string) => (fs.existsSync(folder) ? entriesOf(folder) : []);
 
 async function endToEnd(folder: string, preprocessing: string): Promise<Row[]> {
   const c = readJson(path.join(folder, 'config.json'));

@@ -4,21 +4,29 @@ import path from 'node:path';
 import { NumpyRandom } from '../../../src/base/mt19937.js';
 import { readSafetensors } from '../../../src/base/safetensors.js';
 import { type CaseFiles, type Dataset, labels, loadCase, open } from '../../../src/dataset/index.js';
-import { caseFingerprint, type Fingerprint, joinFingerprints, type Plan, plan, statistics } from '../../../src/plan/index.js';
+import {
+  caseFingerprint,
+  type Fingerprint,
+  joinFingerprints,
+  type Plan,
+  type PlannerName,
+  plan,
+  statistics,
+} from '../../../src/plan/index.js';
 import { locationKey, type PreprocessedCase, preprocessCase } from '../../../src/preprocess/index.js';
-import { close, equal, type GoldenCase, namesIn, type Row, readJson, unknownCase } from '../case.js';
+import { close, entriesOf, equal, type GoldenCase, namesIn, type Row, readJson, unknownCase } from '../case.js';
 
 export const owns = ['preprocessing'];
 
 export function cases(root: string): GoldenCase[] {
   const base = path.join(root, 'nnunet/preprocessing');
   if (!fs.existsSync(base)) return [];
-  return fs.readdirSync(base, { withFileTypes: true }).flatMap((entry): GoldenCase[] => {
-    const name = `nnunet/preprocessing/${entry.name}`;
-    if (entry.isDirectory()) return datasetCases(path.join(base, entry.name), name);
-    if (entry.name === 'collect_foreground_intensities.json')
+  return entriesOf(base).flatMap((entry): GoldenCase[] => {
+    const name = `nnunet/preprocessing/${entry}`;
+    if (fs.statSync(path.join(base, entry)).isDirectory()) return datasetCases(path.join(base, entry), name);
+    if (entry === 'collect_foreground_intensities.json')
       return [{ name: name.replace(/\.json$/, ''), run: () => intensityRows(base) }];
-    return entry.name === 'collect_foreground_intensities.safetensors' ? [] : [unknownCase(name, 'no check for this file')];
+    return entry === 'collect_foreground_intensities.safetensors' ? [] : [unknownCase(name, 'no check for this file')];
   });
 }
 
@@ -31,15 +39,15 @@ function drawsOf(file: string): number | undefined {
 
 function datasetCases(folder: string, name: string): GoldenCase[] {
   const found: GoldenCase[] = [];
-  for (const entry of fs.readdirSync(folder)) {
+  for (const entry of entriesOf(folder)) {
     const draws = drawsOf(entry);
     const stem = `${name}/${entry.replace(/\.json$/, '')}`;
     if (draws) found.push({ name: stem, run: () => fingerprintRows(folder, entry, draws) });
-    else if (entry === 'nnUNetPlans.json') found.push({ name: stem, run: () => planRows(folder) });
+    else if (entry.endsWith('Plans.json')) found.push({ name: stem, run: () => planRows(folder, entry) });
     else if (entry !== 'raw' && entry !== 'preprocessed') found.push(unknownCase(`${name}/${entry}`, 'no check for this file'));
   }
   const done = path.join(folder, 'preprocessed');
-  for (const config of fs.existsSync(done) ? fs.readdirSync(done) : [])
+  for (const config of fs.existsSync(done) ? entriesOf(done) : [])
     for (const id of namesIn(done, config, '.json'))
       found.push({ name: `${name}/${config}/${id}`, run: () => caseRows(folder, config, id) });
   return found;
@@ -72,11 +80,12 @@ function statisticsRows(channel: string, ours: object, stored: object): Row[] {
   );
 }
 
-function planRows(folder: string): Row[] {
+function planRows(folder: string, file: string): Row[] {
   const dataset = opened(folder);
-  const reference = readJson<Plan>(path.join(folder, 'nnUNetPlans.json'));
+  const reference = readJson<Plan>(path.join(folder, file));
   const fingerprint = readJson<Fingerprint>(path.join(folder, 'dataset_fingerprint.json'));
-  return [equal('nnUNetPlans', plan(dataset, fingerprint, { existing: reference }), reference)];
+  const planner = reference.experiment_planner_used as PlannerName;
+  return [equal(path.parse(file).name, plan(dataset, fingerprint, { planner, existing: reference }), reference)];
 }
 
 function caseRows(folder: string, config: string, id: string): Row[] {
