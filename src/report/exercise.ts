@@ -74,19 +74,25 @@ function judge(name: string, given: unknown, expected: Answer, options: CheckOpt
     return new Checked(name, 'open', 'Not answered yet: put your answer in the cell above and run both cells again.');
   const value = ArrayBuffer.isView(answer) ? Array.from(answer as Float32Array) : answer;
   if (same(value, expected, options.tolerance)) return new Checked(name, 'right', options.because ?? 'Right.');
-  const hint = options.hints?.find(([mistake]) => fits(mistake, value, options.tolerance));
+  const hint = options.hints?.find(([mistake]) => fits(mistake, value, expected, options.tolerance));
   return wrong(`${shown(value)} is not it. ${hint?.[1] ?? likelyMistake(value, expected, options.tolerance)}`);
 }
 
 /** An answer as its reader would write it; objects by their kind. */
 function shown(value: unknown): string {
   if (typeof value === 'string') return `“${value}”`;
-  if (Array.isArray(value)) return `[${value.slice(0, 8).map(shown).join(', ')}${value.length > 8 ? ', …' : ''}]`;
+  if (Array.isArray(value)) {
+    const items = value.slice(0, 8).map((item) => (Array.isArray(item) ? `a list of ${item.length}` : shown(item)));
+    return `[${items.join(', ')}${value.length > 8 ? ', …' : ''}]`;
+  }
   if (typeof value === 'object' && value !== null) return `An object (${value.constructor?.name ?? 'without a class'})`;
   return String(value);
 }
 
-function fits(mistake: Answer | ((given: any) => boolean), value: unknown, tolerance?: number): boolean {
+/** Whether an answer is a known mistake; one much larger than the answer is given with fewer digits after the point. */
+function fits(mistake: Answer | ((given: any) => boolean), value: unknown, expected: Answer, tolerance?: number): boolean {
+  if (typeof mistake === 'number' && typeof expected === 'number' && tolerance !== undefined && expected !== 0)
+    return same(value, mistake, tolerance * Math.max(1, Math.abs(mistake / expected)));
   if (typeof mistake !== 'function') return same(value, mistake, tolerance);
   try {
     return mistake(value);
@@ -113,8 +119,10 @@ function likelyMistake(given: unknown, expected: unknown, tolerance?: number): s
   if (Array.isArray(expected)) return listMistake(given, expected, tolerance);
   if (typeof given !== typeof expected) return kindMistake(given, expected);
   if (typeof given === 'number' && typeof expected === 'number') return numberMistake(given, expected, tolerance);
-  if (typeof expected === 'string' && expected.length === 1 && String(given).trim().length !== 1)
-    return 'One letter is asked for, such as a.';
+  if (typeof expected === 'string' && expected.length === 1)
+    return String(given).trim().length === 1
+      ? 'Choose one of the letters given in the question.'
+      : 'One letter alone is asked for, without signs or words around it.';
   return 'Read the question once more.';
 }
 
@@ -134,12 +142,15 @@ function listMistake(given: unknown, expected: unknown[], tolerance?: number): s
   if (given instanceof Promise)
     return `It is not there yet: write await before it. A list of ${expected.length} values is asked for.`;
   if (!Array.isArray(given)) return `A list of ${expected.length} values is asked for.`;
-  if (given.length !== expected.length) return `The list has ${given.length} values; ${expected.length} are asked for.`;
+  if (given.length !== expected.length)
+    return `The list has ${given.length} ${given.length === 1 ? 'value' : 'values'}; ${expected.length} are asked for.`;
   if (same([...given].reverse(), expected, tolerance))
-    return 'The values are right, the order is reversed. Axes are [depth, height, width], slowest first.';
+    return `The values are right, the order is reversed.${expected.length === 3 ? ' Axes are [depth, height, width], slowest first.' : ''}`;
   const sorted = (list: unknown[]) => [...list].sort((a, b) => Number(a) - Number(b));
   if (expected.every((e) => typeof e === 'number') && same(sorted(given), sorted(expected), tolerance))
     return 'The values are right, but in another order.';
+  const strange = expected.findIndex((e, i) => typeof given[i] !== typeof e);
+  if (strange >= 0) return `Look at entry ${strange} (counted from 0). ${kindMistake(given[strange], expected[strange])}`;
   const off = expected.flatMap((e, i) => (same(given[i], e, tolerance) ? [] : [i]));
   if (off.length === expected.length) return 'No entry is right yet: look for one mistake that touches all of them.';
   const [first] = off;
@@ -147,9 +158,11 @@ function listMistake(given: unknown, expected: unknown[], tolerance?: number): s
   return `${off.length === 1 ? 'Only entry' : 'The first wrong entry is'} ${first} (counted from 0). ${detail}`;
 }
 
-function numberMistake(given: number, expected: number, tolerance = Math.abs(expected) * 1e-6): string {
+function numberMistake(given: number, expected: number, tolerance = 0): string {
   if (Number.isNaN(given)) return 'NaN: something was divided by zero, or a value was missing.';
-  const near = (value: number) => Math.abs(given - value) <= Math.max(tolerance, Math.abs(value) * 1e-6);
+  // As exact in proportion as the answer itself has to be.
+  const share = expected === 0 ? 0 : Math.max(1e-6, tolerance / Math.abs(expected));
+  const near = (value: number) => Math.abs(given - value) <= share * Math.abs(value);
   if (expected !== 0) {
     if (near(-expected)) return 'The size is right, the sign is not.';
     if (near(1 / expected)) return 'It is upside down: you divided the other way round.';

@@ -47,6 +47,7 @@ describe('checks of the course', () => {
       [729, 27, /power/],
       [28, 27, /off by one/],
       [1, 2, /off by one/],
+      [0, 2577, /too small/],
       [27.4, 27, /rounded too early/],
       [NaN, 27, /divided by zero/],
       [35, 27, /too large/],
@@ -57,7 +58,9 @@ describe('checks of the course', () => {
   });
 
   it('says what is wrong with a list', () => {
-    assert.match(said('1', [3, 2, 1], [1, 2, 3]), /order is reversed/);
+    assert.match(said('1', [3, 2, 1], [1, 2, 3]), /order is reversed\. Axes are/);
+    assert.match(said('1', [2, 1], [1, 2]), /order is reversed\.$/);
+    assert.match(said('1', [2], [1, 2]), /has 1 value; 2 are/);
     assert.match(said('1', [2, 1, 3], [1, 2, 3]), /another order/);
     assert.match(said('1', [1, 2], [1, 2, 3]), /has 2 values; 3 are asked for/);
     assert.match(said('1', 4, [1, 2, 3]), /A list of 3 values/);
@@ -78,8 +81,17 @@ describe('checks of the course', () => {
     );
     assert.match(said('1', true, 27), /That is true or false; a number/);
     assert.match(said('1', 27, 'b'), /That is a number; a text/);
-    assert.match(said('1', 'b because', 'b'), /One letter is asked for/);
-    assert.match(said('1', [1, undefined, 3], [1, 2, 3]), /\[1, undefined, 3\] is not it/);
+    assert.match(said('1', 'b because', 'b'), /One letter alone is asked for/);
+    assert.match(said('1', 'e', 'b'), /one of the letters given/);
+    assert.match(said('1', [1, undefined, 3], [1, 2, 3]), /\[1, undefined, 3\] is not it\. Look at entry 1 /);
+    assert.match(said('1', ['64', '32'], [64, 32]), /entry 0 .*leave the quotation marks away/);
+    assert.match(said('1', [[0, 1, 2]], 3), /^\[a list of 3\] is not it\./);
+  });
+
+  it('a known mistake is known with as many digits as the answer needs', () => {
+    const hints = [[97.78, 'That is in per cent.']] as const;
+    assert.match(said('1', 97.8, 0.9778, { tolerance: 0.0005, hints }), /in per cent/);
+    assert.doesNotMatch(said('1', 98.5, 0.9778, { tolerance: 0.0005, hints }), /in per cent/);
   });
 
   describe('under nbgrader, which gives the points of every check that does not fail', () => {
