@@ -29,3 +29,9 @@ export declare namespace tf {
   type NamedTensorMap = TF.NamedTensorMap;
   type GradSaveFunc = TF.GradSaveFunc;
 }
+
+/** True where TensorFlow computes on a GPU. */
+export function onGpu(): boolean {
+  const backend = tf.engine().findBackend('tensorflow') as unknown as { binding: { isUsingGpuDevice(): boolean } };
+  return backend.binding.isUsingGpuDevice();
+}

@@ -4,7 +4,7 @@ import os from 'node:os';
 import { VoxelbookError } from '../base/errors.js';
 import { memoryAxes, type Network, type ParamInfo, type Params, parameterCount } from '../model/network.js';
 import { symbolic, symbolicOutput } from '../tensor/symbolic.js';
-import { tf } from '../tensor/tf.js';
+import { onGpu, tf } from '../tensor/tf.js';
 import { deepSupervisionWeights } from './deepSupervision.js';
 import type { Recipe } from './experiment.js';
 import { initialState, optimiserOf } from './optimiser.js';
@@ -179,13 +179,23 @@ const readText = (file: string) => {
 const gb = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e9 ? 2 : 1)} GB`;
 
 /**
- * Refuses a run that will not fit, with the settings that would.
+ * Refuses a run that will not fit, with the settings that would. Beside a GPU only what stays on the host must fit here; whether the
+ * rest fits on the device is for its own allocator to say.
  * @param available bytes; default what the machine has now
  */
 export function refuseIfTooLarge(input: ForecastInput, found: Forecast, available = availableBytes(), free?: number): void {
-  const { total } = found.bytes;
-  if (total > available) {
-    const b = found.bytes;
+  const b = found.bytes;
+  if (onGpu()) {
+    if (b.host > available)
+      throw new VoxelbookError('this run does not fit into memory', {
+        code: 'too-little-memory',
+        path: `batch ${input.batchSize}, ${input.workers ?? 0} workers`,
+        given: `${gb(b.host)} needed beside the GPU (batches ${gb(b.batches)}, cases ${gb(b.cases)}, process ${gb(b.process)})`,
+        expected: `at most the ${gb(available)} that are free`,
+        fix: 'Use fewer workers, or a machine with more memory.',
+      });
+  } else if (b.total > available) {
+    const { total } = b;
     throw new VoxelbookError('this run does not fit into memory', {
       code: 'too-little-memory',
       path: `patch [${input.patch}], batch ${input.batchSize}`,

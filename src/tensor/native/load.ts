@@ -4,7 +4,7 @@
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { tf } from '../tf.js';
+import { onGpu, tf } from '../tf.js';
 
 const compiled = fileURLToPath(new URL('../../../environment/native/voxelbook.node', import.meta.url));
 
@@ -36,8 +36,7 @@ export function withPlainOperators<T>(work: () => T): T {
 }
 
 function load(): boolean {
-  const { binding } = tf.engine().findBackend('tensorflow') as unknown as Backend;
-  if (binding.isUsingGpuDevice()) return false;
+  if (onGpu()) return false;
   if (!fs.existsSync(compiled)) {
     console.error('voxelbook: no compiled kernels found, plain TensorFlow is used (slower). "npm run setup" compiles them.');
     return false;
@@ -59,7 +58,7 @@ interface Attribute {
   value: unknown;
 }
 interface Backend {
-  binding: { TF_ATTR_INT: number; TF_ATTR_FLOAT: number; isUsingGpuDevice(): boolean };
+  binding: { TF_ATTR_INT: number; TF_ATTR_FLOAT: number };
   executeMultipleOutputs(name: string, attributes: Attribute[], inputs: tf.Tensor[], outputs: number): tf.Tensor[];
 }
 
