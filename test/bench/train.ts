@@ -190,7 +190,7 @@ function table(rows: Row[], rates: Rates): string {
     return `| ${cells.join(' | ')} |`;
   });
   return [
-    `${os.cpus()[0].model.trim()}, ${options.threads} threads, Node ${process.version}, PyTorch ${torchVersion}. Best of ${Number(options.rounds) * Number(options.repetitions)} repetitions, sides in turn. ` +
+    `${os.cpus()[0].model.trim()}, ${options.threads} threads, Node ${process.version}, PyTorch ${torchVersion}. Best of the repetitions, sides in turn, other work on the machine at times. ` +
       `This machine's fastest dense arithmetic (matrix product or 3³ convolution, TensorFlow's or PyTorch's): ${((2 * rates.macsPerSecond) / 1e9).toFixed(0)} GFLOP/s; it copies at ${(rates.bytesPerSecond / 1e9).toFixed(1)} GB/s.`,
     '',
     '| | ours, s | PyTorch default, s | PyTorch channels_last, s | faster than the faster | ours, GB | default, GB | channels_last, GB | of the dense rate |',
@@ -202,6 +202,15 @@ function table(rows: Row[], rates: Rates): string {
 
 const names = { ours: 'voxelbook', default: 'PyTorch', channels_last: 'PyTorch channels_last' };
 const colours = { ours: '#0072B2', default: '#D55E00', channels_last: '#E69F00' };
+
+/** What fits under a bar. */
+const short = (name: string) =>
+  name
+    .replace('MedNeXt-', '')
+    .replace('PlainConvUNet', 'nnU-Net')
+    .replace('Swin-UMamba', 'SwinUM')
+    .replace(' train', '')
+    .replace('predict', 'pred.');
 
 /** Seconds above, gigabytes below: bars per case, or lines over the patch's edge. */
 function figure(rows: Row[]): Figure {
@@ -215,7 +224,7 @@ function figure(rows: Row[]): Figure {
         showlegend: axis === '',
         marker: { color: colours[side] },
         line: { color: colours[side] },
-        x: measured.map((r) => (options.growth ? r.patch[0] : r.name)),
+        x: measured.map((r) => (options.growth ? r.patch[0] : short(r.name))),
         y: measured.map((r) => value(finished(r.results[side])!)),
         xaxis: `x${axis}`,
         yaxis: `y${axis}`,
@@ -223,18 +232,21 @@ function figure(rows: Row[]): Figure {
     });
   const across = options.growth
     ? { title: { text: 'edge of the patch, voxels' } }
-    : { type: 'category' as const, categoryorder: 'array' as const, categoryarray: rows.map((r) => r.name) };
+    : { type: 'category' as const, categoryorder: 'array' as const, categoryarray: rows.map((r) => short(r.name)) };
   return new Figure(
     [...panel('', (m) => m.seconds), ...panel('2', (m) => m.peakBytes / 1e9)],
     {
-      title: { text: options.growth ? 'One training step of MedNeXt-S k3' : 'One training step or prediction' },
-      width: options.growth ? 900 : 1500,
-      height: 420,
+      title: {
+        text: options.growth
+          ? 'One training step of MedNeXt-S k3'
+          : 'Training steps and predictions (pred.): MedNeXt S and B, STU-Net-S, nnU-Net’s PlainConvUNet, Swin-UMamba',
+      },
+      ...(options.growth ? { width: 900, height: 420 } : { width: 1300, height: 700 }),
       barmode: 'group',
-      xaxis: { ...across, domain: [0, 0.46], anchor: 'y' },
-      yaxis: { type: 'log', title: { text: 'seconds' }, anchor: 'x' },
-      xaxis2: { ...across, domain: [0.54, 1], anchor: 'y2' },
-      yaxis2: { type: 'log', title: { text: 'peak memory, GB' }, anchor: 'x2' },
+      xaxis: { ...across, domain: options.growth ? [0, 0.44] : [0, 1], anchor: 'y' },
+      yaxis: { type: 'log', title: { text: 'seconds' }, anchor: 'x', domain: options.growth ? [0, 1] : [0.58, 1] },
+      xaxis2: { ...across, domain: options.growth ? [0.56, 1] : [0, 1], anchor: 'y2' },
+      yaxis2: { type: 'log', title: { text: 'peak memory, GB' }, anchor: 'x2', domain: options.growth ? [0, 1] : [0, 0.42] },
     },
     `Seconds and peak memory of ${rows.map((r) => r.name).join(', ')}: voxelbook beside PyTorch in two layouts, best of several.`,
   );
@@ -259,14 +271,18 @@ const fresh: Row[] = chosen.map((c) => ({
 
 /** What was measured before, with today's in its place, in the order of the cases. */
 function joined(): Row[] {
-  const rows = [...fresh, ...(before?.rows ?? []).filter((r) => !chosen.some((c) => c.name === r.name))];
+  const measured = fresh.filter((r) => Object.keys(r.results).length > 0);
+  const rows = [...measured, ...(before?.rows ?? []).filter((r) => !measured.some((m) => m.name === r.name))];
   const order = all.map((c) => c.name);
   return rows.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
 }
 
 function write() {
   const rows = joined();
-  for (const row of rows) judge(row, rates);
+  for (const row of rows) {
+    row.forwardMacs = fresh.find((r) => r.name === row.name)?.forwardMacs ?? row.forwardMacs;
+    judge(row, rates);
+  }
   const machine = {
     cpu: os.cpus()[0].model,
     threads: Number(options.threads),
@@ -281,6 +297,7 @@ function write() {
   fs.writeFileSync(path.join(options.out, `${name}.svg`), `${figure(rows).toSvg()}\n`);
 }
 
+if (options.rounds === '0') write(); // what was measured before, drawn again
 for (let round = 0; round < Number(options.rounds); round++) {
   for (const [i, c] of chosen.entries())
     for (let k = 0; k < sides.length; k++) {
