@@ -27,7 +27,7 @@ export function ball(radius: number, dimensions: 2 | 3 = 3): { side: number; ins
     const z = flat ? 0 : point(Math.floor(i / (side * side)));
     const y = point(Math.floor(i / side) % side);
     const x = point(i % side);
-    inside[i] = z * z + y * y + x * x <= radius * radius ? 1 : 0;
+    inside[i] = x * x + y * y + z * z <= radius * radius ? 1 : 0;
   }
   return { side, inside };
 }

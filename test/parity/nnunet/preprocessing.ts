@@ -83,7 +83,8 @@ function statisticsRows(channel: string, ours: object, stored: object): Row[] {
 function planRows(folder: string, file: string): Row[] {
   const dataset = opened(folder);
   const reference = readJson<Plan>(path.join(folder, file));
-  const fingerprint = readJson<Fingerprint>(path.join(folder, 'dataset_fingerprint.json'));
+  const [made] = entriesOf(folder).filter(drawsOf);
+  const fingerprint = readJson<Fingerprint>(path.join(folder, made));
   const planner = reference.experiment_planner_used as PlannerName;
   return [equal(path.parse(file).name, plan(dataset, fingerprint, { planner, existing: reference }), reference)];
 }
