@@ -9,7 +9,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { allNotebooks, executeAll, folderOf, notebooksIn } from './notebooks.mjs';
-import { python, root, run } from './steps.mjs';
+import { python, root, run, setup } from './steps.mjs';
 
 const settings = path.join(root, 'environment/book');
 
@@ -38,7 +38,6 @@ export async function buildBook(executed, { outFolder, output = process.stdout }
 
 /** The builder is installed on first use, into the project's Python environment: set-up stays short. */
 async function installBuilder(output) {
-  if (!fs.existsSync(python)) throw new Error('there is no Python environment yet\nWhat to do: npm run setup');
   const requirements = path.join(settings, 'requirements.txt');
   const wanted = createHash('sha256').update(fs.readFileSync(requirements)).digest('hex');
   // Inside the environment: when that is made anew, this goes with it.
@@ -215,6 +214,7 @@ async function main(args) {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
+    await setup();
     process.exit(await main(process.argv.slice(2)));
   } catch (error) {
     console.error(error.message);

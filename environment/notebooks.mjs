@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { python, root } from './steps.mjs';
+import { python, root, setup } from './steps.mjs';
 
 const home = path.join(root, 'notebooks');
 
@@ -222,6 +222,7 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
   try {
     const { places, settings } = parse(process.argv.slice(2));
     const files = places.length > 0 ? notebooksIn(...places) : allNotebooks();
+    await setup();
     const rows = await executeAll(files, settings);
     process.exit(rows.length < files.length || rows.some((row) => row.error) ? 1 : 0);
   } catch (error) {
