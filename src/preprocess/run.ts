@@ -39,7 +39,7 @@ export interface PreprocessJob {
 }
 
 /** Changing how a case is made changes this, and cases are made anew. */
-const version = 'voxelbook-preprocess-1';
+const version = 'voxelbook-preprocess-2';
 
 /** Where a data set's preprocessed cases go when nothing is said. */
 export const preprocessedFolder = (dataset: Pick<Dataset, 'name'>) => path.join(dataFolder(), 'preprocessed', dataset.name);
