@@ -1,4 +1,4 @@
-// Every cell of every notebook passes the kernel's compiler, in order, without being run.
+// Every notebook as it is committed: text alone, every cell passing the kernel's compiler, in order, without being run.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -13,6 +13,21 @@ const notebooks = fs
 
 describe('the notebooks', function () {
   this.timeout(120_000);
+
+  for (const file of notebooks)
+    it(`${file}: written for the voxelbook kernel, without outputs, counts or paths of one machine; its last cell says how long it took`, () => {
+      const text = fs.readFileSync(path.join(folder, file), 'utf8');
+      const { cells, metadata } = JSON.parse(text);
+      assert.equal(metadata.kernelspec.name, 'voxelbook');
+      for (const [i, cell] of cells.entries()) {
+        assert.ok(!cell.metadata.execution, `cell ${i} has times of a run`);
+        if (cell.cell_type !== 'code') continue;
+        assert.deepEqual(cell.outputs, [], `cell ${i}`);
+        assert.equal(cell.execution_count, null, `cell ${i}`);
+      }
+      assert.doesNotMatch(text, /(?<![\w./:-])\/(home|Users|root|work|tmp|mnt|opt|var|usr)\/|\b[A-Z]:\\\\/);
+      assert.match([cells.at(-1).source].flat().join(''), /console\.log\(`This (notebook|lesson) took \$\{/);
+    });
 
   for (const file of notebooks)
     it(`${file}: every cell type checks`, async () => {
