@@ -184,6 +184,7 @@ async function main(args) {
       throw new Error(`unknown option ${name}; there are --executed FOLDER and --out FOLDER`);
     options[name] = path.resolve(args.shift());
   }
+  await setup();
   const given = options['--executed'];
   let executed;
   let failed = 0;
@@ -214,7 +215,6 @@ async function main(args) {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
-    await setup();
     process.exit(await main(process.argv.slice(2)));
   } catch (error) {
     console.error(error.message);
