@@ -3,6 +3,7 @@ import { FaultList } from '../base/errors.js';
 import { Random } from '../base/random.js';
 import type { Configuration } from '../plan/plan.js';
 import type { tf } from '../tensor/tf.js';
+import { coTr } from './coTr.js';
 import { kaistUnet } from './kaistUnet.js';
 import { mednext } from './mednext.js';
 import { type Context, initialise, type Network, type Params } from './network.js';
@@ -41,6 +42,7 @@ const builders: { [K in ModelSpec['network']]: (spec: any, plan?: Configuration)
   segresnet: segResNet,
   stunet: stuNet,
   'ux-net': uxNet,
+  cotr: coTr,
   'swin-umamba': swinUmamba,
   'swin-umamba-d': swinUmambaD,
   'umamba-bot': umamba,

@@ -1,5 +1,6 @@
 // Every network's specification: plain data, told apart by `network`. Each network file exports its own.
 
+import type { CoTrSpec } from './coTr.js';
 import type { KaistUnetSpec } from './kaistUnet.js';
 import type { MedNextSpec } from './mednext.js';
 import type { NnFormerSpec } from './nnFormer.js';
@@ -33,6 +34,7 @@ export type ModelSpec =
   | SegResNetSpec
   | StuNetSpec
   | UxNetSpec
+  | CoTrSpec
   | SwinUmambaSpec
   | SwinUmambaDSpec
   | NnFormerSpec

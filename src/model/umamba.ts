@@ -33,6 +33,8 @@ export interface UmambaSpec extends Head {
    * it (default there), or `one`.
    */
   lastNorm?: 'zero' | 'one';
+  /** `false`: the same network without any Mamba layer, the "No-Mamba Base" of nnU-Net Revisited (2404.09556); default true. */
+  mamba?: boolean;
 }
 
 const product = (numbers: readonly number[]) => numbers.reduce((a, b) => a * b, 1);
@@ -113,6 +115,7 @@ interface Parts {
 
 function firstRelease(d: Declaration, spec: UmambaSpec, t: Topology): Parts {
   const inEncoder = spec.network === 'umamba-enc';
+  const { mamba = true } = spec;
   const lastNorm: Init = { kind: (spec.lastNorm ?? (inEncoder ? 'zero' : 'one')) === 'zero' ? 'zeros' : 'ones' };
   const stack = (name: string, count: number, inWidth: number, out: number, kernel: number[], stride: number[]): Layer =>
     sequence(
@@ -125,13 +128,13 @@ function firstRelease(d: Declaration, spec: UmambaSpec, t: Topology): Parts {
   const stages = t.widths.map((width, s) =>
     stack(`encoder.stages.${s}`, t.blocks[s], t.widths[Math.max(0, s - 1)], width, t.kernels[s], t.strides[s]),
   );
-  if (inEncoder)
+  if (inEncoder && mamba)
     for (const [s, width] of t.widths.entries()) {
       const at = `encoder.mamba_layers.${s}`;
       stages[s] = sequence(stages[s], mambaOnGrid(d, `${at}.norm`, `${at}.mamba`, width));
     }
   const encoder = [...d.parameters];
-  if (!inEncoder) stages[stages.length - 1] = sequence(stages.at(-1)!, mambaOnGrid(d, 'ln', 'mamba', t.widths.at(-1)!));
+  if (!inEncoder && mamba) stages[stages.length - 1] = sequence(stages.at(-1)!, mambaOnGrid(d, 'ln', 'mamba', t.widths.at(-1)!));
 
   aliases(d, encoder);
   const below = t.widths.slice(1).reverse(); // widths below each decoder stage
@@ -227,6 +230,7 @@ const segmentationHeads = (d: Declaration, widths: number[], spec: UmambaSpec, t
 
 function currentRelease(d: Declaration, spec: UmambaSpec, t: Topology): Parts {
   const inEncoder = spec.network === 'umamba-enc';
+  const { mamba = true } = spec;
   const planar = t.dimensions === 2;
   const stageCount = t.widths.length;
   const one = cube(1, t.dimensions);
@@ -241,13 +245,13 @@ function currentRelease(d: Declaration, spec: UmambaSpec, t: Topology): Parts {
 
   const stem = stack('encoder.stem', blocks[0], spec.inputChannels!, t.widths[0], t.kernels[0], one);
   // The encoder registers its Mamba layers before its stages.
-  const mixers = inEncoder ? encoderMixers(d, t) : [];
+  const mixers = inEncoder && mamba ? encoderMixers(d, t) : [];
   const stages = t.widths.map((width, s) =>
     stack(`encoder.stages.${s}`, blocks[s], t.widths[Math.max(0, s - 1)], width, t.kernels[s], t.strides[s]),
   );
   for (const [s, mixer] of mixers.entries()) if (mixer) stages[s] = sequence(stages[s], mixer);
   const encoder = [...d.parameters];
-  if (!inEncoder)
+  if (!inEncoder && mamba)
     stages[stageCount - 1] = sequence(
       stages[stageCount - 1],
       mambaOnGrid(d, 'mamba_layer.norm', 'mamba_layer.mamba', t.widths.at(-1)!),

@@ -142,6 +142,34 @@ const tiny: Record<string, Tiny> = {
     spec: { network: 'ux-net', widths: [2, 3, 4, 5], depths: [1, 1, 1, 1], hidden: 6 },
     input: [32, 32, 32],
   },
+  cotr: {
+    spec: {
+      network: 'cotr',
+      widths: [4, 6, 12, 12],
+      blocks: [1, 2, 1],
+      layers: 2,
+      heads: 2,
+      points: 2,
+      mlp: 10,
+      deepSupervision: true,
+    },
+    input: [8, 16, 32],
+    outputs: [
+      [8, 16, 32],
+      [8, 8, 16],
+      [4, 4, 8],
+      [2, 2, 4],
+    ],
+  },
+  'umamba-bot without Mamba': {
+    spec: { network: 'umamba-bot', ...umambaTopology, mamba: false },
+    input: [8, 8, 8],
+    unused: /seg_layers\.0/,
+  },
+  'swin-unetr v2': {
+    spec: { network: 'swin-unetr', width: 6, depths: [1, 1, 1, 1], heads: [1, 2, 2, 2], window: 3, v2: true },
+    input: [32, 32, 32],
+  },
   'swin-umamba': {
     spec: { network: 'swin-umamba', widths: [4, 4, 8, 16, 32], depths: [1, 1, 1, 1], states: 2 },
     input: [64, 64],

@@ -1,5 +1,6 @@
 // Every architecture of the models family, by its folder. A folder that is not listed here fails as unknown.
 import type { Arch } from './arch.js';
+import { arch as coTr } from './coTr.js';
 import { arch as kaistUnet } from './kaistUnet.js';
 import { arch as mamba } from './mamba.js';
 import { mednext } from './mednext.js';
@@ -25,6 +26,7 @@ export const archs: Record<string, Arch> = {
   segresnet: segResNet,
   stunet: stuNet,
   'ux-net': uxNet,
+  cotr: coTr,
   mamba,
   nnformer: nnFormer,
   'selective-scan': selectiveScan,
