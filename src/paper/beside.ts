@@ -4,6 +4,7 @@ import { classNames, isDistance, mean, perCase } from '../report/aggregate.js';
 import { type Cell, type Column, ResultTable, type Variant } from '../report/index.js';
 import { namesRow, type PaperName, published, rowName } from './claims.js';
 import { table } from './publishedTable.js';
+import { demoTable } from './studies.js';
 
 /** A column of ours: a score of this run's variants, or values found otherwise (parameters, FLOPs). */
 export type OwnColumn = {
@@ -19,9 +20,9 @@ export interface BesideOptions {
   /** This run's rows, as `run.reproduce` gives them. */
   rows?: readonly Variant[];
   columns: readonly OwnColumn[];
-  /** Name of our variant for a row of the table, where they differ. */
+  /** Name of our variant for a row of the table, besides those of the paper's study (`paper.study`). */
   as?: Record<string, string>;
-  /** Why a row has nothing of ours: by the row's name, or one reason for all. */
+  /** Why a row has nothing of ours; default the reason its study gives. By the row's name, or one reason for all. */
   why?: string | Record<string, string>;
   /** What ours was measured on; stands in the heading: `SimGlioma, demo scale`. */
   where: string;
@@ -36,10 +37,13 @@ export function beside(paper: PaperName, id: string, options: BesideOptions): Re
   const shown = table(paper, id);
   const source = published[paper].tables.find((t) => t.id === id)!;
   const names = source.rows.map((row) => rowName(source, row));
-  const { rows = [], as = {}, why = 'no experiment of this run is this row', where } = options;
+  const { rows = [], why = {}, where } = options;
   check(names, source.columns, options);
+  const { as: known = {}, absent = {} } = demoTable(paper, id);
+  const as = { ...known, ...options.as };
   const percent = /^percent/.test(source.unit ?? '');
-  const reasonFor = (name: string) => (typeof why === 'string' ? why : (why[name] ?? 'no experiment of this run is this row'));
+  const reasonFor = (name: string) =>
+    typeof why === 'string' ? why : (why[name] ?? absent[name] ?? 'no experiment of this run is this row');
   const classes = classNames(rows);
 
   const ourCell = (column: OwnColumn, name: string): Cell => {

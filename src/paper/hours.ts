@@ -44,11 +44,13 @@ function rowOf({ model, planner }: Experiment): string | undefined {
       // nnU-Net's own convolutions; of axial attention nothing is published.
       return model.attention ? undefined : 'nnU-Net (org.)';
     case 'umamba-bot':
-      return 'U-Mamba Bot';
+      return model.mamba === false ? 'No-Mamba Base' : 'U-Mamba Bot';
     case 'umamba-enc':
       return 'U-Mamba Enc';
+    case 'cotr':
+      return 'CoTr';
     case 'swin-unetr':
-      return 'SwinUNETR';
+      return model.v2 ? 'SwinUNETRV2' : 'SwinUNETR';
     case 'nnformer':
       // The variants differ sevenfold in multiply-adds; which one was timed is not said, nor how the others' speed compares.
       return model.variant === 'tumor' ? 'nnFormer' : undefined;

@@ -9,6 +9,16 @@ export * as mednext from './mednext/index.js';
 export { narrow2d, narrow3d } from './narrow.js';
 export { table } from './publishedTable.js';
 export * as recipes from './recipes.js';
-export { type PaperStudy, type StudyName, type StudyTable, study, studyNames } from './studies.js';
+export {
+  demoTable,
+  type PaperStudy,
+  type Reason,
+  reasons,
+  type StudyChoice,
+  type StudyName,
+  type StudyTable,
+  study,
+  studyNames,
+} from './studies.js';
 export * as stuNet from './stuNet/index.js';
 export * as swinUmamba from './swinUmamba/index.js';

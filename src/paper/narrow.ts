@@ -49,8 +49,8 @@ const umamba3d = {
 /** By the name the papers' tables use. */
 export const narrow3d = {
   nnUNet: { network: 'plain-conv-unet', architecture: { ...nnunet3d, ...in3d }, deepSupervision: true },
-  UNETR: { network: 'unetr', width: 8, hidden: 48, mlp: 96, heads: 4 },
-  TransBTS: { network: 'transbts', width: 8, layers: 2, heads: 4, mlp: 128 },
+  UNETR: { network: 'unetr', width: 6, hidden: 48, mlp: 96, heads: 4 },
+  TransBTS: { network: 'transbts', width: 4, groups: 4, layers: 2, heads: 4, mlp: 128 },
   nnFormer: {
     network: 'nnformer',
     variant: 'tumor',
@@ -60,12 +60,15 @@ export const narrow3d = {
     windows: [4, 4, 2, 1],
     deepSupervision: true,
   },
-  SwinUNETR: { network: 'swin-unetr', width: 12, depths: [1, 1, 1, 1], heads: [1, 2, 4, 8], window: 4 },
-  '3D-UX-Net': { network: 'ux-net', depths: [1, 1, 1, 1], widths: [8, 16, 32, 64], hidden: 64 },
+  SwinUNETR: { network: 'swin-unetr', width: 8, depths: [1, 1, 1, 1], heads: [1, 2, 4, 8], window: 4 },
+  '3D-UX-Net': { network: 'ux-net', depths: [1, 1, 1, 1], widths: [6, 12, 24, 48], hidden: 48 },
   SegResNet: { network: 'segresnet', dimensions: 3, width: 8, blocksDown: [1, 1, 1, 1], blocksUp: [1, 1, 1] },
   'ResEnc M': resEnc3d([1, 1, 1, 1]),
   'ResEnc L': resEnc3d([1, 2, 2, 2]),
   'ResEnc XL': resEnc3d([1, 2, 3, 3]),
+  SwinUNETRV2: { network: 'swin-unetr', width: 8, depths: [1, 1, 1, 1], heads: [1, 2, 4, 8], window: 4, v2: true },
+  CoTr: { network: 'cotr', widths: [8, 16, 24, 24], blocks: [1, 1, 1], layers: 2, heads: 4, mlp: 48, deepSupervision: true },
+  'No-Mamba Base': { network: 'umamba-bot', ...umamba3d, mamba: false },
   'U-Mamba_Bot': { network: 'umamba-bot', ...umamba3d },
   'U-Mamba_Enc': { network: 'umamba-enc', ...umamba3d },
 } satisfies Record<string, ModelSpec>;

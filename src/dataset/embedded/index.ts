@@ -72,6 +72,16 @@ const sets: Record<string, Embedded> = {
     description: 'Real voxels and published tissue maps of ONE average human brain (ICBM 152, 1 mm), disjoint blocks.',
     licence: 'MNI notice in datasets/embedded/NOTICE.md',
   }),
+  IcbmFluid: blockSet('Dataset911_IcbmFluid', 1, human, {
+    description: 'The blocks of IcbmTissue with one class, CSF; grey and white matter are background.',
+    licence: 'as IcbmTissue',
+    classes: ['CSF'],
+  }),
+  IcbmMatter: blockSet('Dataset912_IcbmMatter', 1, human, {
+    description: 'The blocks of IcbmTissue with two classes, grey and white matter; CSF is background.',
+    licence: 'as IcbmTissue',
+    classes: ['GM', 'WM'],
+  }),
   MacaqueTissue: blockSet('Dataset902_MacaqueTissue', 0.5, macaque, {
     description:
       'Real voxels and published parcels (grouped into tissues) of ONE average macaque brain (INIA19, 0.5 mm), disjoint blocks.',
@@ -81,15 +91,29 @@ const sets: Record<string, Embedded> = {
   SimInstruments: pictureSet('Dataset907_SimInstruments', instrumentPicture, { background: 0, shaft: 1, wrist: 2, jaws: 3 }),
 };
 
-function blockSet(folder: string, mm: number, blocks: () => Block[], say: { description: string; licence: string }): Embedded {
+/** @param say.classes of the tissues that are kept, in order; the others become background. Default: all */
+function blockSet(
+  folder: string,
+  mm: number,
+  blocks: () => Block[],
+  { classes = ['CSF', 'GM', 'WM'], ...say }: { description: string; licence: string; classes?: (keyof typeof tissueLabels)[] },
+): Embedded {
+  const kept = classes.map((name) => tissueLabels[name]);
   return {
     folder,
-    json: { channel_names: { '0': 'T1' }, labels: tissueLabels, file_ending: '.nii.gz', name: folder.slice(11), ...say },
+    json: {
+      channel_names: { '0': 'T1' },
+      labels: Object.fromEntries(['background', ...classes].map((name, i) => [name, i])),
+      file_ending: '.nii.gz',
+      name: folder.slice(11),
+      ...say,
+    },
     cases: () => blocks().length,
     write(i, images, label) {
       const { image, label: truth, shape } = blocks()[i];
       writeVolume(images(0), volume(image, shape, mm));
-      writeVolume(label, volume(truth, shape, mm));
+      const own = truth.map((tissue) => kept.indexOf(tissue) + 1);
+      writeVolume(label, volume(own, shape, mm));
     },
   };
 }

@@ -36,13 +36,22 @@ const paperScale = (
   scale: 'paper',
 });
 
+/**
+ * What the tables' many short runs change at demo scale: no augmentation, for nothing is learnt by heart in so few steps and it would take
+ * a third of the time, and rates for a training of seconds.
+ */
+const briefRecipe: Recipe = { ...recipe, augmentation: 'none' };
+const briefEpochs = 6;
+const transformers = new Set(['unetr', 'transunet', 'transbts', 'nnformer', 'swin-unetr', 'ux-net', 'cotr']);
+const briefRates = { mednext: 2e-2, convolutions: 1e-2, transformers: 1e-2 };
+
 /** One MedNeXt: at demo scale 8 channels, one block a stage, expansion ratios of its size. */
 function medNext(
   name: string,
   size: 'S' | 'B' | 'M' | 'L',
   kernel: number,
   options: Options,
-  more: Partial<MedNextSpec> = {},
+  { brief = false, ...more }: Partial<MedNextSpec> & { brief?: boolean } = {},
 ): MedNextExperiment {
   if (options.scale === 'paper') {
     const model = { network: 'mednext', size, kernel, deepSupervision: true, ...more } as const;
@@ -56,11 +65,12 @@ function medNext(
     name,
     dataset: options.dataset ?? 'SimGlioma',
     model,
-    recipe,
+    recipe: brief ? briefRecipe : recipe,
     prediction: predictions.mednext,
-    learningRate: 2e-3,
+    learningRate: brief ? briefRates.mednext : 2e-3,
+    brief,
   };
-  return demoExperiment(of, { epochs: 20, ...options }) as MedNextExperiment;
+  return demoExperiment(of, { epochs: brief ? briefEpochs : 20, ...options }) as MedNextExperiment;
 }
 
 /** Table 1 left, made small: depth and expansion still grow together from S to L. */
@@ -75,23 +85,26 @@ const demoSizes = {
  * UpKern: k3, k5 from scratch, k5 grown from k3, and k3 trained for as long as both (Table 1 right, the paper's own controls).
  * The third and fourth start from the first, so it is trained once.
  */
-export function ablation(options: Options): MedNextExperiment[] {
+export const ablation = (options: Options): MedNextExperiment[] => upkernAndControls(options, false);
+
+function upkernAndControls(options: Options, brief: boolean): MedNextExperiment[] {
   const size = options.scale === 'paper' ? 'B' : 'S';
-  const k3 = medNext('MedNeXt k3', size, 3, options);
+  const of = (name: string, kernel: number) => medNext(name, size, kernel, options, { brief });
+  const k3 = of('MedNeXt k3', 3);
   return [
     k3,
-    medNext('MedNeXt k5, from scratch', size, 5, options),
-    { ...medNext('MedNeXt k5, UpKern', size, 5, options), init: { upkernFrom: k3 } },
-    { ...medNext('MedNeXt k3, trained twice as long', size, 3, options), init: { upkernFrom: k3 } },
+    of('MedNeXt k5, from scratch', 5),
+    { ...of('MedNeXt k5, UpKern', 5), init: { upkernFrom: k3 } },
+    { ...of('MedNeXt k3, trained twice as long', 3), init: { upkernFrom: k3 } },
   ];
 }
 
-/** All of Table 1 right, by the names of its rows: with and without residual resampling blocks, UpKern and its controls, nnU-Net. */
+/** All of Table 1 right, by the names of its rows; at demo scale briefer than `ablation`: with and without residual resampling blocks, UpKern and its controls, nnU-Net. */
 export function table1(options: Options): Experiment[] {
   const size = options.scale === 'paper' ? 'B' : 'S';
-  const [k3, k5, grown, twice] = ablation(options);
+  const [k3, k5, grown, twice] = upkernAndControls(options, true);
   return [
-    medNext('standard resampling (plain strided convs)', size, 3, options, { residualUpDown: false }),
+    medNext('standard resampling (plain strided convs)', size, 3, options, { residualUpDown: false, brief: true }),
     { ...k3, name: 'MedNeXt-B resampling (residual inverted bottleneck), k3' },
     { ...k5, name: 'from scratch, k5' },
     { ...grown, name: 'UpKern, k5' },
@@ -119,6 +132,9 @@ const furtherFullSize: Record<string, ModelSpec> = {
   'STU-Net S': { network: 'stunet', size: 'S', deepSupervision: true },
   'STU-Net B': { network: 'stunet', size: 'B', deepSupervision: true },
   'STU-Net L': { network: 'stunet', size: 'L', deepSupervision: true },
+  SwinUNETRV2: { network: 'swin-unetr', width: 48, v2: true },
+  CoTr: { network: 'cotr', deepSupervision: true },
+  'No-Mamba Base': { network: 'umamba-bot', version: 'first', mamba: false, deepSupervision: true },
   'U-Mamba_Bot': { network: 'umamba-bot', version: 'first', deepSupervision: true },
   'U-Mamba_Enc': { network: 'umamba-enc', version: 'first', deepSupervision: true },
 };
@@ -139,30 +155,33 @@ const narrow: Record<string, ModelSpec> = {
   'STU-Net L': narrowStuNet([16, 32, 64, 128], 2),
 };
 
+/** nnU-Net leaves its lowest output out of the loss; CoTr's trainer counts all four of its network. */
+const supervisionOf = (model: ModelSpec): Recipe['deepSupervision'] =>
+  model.network === 'cotr' ? 'all' : model.deepSupervision ? 'nnunet' : 'none';
+
 /** A baseline of Table 2: at full size nnU-Net with its own SGD, the others with AdamW at 1e-4. */
 function baseline(name: string, system: string, options: Options): Experiment {
   if (options.scale === 'paper') {
     const model = fullSize[system];
     const whole = paperScale(name, options.dataset ?? 'BTCV', model, options);
     const optimiser = system === 'nnUNet' ? nnunetv2.optimiser : { ...recipe.optimiser, learningRate: 1e-4 };
-    const own: Recipe = { ...recipe, optimiser, deepSupervision: model.deepSupervision ? 'nnunet' : 'none' };
+    const own: Recipe = { ...recipe, optimiser, deepSupervision: supervisionOf(model) };
     if (system !== 'TransUNet') return { ...whole, recipe: own };
     const flat = { ...own, patchSize: [512, 512], batchSize: 14, mirrorAxes: [0, 1] };
     return { ...whole, configuration: '2d', plan: 'mednext2d', recipe: flat };
   }
   const flat = system === 'TransUNet';
   const model = narrow[system];
-  const deep = model.deepSupervision;
-  const own = { ...recipe, deepSupervision: deep ? ('nnunet' as const) : ('none' as const) };
   const of = {
     name,
     dataset: options.dataset ?? 'SimGlioma',
     model,
-    recipe: own,
+    recipe: { ...briefRecipe, deepSupervision: supervisionOf(model) },
     prediction: predictions.mednext,
-    learningRate: 2e-3,
+    learningRate: transformers.has(model.network) ? briefRates.transformers : briefRates.convolutions,
+    brief: true,
   };
-  const made = demoExperiment(of, { epochs: 20, ...options });
+  const made = demoExperiment(of, { epochs: briefEpochs, ...options });
   return flat
     ? { ...made, configuration: '2d', recipe: { ...made.recipe, patchSize: [64, 64], batchSize: 8, mirrorAxes: [0, 1] } }
     : made;
@@ -170,17 +189,17 @@ function baseline(name: string, system: string, options: Options): Experiment {
 
 /** Table 2: seven baselines and eight MedNeXt; k5 starts from k3 by UpKern. Names are the table's. */
 export function comparison(options: Options): Experiment[] {
-  const small = { ...options, epochs: options.epochs ?? 6 };
   const names = Object.keys(fullSize);
-  const k3 = (['S', 'B', 'M', 'L'] as const).map((size) => medNext(`MedNeXt-${size} (kernel 3)`, size, 3, small));
-  const k5 = (['S', 'B', 'M', 'L'] as const).map((size, i) => ({
-    ...medNext(`MedNeXt-${size} (kernel 5)`, size, 5, small),
+  const sizes = ['S', 'B', 'M', 'L'] as const;
+  const k3 = sizes.map((size) => medNext(`MedNeXt-${size} (kernel 3)`, size, 3, options, { brief: true }));
+  const k5 = sizes.map((size, i) => ({
+    ...medNext(`MedNeXt-${size} (kernel 5)`, size, 5, options, { brief: true }),
     init: { upkernFrom: k3[i] },
   }));
-  return [...names.map((name) => baseline(name, name, small)), ...k3, ...k5];
+  return [...names.map((name) => baseline(name, name, options)), ...k3, ...k5];
 }
 
-/** ResEnc's three presets are planners; STU-Net and U-Mamba take nnU-Net's default plan. */
+/** ResEnc's three presets are planners; the others take nnU-Net's default plan. */
 const presets: Record<string, string> = {
   'ResEnc M': 'nnUNetPlannerResEncM',
   'ResEnc L': 'nnUNetPlannerResEncL',
@@ -189,22 +208,26 @@ const presets: Record<string, string> = {
 
 /**
  * What others compared MedNeXt with (nnU-Net Revisited, Table 1 there) beyond Table 2's rows: residual encoder U-Nets, STU-Net and
- * U-Mamba, at paper scale each with its planner's spacing, patch and batch and nnU-Net v2's recipe. SwinUNETRV2, CoTr and the
- * "No-Mamba Base" have no network here.
+ * U-Mamba with and without its Mamba layer, SwinUNETRV2, CoTr; at paper scale each with its planner's spacing, patch and batch and
+ * nnU-Net v2's recipe.
  */
 export function independent(options: Options): Experiment[] {
   const { scale, dataset = 'BTCV', folds = [0, 1, 2, 3, 4], seeds = [0] } = options;
-  const small = { ...options, epochs: options.epochs ?? 6 };
   return Object.entries(furtherFullSize).map(([name, model]) =>
     scale === 'demo'
-      ? baseline(name, name, small)
+      ? baseline(name, name, options)
       : {
           name,
           dataset,
           configuration: '3d_fullres',
           ...(presets[name] ? { planner: presets[name] } : {}),
           model,
-          recipe: nnunetv2,
+          recipe: {
+            ...nnunetv2,
+            deepSupervision: supervisionOf(model),
+            // Swin UNETR halves the grid five times; nnU-Net's plans do not always. 96³ is its own code's patch.
+            ...(model.network === 'swin-unetr' ? { patchSize: [96, 96, 96] } : {}),
+          },
           prediction: predictions.nnunetv2,
           folds,
           seeds,

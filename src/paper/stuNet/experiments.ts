@@ -34,7 +34,14 @@ const demoModel = (size: Size): StuNetSpec => ({
 function experiment(name: string, model: ModelSpec, { scale, ...options }: Options, recipe = stuNetPretraining): Experiment {
   const deep = model.deepSupervision ? recipe : { ...recipe, deepSupervision: 'none' as const };
   if (scale === 'demo') {
-    const of = { name, dataset: options.dataset ?? 'IcbmTissue', model, recipe: deep, prediction: predictions.stuNet };
+    const of = {
+      name,
+      dataset: options.dataset ?? 'IcbmTissue',
+      model,
+      recipe: deep,
+      prediction: predictions.stuNet,
+      brief: true,
+    };
     return demoExperiment(of, { epochs: 6, ...options });
   }
   return {
@@ -75,6 +82,35 @@ export function scaling(options: Options): Experiment[] {
     ...sizes.map((size) => experiment(`STU-Net-${size}`, stuNet(size, options), options)),
     ...['SwinUNETR-B', 'nnFormer', 'UNETR'].map((name) => experiment(name, others[name], options)),
   ];
+}
+
+/** The networks of the direct inference table, by their names in `scaling`. */
+export const directlyInferred = ['nnU-Net', 'STU-Net-B', 'STU-Net-L', 'STU-Net-H'];
+
+/**
+ * Demo only: the bubble figure's further transformers, by the names of its rows. The figure does not say which settings they have;
+ * these are half and one and a half times as wide as the ones of `scaling`.
+ */
+export function bubbles(options: Options): Experiment[] {
+  const swin = (width: number): ModelSpec => ({ ...narrow3d.SwinUNETR, width });
+  return [
+    experiment('UNETR (smaller bubble)', { ...narrow3d.UNETR, width: 4, hidden: 24, mlp: 48, heads: 2 }, options),
+    experiment('SwinUNETR (largest bubble)', swin(1.5 * narrow3d.SwinUNETR.width), options),
+    experiment('SwinUNETR (smallest bubble)', swin(0.5 * narrow3d.SwinUNETR.width), options),
+  ];
+}
+
+/** Demo: two groups of classes instead of the paper's five, each a data set of its own. */
+const groups = { CSF: 'IcbmFluid', 'GM and WM': 'IcbmMatter' };
+
+/** The experts that stand behind the row `STU-Net-S, 5 experts`. */
+export const expertNames = (size: Size) => Object.keys(groups).map((group) => `STU-Net-${size}, expert for ${group}`);
+
+/** Demo only: for each size one network per group of classes, trained on a data set that has no other class. */
+export function experts(options: Options): Experiment[] {
+  return sizes.flatMap((size) =>
+    Object.values(groups).map((dataset, g) => experiment(expertNames(size)[g], stuNet(size, options), { ...options, dataset })),
+  );
 }
 
 /** Shares of the training cases in the paper's figure, in per cent. */

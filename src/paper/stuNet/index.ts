@@ -1,7 +1,11 @@
 // STU-Net (2304.06716).
 export { blockSteps, carriedOver, upsamplingSteps } from './apart.js';
 export {
+  bubbles,
   dataShare,
+  directlyInferred,
+  expertNames,
+  experts,
   finetuning,
   type Options,
   type Size,
@@ -11,4 +15,4 @@ export {
   sizes,
   upsamplingAblation,
 } from './experiments.js';
-export { percentDsc, shareColumn, shareCurves, trainSeconds } from './rows.js';
+export { expertRows, percentDsc, shareColumn, shareCurves, trainSeconds } from './rows.js';
