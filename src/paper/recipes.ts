@@ -80,6 +80,16 @@ export const predictions = {
 } satisfies Record<string, PredictionSettings>;
 
 /**
+ * SGD for some dozens of steps: momentum 0.99 looks back over a hundred. At 0.9 and ten times the rate a lasting gradient moves a weight as
+ * far.
+ */
+export function briefMomentum(recipe: Recipe): Recipe {
+  const { optimiser } = recipe;
+  if (optimiser.kind !== 'sgd') return recipe;
+  return { ...recipe, optimiser: { ...optimiser, momentum: 0.9, learningRate: 10 * optimiser.learningRate } };
+}
+
+/**
  * A recipe cut to the demo's budget: fewer and shorter epochs, small patches, and the settings that follow from that.
  * Loss, optimiser kind, schedule, supervision and augmentation stay the recipe's own.
  */

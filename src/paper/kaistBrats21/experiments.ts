@@ -38,8 +38,8 @@ export function crossValidation(options: Options): Experiment[] {
   return Object.entries(models).map(([name, model]) =>
     options.scale === 'demo'
       ? demoExperiment(
-          { name, dataset: 'SimGliomaRegions', model: narrow(model), recipe, prediction: predictions.kaist },
-          { epochs: 12, ...options },
+          { name, dataset: 'SimGliomaRegions', model: narrow(model), recipe, prediction: predictions.kaist, brief: true },
+          { epochs: 10, ...options },
         )
       : {
           name,

@@ -41,7 +41,7 @@ const paperScale = (
  * a third of the time, and rates for a training of seconds.
  */
 const briefRecipe: Recipe = { ...recipe, augmentation: 'none' };
-const briefEpochs = 6;
+const briefEpochs = 3;
 const transformers = new Set(['unetr', 'transunet', 'transbts', 'nnformer', 'swin-unetr', 'ux-net', 'cotr']);
 const briefRates = { mednext: 2e-2, convolutions: 1e-2, transformers: 1e-2 };
 
