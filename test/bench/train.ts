@@ -5,7 +5,8 @@
 // Every measurement is a process of its own; the three sides take turns and the best of all their repetitions counts, so a
 // machine that is busy for a while is unfair to none. PyTorch comes from PyPI into a scratch environment under the system's
 // temporary folder (or set VOXELBOOK_TORCH to a Python that has it). Results: train.json, train.md, and the figure as plotly's JSON and
-// as SVG; with --growth the same under that name. Rows already in the JSON are kept and joined, so that cases can be measured one by one.
+// as SVG; with --growth the same under that name. Rows already in the JSON are kept and joined, so that cases can be measured one by one;
+// --rounds 0 writes table and figure of them again.
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
