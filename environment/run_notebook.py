@@ -3,6 +3,7 @@
 Called by environment/notebooks.mjs with one JSON argument; tells what happens as JSON lines on stdout. Importing this
 file teaches papermill to write parameters in TypeScript.
 """
+import copy
 import json
 import os
 import re
@@ -78,7 +79,7 @@ def write(file, text):
 
 
 def page(notebook):
-    """One HTML page that loads nothing from elsewhere."""
+    """One HTML page that loads nothing from elsewhere; of cells that JupyterLab folds away it shows what they gave."""
     from nbconvert import HTMLExporter
     from traitlets.config import Config
 
@@ -87,7 +88,11 @@ def page(notebook):
         config.HTMLExporter[name] = ""
     config.HTMLExporter.widget_renderer_url = ""
     exporter = HTMLExporter(config=config, embed_images=True)
-    html = exporter.from_notebook_node(notebook)[0]
+    shown = copy.deepcopy(notebook)
+    for cell in shown.cells:
+        if cell.metadata.get("jupyter", {}).get("source_hidden"):
+            cell.metadata["transient"] = {"remove_source": True}
+    html = exporter.from_notebook_node(shown)[0]
     # What the template would fetch: emptied script addresses, and a diagram library that no cell here uses.
     html = re.sub(r'<script src="">\s*</script>', "", html)
     return re.sub(r'<script type="module">(?:(?!</script>).)*mermaid(?:(?!</script>).)*</script>', "", html, flags=re.S)

@@ -49,7 +49,7 @@ const umamba3d = {
 /** By the name the papers' tables use. */
 export const narrow3d = {
   nnUNet: { network: 'plain-conv-unet', architecture: { ...nnunet3d, ...in3d }, deepSupervision: true },
-  UNETR: { network: 'unetr', width: 6, hidden: 48, mlp: 96, heads: 4 },
+  UNETR: { network: 'unetr', width: 4, hidden: 48, mlp: 96, heads: 4 },
   TransBTS: { network: 'transbts', width: 4, groups: 4, layers: 2, heads: 4, mlp: 128 },
   nnFormer: {
     network: 'nnformer',

@@ -20,7 +20,10 @@ describe('npm run notebooks', function () {
     const content = {
       cells: cells.map((source, i) => ({
         ...{ cell_type: 'code', id: `cell-${i}`, source, outputs: [], execution_count: null },
-        metadata: source.startsWith('let ') ? { tags: ['parameters'] } : {},
+        metadata: {
+          ...(source.startsWith('let ') ? { tags: ['parameters'] } : {}),
+          ...(source.startsWith('// folded') ? { jupyter: { source_hidden: true } } : {}),
+        },
       })),
       metadata: { kernelspec: { name: 'voxelbook', display_name: 'voxelbook', language: 'typescript' } },
       nbformat: 4,
@@ -98,6 +101,17 @@ describe('npm run notebooks', function () {
       );
       assert.match(fs.readFileSync(path.join(folder, 'out/second.html'), 'utf8'), /epochs 7/);
       assert.ok(fs.existsSync(path.join(folder, 'out/first.ipynb')));
+    });
+
+    it('a page shows what a folded cell gave, not its source; the notebook beside it keeps both', async () => {
+      const file = notebook('folded', ["// folded away\nconsole.log('checked', 6 * 7);", "console.log('open')"]);
+      const { code, text } = await npmRun([file, '--out', 'out3']);
+      assert.equal(code, 0, text);
+      const page = fs.readFileSync(path.join(folder, 'out3/folded.html'), 'utf8');
+      assert.match(page, /checked 42/);
+      assert.match(page, /(console|log)[\s\S]*open/);
+      assert.ok(!page.includes('folded away'));
+      assert.match(fs.readFileSync(path.join(folder, 'out3/folded.ipynb'), 'utf8'), /folded away/);
     });
 
     it('stopped by Ctrl-C, it ends at once, says what it did not run, and leaves no kernel behind', async () => {

@@ -38,12 +38,13 @@ const paperScale = (
 
 /**
  * What the tables' many short runs change at demo scale: no augmentation, for nothing is learnt by heart in so few steps and it would take
- * a third of the time, and rates for a training of seconds.
+ * a third of the time, and a rate for a training of seconds: 2e-2, half of it for plain and residual U-Nets and what is built on them,
+ * the better of the two for each family in trials with one or two seeds.
  */
 const briefRecipe: Recipe = { ...recipe, augmentation: 'none' };
-const briefEpochs = 3;
-const transformers = new Set(['unetr', 'transunet', 'transbts', 'nnformer', 'swin-unetr', 'ux-net', 'cotr']);
-const briefRates = { mednext: 2e-2, convolutions: 1e-2, transformers: 1e-2 };
+const briefEpochs = 4;
+const briefRate = 2e-2;
+const halfRate = new Set(['plain-conv-unet', 'residual-encoder-unet', 'umamba-bot', 'cotr']);
 
 /** One MedNeXt: at demo scale 8 channels, one block a stage, expansion ratios of its size. */
 function medNext(
@@ -67,7 +68,7 @@ function medNext(
     model,
     recipe: brief ? briefRecipe : recipe,
     prediction: predictions.mednext,
-    learningRate: brief ? briefRates.mednext : 2e-3,
+    learningRate: brief ? briefRate : 1e-2,
     brief,
   };
   return demoExperiment(of, { epochs: brief ? briefEpochs : 20, ...options }) as MedNextExperiment;
@@ -152,7 +153,7 @@ const narrow: Record<string, ModelSpec> = {
   TransUNet: narrow2d.TransUNet,
   'STU-Net S': narrowStuNet([4, 8, 16, 32], 1),
   'STU-Net B': narrowStuNet([8, 16, 32, 64], 1),
-  'STU-Net L': narrowStuNet([16, 32, 64, 128], 2),
+  'STU-Net L': narrowStuNet([8, 16, 32, 64], 2),
 };
 
 /** nnU-Net leaves its lowest output out of the loss; CoTr's trainer counts all four of its network. */
@@ -178,7 +179,7 @@ function baseline(name: string, system: string, options: Options): Experiment {
     model,
     recipe: { ...briefRecipe, deepSupervision: supervisionOf(model) },
     prediction: predictions.mednext,
-    learningRate: transformers.has(model.network) ? briefRates.transformers : briefRates.convolutions,
+    learningRate: halfRate.has(model.network) ? briefRate / 2 : briefRate,
     brief: true,
   };
   const made = demoExperiment(of, { epochs: briefEpochs, ...options });
