@@ -72,11 +72,27 @@ export async function run(
     labels: { labels: names, regions_class_order },
     folder,
   };
-  const jobs = dataset.cases.map((files): PreprocessJob => ({ id: files.id, files, ...shared }));
+  const all = dataset.cases.map((files): PreprocessJob => ({ id: files.id, files, ...shared }));
+  const jobs = isSmall(dataset) ? all.filter((job) => !isFresh(job)) : all;
   const workers = options.workers ?? workersThatFit(forecastBytes(dataset, plan, configurationName));
   const pool = { ...options, workers, what: 'preprocess' };
   const made = await runJobs<PreprocessJob, boolean>(new URL('./worker.js', import.meta.url), jobs, pool);
-  return { folder, cases: ids, computed: ids.filter((_, i) => made[i]) };
+  return { folder, cases: ids, computed: jobs.filter((_, i) => made[i]).map(({ id }) => id) };
+}
+
+/** Whether comparing all cases takes less than starting threads for it. */
+function isSmall(dataset: Dataset): boolean {
+  const files = dataset.cases.flatMap(({ images, label }) => [...images, ...(label ? [label] : [])]);
+  return files.reduce((sum, file) => sum + (fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0) < 32e6;
+}
+
+/** Whether the case is there as it would be made now; a file that cannot be read is left to the making, which says so. */
+function isFresh(job: PreprocessJob): boolean {
+  try {
+    return storedHash(job.folder, job.id) === contentHash(job);
+  } catch {
+    return false;
+  }
 }
 
 /** One case in a worker. @returns whether it had to be made */

@@ -1,5 +1,6 @@
-// Every notebook run by Jupyter, two at a time and with a small budget: lessons unsolved and solved, the quickstart, the papers
-// up to their first training (all of them with VOXELBOOK_PAPERS=1, some ten minutes more). What they print is held against ranges.json.
+// Every notebook run by Jupyter, two at a time and with a small budget: lessons unsolved and solved, the quickstart, one paper whole and
+// the others up to their first table of trained systems (all of them with VOXELBOOK_PAPERS=1, some eight minutes more). What they print
+// is held against ranges.json.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';

@@ -4,7 +4,7 @@
 import type { AxialAttentionSettings, KaistUnetSpec } from '../../model/kaistUnet.js';
 import type { Experiment, Scale } from '../../train/experiment.js';
 import { type DemoBudget, demoExperiment } from '../demoExperiment.js';
-import { predictions, kaist as recipe } from '../recipes.js';
+import { briefMomentum, predictions, kaist as recipe } from '../recipes.js';
 
 export interface Options extends DemoBudget {
   scale: Scale;
@@ -38,7 +38,14 @@ export function crossValidation(options: Options): Experiment[] {
   return Object.entries(models).map(([name, model]) =>
     options.scale === 'demo'
       ? demoExperiment(
-          { name, dataset: 'SimGliomaRegions', model: narrow(model), recipe, prediction: predictions.kaist, brief: true },
+          {
+            name,
+            dataset: 'SimGliomaRegions',
+            model: narrow(model),
+            recipe: briefMomentum(recipe),
+            prediction: predictions.kaist,
+            brief: true,
+          },
           { epochs: 10, ...options },
         )
       : {

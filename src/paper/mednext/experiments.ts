@@ -42,7 +42,7 @@ const paperScale = (
  * the better of the two for each family in trials with one or two seeds.
  */
 const briefRecipe: Recipe = { ...recipe, augmentation: 'none' };
-const briefEpochs = 4;
+const briefEpochs = 3;
 const briefRate = 2e-2;
 const halfRate = new Set(['plain-conv-unet', 'residual-encoder-unet', 'umamba-bot', 'cotr']);
 
