@@ -121,12 +121,12 @@ export function findingsTable(
   });
   const columns = [
     { key: 'says', label: 'The paper says' },
-    { key: 'compared', label: 'compared here' },
+    { key: 'verdict', label: 'verdict' },
     { key: 'metric', label: 'metric' },
     { key: 'difference', label: 'difference [95 %]', align: 'right' as const },
     { key: 'seeds', label: 'seeds', align: 'right' as const },
     { key: 'p', label: 'p', align: 'right' as const },
-    { key: 'verdict', label: 'verdict' },
+    { key: 'compared', label: 'compared here' },
   ];
   return new ResultTable(caption, columns, cells, [
     'Paired by fold and seed; each pair is a mean over the same held-out cases. Interval and test: Student, paired, over seeds, not adjusted for the number of statements.',

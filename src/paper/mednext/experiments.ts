@@ -38,13 +38,13 @@ const paperScale = (
 
 /**
  * What the tables' many short runs change at demo scale: no augmentation, for nothing is learnt by heart in so few steps and it would take
- * a third of the time, and a rate for a training of seconds: 2e-2, half of it for plain and residual U-Nets and what is built on them,
- * the better of the two for each family in trials with one or two seeds.
+ * a third of the time, and a rate for a training of seconds: 2e-2 or half of it, the better of the two for each family in trials with
+ * one or two seeds.
  */
 const briefRecipe: Recipe = { ...recipe, augmentation: 'none' };
 const briefEpochs = 3;
 const briefRate = 2e-2;
-const halfRate = new Set(['plain-conv-unet', 'residual-encoder-unet', 'umamba-bot', 'cotr']);
+const halfRate = new Set(['plain-conv-unet', 'residual-encoder-unet', 'umamba-bot', 'cotr', 'unetr', 'swin-unetr']);
 
 /** One MedNeXt: at demo scale 8 channels, one block a stage, expansion ratios of its size. */
 function medNext(
