@@ -189,6 +189,8 @@ with zipfile.ZipFile(glob.glob(sys.argv[2] + '/*.whl')[0]) as z:
     // npm removes the link whenever it installs something.
     done: () => fs.existsSync(at('dist/index.js')) && fs.existsSync(at('node_modules/voxelbook')),
     async work() {
+      // Files that left src/ must not stay importable.
+      fs.rmSync(at('dist'), { recursive: true, force: true });
       await run(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.build.json')], {
         hint: 'the compiler lists the faults of the source above',
       });

@@ -1,6 +1,6 @@
 // Gaussian blur with a short kernel, one axis after another, the border mirrored without repeating the edge
 // (batchgeneratorsv2 `GaussianBlurTransform`).
-import { roundHalfEven } from '../base/round.js';
+import { roundHalfEven } from '../base/numpy/round.js';
 import type { Planes } from './sample.js';
 
 export interface BlurDraw {

@@ -1,5 +1,5 @@
 // Simulated low resolution: nearest down, linear (batchgeneratorsv2 `SimulateLowResolutionTransform`) or cubic (nnU-Net v1) up again.
-import { roundHalfEven } from '../base/round.js';
+import { roundHalfEven } from '../base/numpy/round.js';
 import { resizeValues } from '../volume/resize.js';
 import type { Planes } from './sample.js';
 

@@ -4,8 +4,8 @@
 // Image: linear (nnU-Net v2) or cubic (v1), 0 outside. Labels: the label with the largest linear weight, outside counts as label -1.
 
 import { toHalf } from '../base/float16.js';
+import { roundHalfEven } from '../base/numpy/round.js';
 import type { Random } from '../base/random.js';
-import { roundHalfEven } from '../base/round.js';
 import { sampleCubic } from './cubic.js';
 import { elasticOffsets } from './elastic.js';
 import { type Planes, voxels } from './sample.js';

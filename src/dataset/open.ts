@@ -5,10 +5,10 @@ import { VoxelbookError } from '../base/errors.js';
 import { dataFolder } from '../base/paths.js';
 import type { WorkOptions } from '../base/progress.js';
 import { displayed, type Shown, shownTable } from '../base/show.js';
+import { embeddedNames, writeEmbedded } from '../demo/index.js';
 import type { CaseFiles, Dataset } from './dataset.js';
 import { datasetJsonFaults, toDatasetJson } from './datasetJson.js';
 import { descriptorIfAny } from './descriptor.js';
-import { embeddedNames, writeEmbedded } from './embedded/index.js';
 import { labels } from './labels.js';
 
 /**

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
-import { NumpyRandom } from '../base/mt19937.js';
+import { NumpyRandom } from '../base/numpy/mt19937.js';
 
 export interface Split {
   train: string[];

@@ -1,7 +1,7 @@
 // The room of networks: a specification is data, `build` makes a network of it.
 export { build, type Ends, type Model, network, networkNames } from './build.js';
 export { type Description, describe, type Stage } from './describe.js';
-export * as layers from './layers.js';
+export * as layers from './layers/layers.js';
 export {
   type Context,
   Declaration,

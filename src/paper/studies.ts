@@ -3,10 +3,10 @@
 // Names are those of the command line: `npx voxelbook reproduce mednext --scale paper --dry-run`.
 import { VoxelbookError } from '../base/errors.js';
 import type { Experiment, Scale } from '../train/experiment.js';
-import { type PaperName, published, rowName } from './claims.js';
-import type { DemoBudget } from './demoExperiment.js';
 import * as kaistBrats21 from './kaistBrats21/index.js';
 import * as mednext from './mednext/index.js';
+import { type PaperName, published, rowName } from './shared/claims.js';
+import type { DemoBudget } from './shared/demoExperiment.js';
 import type { Size } from './stuNet/index.js';
 import * as stuNet from './stuNet/index.js';
 import * as swinUmamba from './swinUmamba/index.js';

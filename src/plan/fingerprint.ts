@@ -1,5 +1,5 @@
 // The fingerprint of a data set: what the planner needs to know of it (nnU-Net v2 `DatasetFingerprintExtractor`).
-import { NumpyRandom } from '../base/mt19937.js';
+import { NumpyRandom } from '../base/numpy/mt19937.js';
 import { type PoolOptions, runJobs } from '../base/pool.js';
 import type { WorkOptions } from '../base/progress.js';
 import type { CaseFiles, Dataset } from '../dataset/dataset.js';

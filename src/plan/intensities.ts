@@ -2,7 +2,7 @@
 //
 // nnU-Net keeps every drawn value. We count how often each voxel was drawn: the same statistics from far less memory.
 import { VoxelbookError } from '../base/errors.js';
-import type { NumpyRandom } from '../base/mt19937.js';
+import type { NumpyRandom } from '../base/numpy/mt19937.js';
 import { interpolate } from './numbers.js';
 import type { IntensityStatistics } from './plan.js';
 

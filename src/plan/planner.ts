@@ -1,6 +1,6 @@
 // From a fingerprint to a plan: nnU-Net v2's ExperimentPlanner and its ResEnc variants, in float64 and in their order of operations.
 import { FaultList, VoxelbookError } from '../base/errors.js';
-import { roundHalfEven } from '../base/round.js';
+import { roundHalfEven } from '../base/numpy/round.js';
 import type { Dataset, DatasetJson } from '../dataset/dataset.js';
 import { architecture } from './architecture.js';
 import { featureMapEstimate } from './featureMapEstimate.js';

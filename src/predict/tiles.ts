@@ -1,6 +1,6 @@
 // Where the windows lie (nnU-Net v2 `compute_steps_for_sliding_window`, `pad_nd_image`).
 import { VoxelbookError } from '../base/errors.js';
-import { roundHalfEven } from '../base/round.js';
+import { roundHalfEven } from '../base/numpy/round.js';
 
 /**
  * First voxel of every tile, per axis: as few tiles as the step allows, spread evenly, the last one flush with the border.

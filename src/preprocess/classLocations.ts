@@ -1,5 +1,5 @@
 // Where each class is: random foreground voxels remembered for oversampling (nnU-Net v2 `_sample_foreground_locations`).
-import { NumpyRandom } from '../base/mt19937.js';
+import { NumpyRandom } from '../base/numpy/mt19937.js';
 import type { LabelOrRegion, Labels } from '../dataset/index.js';
 
 const most = 10000;

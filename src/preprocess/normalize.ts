@@ -1,6 +1,6 @@
 // The five intensity normalisations of nnU-Net v2, in place, one channel at a time.
 import { VoxelbookError } from '../base/errors.js';
-import { boxSum, pairwiseSum } from '../base/float32Sum.js';
+import { boxSum, pairwiseSum } from '../base/numpy/float32Sum.js';
 import type { IntensityStatistics } from '../plan/plan.js';
 import { transposeAxes } from '../volume/index.js';
 

@@ -1,6 +1,6 @@
 // One case from its files to what the network sees (nnU-Net v2 `DefaultPreprocessor.run_case`):
 // transpose, crop to non-zero, normalise, resample, class locations.
-import { roundHalfEven } from '../base/round.js';
+import { roundHalfEven } from '../base/numpy/round.js';
 import type { Labels, LoadedCase } from '../dataset/index.js';
 import { configuration } from '../plan/index.js';
 import type { Configuration, Plan } from '../plan/plan.js';

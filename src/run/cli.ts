@@ -308,7 +308,7 @@ const commands: Record<string, Command> = {
     example: 'npx voxelbook evaluate out labelsTs',
     async work(positionals, values) {
       const [predictions, references] = need(positionals, 'prediction folder', 'reference folder');
-      const { evaluateFolder } = await import('../score/nnunetSummary.js');
+      const { evaluateFolder } = await import('../nnunet/summary.js');
       const json = readDataset(String(values.dataset ?? path.join(predictions, 'dataset.json')));
       const output = String(values.out ?? path.join(predictions, 'summary.json'));
       const { foreground_mean, mean } = evaluateFolder(predictions, references, labels(json), {
@@ -352,7 +352,7 @@ const commands: Record<string, Command> = {
     example: 'npx voxelbook find-best nnUNet_results/Dataset042_Balls labelsTr -c 2d -c 3d_fullres',
     async work(positionals, values) {
       const [results, references] = need(positionals, 'results folder', 'reference folder');
-      const { findBestConfiguration } = await import('../score/nnunetBest.js');
+      const { findBestConfiguration } = await import('../nnunet/best.js');
       const { plans = 'nnUNetPlans', trainer = 'nnUNetTrainer', configuration = ['2d', '3d_fullres'] } = values;
       const models = [configuration]
         .flat()
@@ -370,7 +370,7 @@ const commands: Record<string, Command> = {
     async work(_positionals, values) {
       const { input, output, steps } = values;
       if (!input || !output || !steps) throw usage('too little', '-i <folder> -o <folder> --steps <postprocessing.json>');
-      const { applyPostprocessing, readPostprocessing } = await import('../score/nnunetPostprocessing.js');
+      const { applyPostprocessing, readPostprocessing } = await import('../nnunet/postprocessing.js');
       const json = readDataset(path.join(String(input), 'dataset.json'));
       const work = { ending: json.file_ending, onProgress: workProgress };
       applyPostprocessing(String(input), String(output), readPostprocessing(String(steps)), work);

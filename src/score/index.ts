@@ -1,4 +1,30 @@
 // Scores of predictions, and the statistics of scores.
+
+export {
+  type BestConfiguration,
+  type Candidate,
+  chooseBest,
+  findBestConfiguration,
+  inferenceInformation,
+  inferenceInstructions,
+  type TrainedModel,
+} from '../nnunet/best.js';
+export { readNnunetJson, toNnunetJson, writeNnunetJson } from '../nnunet/json.js';
+export {
+  applyPostprocessing,
+  choosePostprocessing,
+  determinePostprocessing,
+  type PostprocessingChoice,
+  readPostprocessing,
+} from '../nnunet/postprocessing.js';
+export {
+  type EvaluationCase,
+  evaluateFolder,
+  type NnunetMetrics,
+  type NnunetSummary,
+  nnunetMetrics,
+  nnunetSummary,
+} from '../nnunet/summary.js';
 export { assign } from './assignment.js';
 export { type BootstrapResult, bootstrap, bootstrapMean, type Interval, resamples } from './bootstrap.js';
 export { type Calibration, calibration } from './calibration.js';
@@ -19,31 +45,6 @@ export { type InstanceScore, instanceF1, panopticQuality, relabel, removeAtBorde
 export { type Lesion, type LesionParameters, type LesionwiseScore, lesionParameters, lesionwise } from './lesionwise.js';
 export { cutMasks, type MaskPair } from './masks.js';
 export { adjust } from './multipleTesting.js';
-export {
-  type BestConfiguration,
-  type Candidate,
-  chooseBest,
-  findBestConfiguration,
-  inferenceInformation,
-  inferenceInstructions,
-  type TrainedModel,
-} from './nnunetBest.js';
-export { readNnunetJson, toNnunetJson, writeNnunetJson } from './nnunetJson.js';
-export {
-  applyPostprocessing,
-  choosePostprocessing,
-  determinePostprocessing,
-  type PostprocessingChoice,
-  readPostprocessing,
-} from './nnunetPostprocessing.js';
-export {
-  type EvaluationCase,
-  evaluateFolder,
-  type NnunetMetrics,
-  type NnunetSummary,
-  nnunetMetrics,
-  nnunetSummary,
-} from './nnunetSummary.js';
 export { nsdCurve } from './nsdCurve.js';
 export { quantile } from './quantile.js';
 export {

@@ -11,7 +11,7 @@ import { readSafetensors, type TensorData, writeSafetensors } from '../base/safe
 import { memoryAxes, type Network, type ParamInfo, type Params } from '../model/network.js';
 import { tf } from '../tensor/tf.js';
 import { canonicalJson } from './identity.js';
-import type { OptimiserState } from './optimiser.js';
+import type { OptimiserState } from './optim/optimiser.js';
 import type { Counts } from './pseudoDice.js';
 
 const format = 'voxelbook-checkpoint-1';

@@ -5,9 +5,9 @@ import { VoxelbookError } from '../base/errors.js';
 import { memoryAxes, type Network, type ParamInfo, type Params, parameterCount } from '../model/network.js';
 import { symbolic, symbolicOutput } from '../tensor/symbolic.js';
 import { onGpu, tf } from '../tensor/tf.js';
-import { deepSupervisionWeights } from './deepSupervision.js';
 import type { Recipe } from './experiment.js';
-import { initialState, optimiserOf } from './optimiser.js';
+import { deepSupervisionWeights } from './loss/deepSupervision.js';
+import { initialState, optimiserOf } from './optim/optimiser.js';
 import { type Objective, trainStep } from './step.js';
 
 export interface Forecast {

@@ -11,13 +11,13 @@ import { Random } from '../base/random.js';
 import type { Network, Params } from '../model/network.js';
 import { tf } from '../tensor/tf.js';
 import { CheckpointFolder, type Position, startPosition } from './checkpoint.js';
-import { deepSupervisionWeights } from './deepSupervision.js';
 import type { Recipe } from './experiment.js';
-import type { BatchSource } from './feed.js';
-import { initialState, isFrozen, optimiserOf } from './optimiser.js';
+import type { BatchSource } from './feed/feed.js';
+import type { Phase } from './feed/sample.js';
+import { deepSupervisionWeights } from './loss/deepSupervision.js';
+import { initialState, isFrozen, optimiserOf } from './optim/optimiser.js';
+import { learningRate } from './optim/schedule.js';
 import { ema, pseudoDice } from './pseudoDice.js';
-import type { Phase } from './sample.js';
-import { learningRate } from './schedule.js';
 import { batchTensors, type Objective, type StepSettings, type TrainState, trainStep, validationStep } from './step.js';
 
 /** One line of progress.jsonl. Times and memory differ from run to run; everything else is a function of the experiment. */

@@ -14,13 +14,13 @@ import { upkern } from '../weights/upkern.js';
 import type { Position } from './checkpoint.js';
 import { initOf } from './dependencies.js';
 import type { Experiment } from './experiment.js';
-import { startFeed } from './feed.js';
+import { startFeed } from './feed/feed.js';
+import type { Phase, SampleSource } from './feed/sample.js';
 import { type Forecast, type ForecastInput, forecast, refuseIfTooLarge } from './forecast.js';
 import { runFolderOf, runHash } from './identity.js';
 import { type LoopOptions, loop } from './loop.js';
 import { type Prepared, prepare } from './prepare.js';
 import { type PreviousStage, previousStageOf } from './previousStage.js';
-import type { Phase, SampleSource } from './sample.js';
 import { objectiveOf } from './step.js';
 
 export interface RunOptions extends WorkOptions, Omit<LoopOptions, keyof WorkOptions> {

@@ -5,11 +5,11 @@ import type { Labels } from '../dataset/index.js';
 import type { Context, Network, Params } from '../model/network.js';
 import { gradients } from '../tensor/gradients.js';
 import { tf } from '../tensor/tf.js';
-import { dcAndBce, dcAndCe } from './compound.js';
-import { deepSupervision } from './deepSupervision.js';
 import type { Recipe } from './experiment.js';
-import type { Batch } from './feed.js';
-import { clipByGlobalNorm, type Optimiser, type OptimiserState } from './optimiser.js';
+import type { Batch } from './feed/feed.js';
+import { dcAndBce, dcAndCe } from './loss/compound.js';
+import { deepSupervision } from './loss/deepSupervision.js';
+import { clipByGlobalNorm, type Optimiser, type OptimiserState } from './optim/optimiser.js';
 import { addCounts, type Counts, hardCounts } from './pseudoDice.js';
 
 /** The loss of a recipe on a data set's labels. */

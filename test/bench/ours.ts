@@ -5,8 +5,8 @@ import { Random } from '../../src/base/random.js';
 import { build } from '../../src/model/index.js';
 import { native } from '../../src/tensor/native/load.js';
 import { tf } from '../../src/tensor/tf.js';
-import { dcAndCe } from '../../src/train/compound.js';
-import { initialState, optimiserOf } from '../../src/train/optimiser.js';
+import { dcAndCe } from '../../src/train/loss/compound.js';
+import { initialState, optimiserOf } from '../../src/train/optim/optimiser.js';
 import { trainStep } from '../../src/train/step.js';
 import type { Case } from './cases.js';
 

@@ -7,7 +7,7 @@ import zlib from 'node:zlib';
 import { VoxelbookError } from '../../src/base/errors.js';
 import { Random } from '../../src/base/random.js';
 import { decodeNifti, readVolume, type Volume } from '../../src/volume/index.js';
-import { niftiFile, types } from '../volume/niftiFile.js';
+import { niftiFile, types } from '../volume/format/niftiFile.js';
 
 const [count, seed] = process.argv.slice(2).map(Number);
 const random = new Random(seed);

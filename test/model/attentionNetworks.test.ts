@@ -1,15 +1,15 @@
 // What is particular to the transformer and Mamba networks; what every network must do is in harness.test.ts.
 import assert from 'node:assert';
 import { Random } from '../../src/base/random.js';
-import { recomputed } from '../../src/model/layers.js';
+import { nnFormer } from '../../src/model/baselines/nnFormer.js';
+import { transUnet } from '../../src/model/baselines/transUnet.js';
+import { umamba } from '../../src/model/baselines/umamba.js';
+import { unetr } from '../../src/model/baselines/unetr.js';
+import { recomputed } from '../../src/model/layers/layers.js';
+import { dropout, dropPath } from '../../src/model/layers/tokenLayers.js';
 import { Declaration, initialise, memoryAxes, type Network, type Params, parameterCount } from '../../src/model/network.js';
-import { nnFormer } from '../../src/model/nnFormer.js';
-import { swinUmamba } from '../../src/model/swinUmamba.js';
-import { swinUmambaD } from '../../src/model/swinUmambaD.js';
-import { dropout, dropPath } from '../../src/model/tokenLayers.js';
-import { transUnet } from '../../src/model/transUnet.js';
-import { umamba } from '../../src/model/umamba.js';
-import { unetr } from '../../src/model/unetr.js';
+import { swinUmamba } from '../../src/model/papers/swinUmamba.js';
+import { swinUmambaD } from '../../src/model/papers/swinUmambaD.js';
 import type { Configuration } from '../../src/plan/plan.js';
 import { recurrenceFlops } from '../../src/tensor/ops/selectiveScan.js';
 import { symbolic, symbolicOutput } from '../../src/tensor/symbolic.js';

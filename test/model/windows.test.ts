@@ -1,6 +1,14 @@
 import assert from 'node:assert';
 import { Random } from '../../src/base/random.js';
-import { assemble, distinctSteps, inWindows, partition, relativeIndex, roll, shiftRegions } from '../../src/model/windows.js';
+import {
+  assemble,
+  distinctSteps,
+  inWindows,
+  partition,
+  relativeIndex,
+  roll,
+  shiftRegions,
+} from '../../src/model/layers/windows.js';
 import { tf } from '../../src/tensor/tf.js';
 
 const random = new Random('windows test');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Random } from '../../src/base/random.js';
 import { paper, tf } from '../../src/index.js';
 import { Declaration, initialise } from '../../src/model/network.js';
-import { stuNetBlock } from '../../src/model/stuNet.js';
+import { stuNetBlock } from '../../src/model/papers/stuNet.js';
 import type { TransferRow } from '../../src/weights/index.js';
 
 describe('the four scan orders', () => {

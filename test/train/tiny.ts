@@ -3,7 +3,7 @@ import { Random } from '../../src/base/random.js';
 import { labels } from '../../src/dataset/index.js';
 import { Declaration, initialise, type Network } from '../../src/model/network.js';
 import { tf } from '../../src/tensor/tf.js';
-import type { Batch, BatchSource } from '../../src/train/feed.js';
+import type { Batch, BatchSource } from '../../src/train/feed/feed.js';
 import type { Phase, Recipe } from '../../src/train/index.js';
 import type { LoopInput } from '../../src/train/loop.js';
 import { objectiveOf } from '../../src/train/step.js';

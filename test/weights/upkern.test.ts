@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { build } from '../../src/model/index.js';
-import type { MedNextSpec } from '../../src/model/mednext.js';
+import type { MedNextSpec } from '../../src/model/papers/mednext.js';
 import { tf } from '../../src/tensor/tf.js';
 import { upkern } from '../../src/weights/upkern.js';
 

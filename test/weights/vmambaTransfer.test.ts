@@ -1,7 +1,7 @@
 import assert from 'node:assert';
 import fs from 'node:fs';
-import { swinUmamba } from '../../src/model/swinUmamba.js';
-import { swinUmambaD } from '../../src/model/swinUmambaD.js';
+import { swinUmamba } from '../../src/model/papers/swinUmamba.js';
+import { swinUmambaD } from '../../src/model/papers/swinUmambaD.js';
 import { vmambaName, vmambaRule, vmambaTransfer } from '../../src/weights/vmambaTransfer.js';
 
 const golden = new URL('../golden/models/swin-umamba/full/vmamba-checkpoint-loading.json', import.meta.url);

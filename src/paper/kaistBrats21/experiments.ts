@@ -1,10 +1,10 @@
 // KAIST BraTS21 (2112.04653): nnU-Net with batch norm, and its four extensions, on the regions ET, TC, WT.
 //
 // Demo: simulated gliomas with region labels, 8 channels, patches of 32³. Paper: BraTS 2021, 128³, five folds, 1000 epochs.
-import type { AxialAttentionSettings, KaistUnetSpec } from '../../model/kaistUnet.js';
+import type { AxialAttentionSettings, KaistUnetSpec } from '../../model/papers/kaistUnet.js';
 import type { Experiment, Scale } from '../../train/experiment.js';
-import { type DemoBudget, demoExperiment } from '../demoExperiment.js';
-import { briefMomentum, predictions, kaist as recipe } from '../recipes.js';
+import { type DemoBudget, demoExperiment } from '../shared/demoExperiment.js';
+import { briefMomentum, predictions, kaist as recipe } from '../shared/recipes.js';
 
 export interface Options extends DemoBudget {
   scale: Scale;

@@ -6,9 +6,9 @@
 import type { ModelSpec } from '../../model/spec.js';
 import type { FixedPlanName } from '../../plan/index.js';
 import type { Experiment, Scale } from '../../train/experiment.js';
-import { type DemoBudget, demoExperiment } from '../demoExperiment.js';
-import { narrow2d } from '../narrow.js';
-import { briefMomentum, nnunetv2, predictions, swinUmamba as recipe } from '../recipes.js';
+import { type DemoBudget, demoExperiment } from '../shared/demoExperiment.js';
+import { narrow2d } from '../shared/demoNetworks.js';
+import { briefMomentum, nnunetv2, predictions, swinUmamba as recipe } from '../shared/recipes.js';
 
 export type Task = 'AbdomenMRI' | 'Endoscopy' | 'Microscopy';
 

@@ -1,5 +1,5 @@
 // CoTr: what ResTranUnet was built with, as our specification.
-import { type CoTrSpec, coTr } from '../../../src/model/coTr.js';
+import { type CoTrSpec, coTr } from '../../../src/model/baselines/coTr.js';
 import type { Arch } from './arch.js';
 import { configCases } from './configs.js';
 

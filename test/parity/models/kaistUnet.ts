@@ -1,7 +1,7 @@
 // KAIST's networks: constructor arguments of Generic_UNet and Axial_UNet as our specification.
 import { network } from '../../../src/model/build.js';
-import { axialAttention, axialModule, axialPositions, type KaistUnetSpec } from '../../../src/model/kaistUnet.js';
 import { Declaration } from '../../../src/model/network.js';
+import { axialAttention, axialModule, axialPositions, type KaistUnetSpec } from '../../../src/model/papers/kaistUnet.js';
 import type { Arch, Fixture } from './arch.js';
 
 const norms = { BatchNorm3d: 'batch', BatchNorm2d: 'batch', GroupNorm: 'group', InstanceNorm3d: 'instance' } as const;

@@ -1,5 +1,5 @@
 // The LayerNorm class that ConvNeXt descendants carry: over the channels, wherever those stand.
-import { layerNorm } from '../../../src/model/layers.js';
+import { layerNorm } from '../../../src/model/layers/layers.js';
 import { Declaration } from '../../../src/model/network.js';
 import { tf } from '../../../src/tensor/tf.js';
 import type { Checked } from './arch.js';

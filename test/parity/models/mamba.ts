@@ -1,5 +1,5 @@
 // The Mamba block on sequences [batch, length, channel].
-import { mamba } from '../../../src/model/mamba.js';
+import { mamba } from '../../../src/model/layers/mamba.js';
 import type { Arch } from './arch.js';
 import { tokenBlock } from './swinUmamba.js';
 

@@ -1,9 +1,9 @@
 // MedNeXt: constructor arguments of MedNeXt, create_mednext_v1 and its blocks as our specification.
 import type { StoredTensor } from '../../../src/base/safetensors.js';
 import { network } from '../../../src/model/build.js';
-import { convTranspose, cube } from '../../../src/model/layers.js';
-import { type MedNextSpec, medNextBlock, medNextDownBlock, medNextUpBlock } from '../../../src/model/mednext.js';
+import { convTranspose, cube } from '../../../src/model/layers/layers.js';
 import { Declaration, type ParamInfo, type Params } from '../../../src/model/network.js';
+import { type MedNextSpec, medNextBlock, medNextDownBlock, medNextUpBlock } from '../../../src/model/papers/mednext.js';
 import { tf } from '../../../src/tensor/tf.js';
 import { upkern } from '../../../src/weights/upkern.js';
 import { close, equal, type Row } from '../case.js';

@@ -1,5 +1,5 @@
 // nnFormer: constructor arguments of its three versions and its blocks as our specification.
-import { Declaration } from '../../../src/model/network.js';
+
 import {
   mergingOf,
   type NnFormerSpec,
@@ -12,7 +12,8 @@ import {
   nnFormerMerging,
   nnFormerStage,
   nnFormerUpStage,
-} from '../../../src/model/nnFormer.js';
+} from '../../../src/model/baselines/nnFormer.js';
+import { Declaration } from '../../../src/model/network.js';
 import { tf } from '../../../src/tensor/tf.js';
 import type { Arch, Checked, Fixture } from './arch.js';
 import { configCases } from './configs.js';

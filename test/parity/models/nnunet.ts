@@ -1,6 +1,6 @@
 // nnU-Net v2's two networks: constructor arguments are a plan's arch_kwargs.
 import { network } from '../../../src/model/build.js';
-import type { ArchitectureKwargs } from '../../../src/model/nnunetBlocks.js';
+import type { ArchitectureKwargs } from '../../../src/model/layers/nnunetBlocks.js';
 import type { Arch } from './arch.js';
 
 const of = (name: 'plain-conv-unet' | 'residual-encoder-unet'): Arch => ({

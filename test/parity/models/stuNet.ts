@@ -1,7 +1,7 @@
 // STU-Net: constructor arguments of STUNet and its two blocks as our specification.
 import { network } from '../../../src/model/build.js';
 import { Declaration } from '../../../src/model/network.js';
-import { stuNetBlock, stuNetUp } from '../../../src/model/stuNet.js';
+import { stuNetBlock, stuNetUp } from '../../../src/model/papers/stuNet.js';
 import type { Arch } from './arch.js';
 
 const triple = (value: number | number[]) => (Array.isArray(value) ? value : [value, value, value]);

@@ -1,10 +1,10 @@
 // Swin-UMamba: constructor arguments of SwinUMamba and its blocks as our specification.
 import fs from 'node:fs';
 import path from 'node:path';
+import { patchEmbed, patchMerging, ss2d, vssBlock, vssEncoder } from '../../../src/model/layers/vss.js';
 import { Declaration } from '../../../src/model/network.js';
-import { type SwinUmambaSpec, swinUmamba } from '../../../src/model/swinUmamba.js';
-import { swinUmambaD } from '../../../src/model/swinUmambaD.js';
-import { patchEmbed, patchMerging, ss2d, vssBlock, vssEncoder } from '../../../src/model/vss.js';
+import { type SwinUmambaSpec, swinUmamba } from '../../../src/model/papers/swinUmamba.js';
+import { swinUmambaD } from '../../../src/model/papers/swinUmambaD.js';
 import { tf } from '../../../src/tensor/tf.js';
 import { vmambaTransfer } from '../../../src/weights/vmambaTransfer.js';
 import { equal, type GoldenCase, readJson } from '../case.js';

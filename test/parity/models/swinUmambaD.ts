@@ -1,5 +1,5 @@
 // Swin-UMamba†: constructor arguments of SwinUMambaD and its blocks as our specification.
-import { finalPatchExpand, patchExpand, type SwinUmambaDSpec, swinUmambaD } from '../../../src/model/swinUmambaD.js';
+import { finalPatchExpand, patchExpand, type SwinUmambaDSpec, swinUmambaD } from '../../../src/model/papers/swinUmambaD.js';
 import type { Arch, Checked } from './arch.js';
 import { configCases } from './configs.js';
 import { tokenBlock, vssBlocks } from './swinUmamba.js';

@@ -1,5 +1,5 @@
 // Swin UNETR: constructor arguments of SwinUNETR and its Swin blocks as our specification.
-import { Declaration } from '../../../src/model/network.js';
+
 import {
   type SwinUnetrSpec,
   swinBlock,
@@ -7,8 +7,9 @@ import {
   swinStage,
   swinTransformer,
   swinUnetr,
-} from '../../../src/model/swinUnetr.js';
-import { shiftRegions, windowAttention } from '../../../src/model/windows.js';
+} from '../../../src/model/baselines/swinUnetr.js';
+import { shiftRegions, windowAttention } from '../../../src/model/layers/windows.js';
+import { Declaration } from '../../../src/model/network.js';
 import { tf } from '../../../src/tensor/tf.js';
 import type { Arch, Checked } from './arch.js';
 import { configCases } from './configs.js';

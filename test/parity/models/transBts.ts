@@ -1,5 +1,5 @@
 // TransBTS: constructor arguments of BTS and its blocks as our specification.
-import { Declaration } from '../../../src/model/network.js';
+
 import {
   type TransBtsSpec,
   transBts,
@@ -10,7 +10,8 @@ import {
   transBtsEnBlock2,
   transBtsTransformer,
   transBtsUp,
-} from '../../../src/model/transBts.js';
+} from '../../../src/model/baselines/transBts.js';
+import { Declaration } from '../../../src/model/network.js';
 import { tf } from '../../../src/tensor/tf.js';
 import type { Arch, Checked } from './arch.js';
 import { configCases } from './configs.js';

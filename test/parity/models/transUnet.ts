@@ -1,5 +1,5 @@
 // TransUNet: constructor arguments of VisionTransformer and its blocks as our specification.
-import { Declaration } from '../../../src/model/network.js';
+
 import {
   bottleneck,
   convReLU,
@@ -9,7 +9,8 @@ import {
   transUnet,
   transUnetBlock,
   transUnetDecoderBlock,
-} from '../../../src/model/transUnet.js';
+} from '../../../src/model/baselines/transUnet.js';
+import { Declaration } from '../../../src/model/network.js';
 import { tf } from '../../../src/tensor/tf.js';
 import type { Arch, Checked, Fixture } from './arch.js';
 import { configCases } from './configs.js';

@@ -1,8 +1,9 @@
 // U-Mamba: constructor arguments of UMambaBot and UMambaEnc, both generations, as our specification.
-import { conv, cube, type Layer } from '../../../src/model/layers.js';
-import { mambaOnGrid } from '../../../src/model/mamba.js';
+
+import { blockD, type UmambaSpec, umamba, umambaBlock } from '../../../src/model/baselines/umamba.js';
+import { conv, cube, type Layer } from '../../../src/model/layers/layers.js';
+import { mambaOnGrid } from '../../../src/model/layers/mamba.js';
 import { Declaration } from '../../../src/model/network.js';
-import { blockD, type UmambaSpec, umamba, umambaBlock } from '../../../src/model/umamba.js';
 import { resize } from '../../../src/tensor/ops/resize.js';
 import { tf } from '../../../src/tensor/tf.js';
 import type { Arch } from './arch.js';

@@ -1,5 +1,12 @@
 // UNETR: constructor arguments of UNETR, ViT blocks and UNETR's convolution blocks as our specification.
-import { type Context, Declaration } from '../../../src/model/network.js';
+
+import {
+  patchEmbedding,
+  transformerBlock,
+  type UnetrSpec,
+  unetr,
+  visionTransformer,
+} from '../../../src/model/baselines/unetr.js';
 import {
   basicBlock,
   type MonaiNorm,
@@ -8,8 +15,8 @@ import {
   unetrBasicBlock,
   unetrProjectionUpBlock,
   unetrUpBlock,
-} from '../../../src/model/residualUnet.js';
-import { patchEmbedding, transformerBlock, type UnetrSpec, unetr, visionTransformer } from '../../../src/model/unetr.js';
+} from '../../../src/model/layers/monaiBlocks.js';
+import { type Context, Declaration } from '../../../src/model/network.js';
 import { tf } from '../../../src/tensor/tf.js';
 import type { Arch, Checked } from './arch.js';
 import { configCases } from './configs.js';

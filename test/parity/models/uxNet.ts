@@ -1,7 +1,8 @@
 // 3D UX-Net: constructor arguments of UXNET and its blocks as our specification.
+
+import { uxBlock } from '../../../src/model/baselines/uxNet.js';
 import { network } from '../../../src/model/build.js';
 import { Declaration } from '../../../src/model/network.js';
-import { uxBlock } from '../../../src/model/uxNet.js';
 import type { Arch } from './arch.js';
 import { layerNormBlock } from './layerNorm.js';
 

@@ -8,9 +8,9 @@ import { applyStep, type Step } from '../../../src/augment/pipeline.js';
 import { toRegions } from '../../../src/augment/regions.js';
 import type { Planes } from '../../../src/augment/sample.js';
 import { affineMatrix, type SpatialDraw } from '../../../src/augment/spatial.js';
-import { roundHalfEven } from '../../../src/base/round.js';
+import { roundHalfEven } from '../../../src/base/numpy/round.js';
 import { readSafetensors, type StoredTensor } from '../../../src/base/safetensors.js';
-import { downsampleLabels } from '../../../src/train/deepSupervision.js';
+import { downsampleLabels } from '../../../src/train/loss/deepSupervision.js';
 import { close, equal, type GoldenCase, type Row, readJson } from '../case.js';
 import { channelsFirst } from './layout.js';
 

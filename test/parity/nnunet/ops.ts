@@ -1,6 +1,6 @@
 // nnunet/ops: the rules from files to arrays, one by one.
 import path from 'node:path';
-import { NumpyRandom } from '../../../src/base/mt19937.js';
+import { NumpyRandom } from '../../../src/base/numpy/mt19937.js';
 import { readSafetensors } from '../../../src/base/safetensors.js';
 import { labels, split, splits } from '../../../src/dataset/index.js';
 import { featureMapEstimate, topology } from '../../../src/plan/index.js';

@@ -1,7 +1,7 @@
 // nnunet/preprocessing: raw files → fingerprint → plan → arrays, each against what nnU-Net stored.
 import fs from 'node:fs';
 import path from 'node:path';
-import { NumpyRandom } from '../../../src/base/mt19937.js';
+import { NumpyRandom } from '../../../src/base/numpy/mt19937.js';
 import { readSafetensors } from '../../../src/base/safetensors.js';
 import { type CaseFiles, type Dataset, labels, loadCase, open } from '../../../src/dataset/index.js';
 import {

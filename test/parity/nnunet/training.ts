@@ -1,6 +1,6 @@
 // nnunet/: what belongs to training — losses, online evaluation, schedules, oversampling, places of patches.
 import path from 'node:path';
-import { NumpyRandom } from '../../../src/base/mt19937.js';
+import { NumpyRandom } from '../../../src/base/numpy/mt19937.js';
 import { readSafetensors } from '../../../src/base/safetensors.js';
 import { tf } from '../../../src/tensor/tf.js';
 import {

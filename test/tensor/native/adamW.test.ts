@@ -1,6 +1,6 @@
 import { native } from '../../../src/tensor/native/load.js';
 import { tf } from '../../../src/tensor/tf.js';
-import { adamW, initialState } from '../../../src/train/optimiser.js';
+import { adamW, initialState } from '../../../src/train/optim/optimiser.js';
 import { assertClose, plain, smooth } from './helpers.js';
 
 describe('native AdamW', () => {

@@ -1,0 +1,214 @@
+// The layers that networks are declared from. Each registers its parameters, in the official order and under the official
+// names, and returns the function that applies it.
+//
+// Initial values are PyTorch's own unless a layer is told otherwise.
+import { Random } from '../../base/random.js';
+import { batchNorm as batchNormOp, batchStatistics } from '../../tensor/ops/batchNorm.js';
+import { conv as convOp } from '../../tensor/ops/conv.js';
+import { convTranspose as convTransposeOp } from '../../tensor/ops/convTranspose.js';
+import { recompute, withoutTape } from '../../tensor/ops/customOp.js';
+import { depthwiseConv } from '../../tensor/ops/depthwiseConv.js';
+import { depthwiseConvTranspose } from '../../tensor/ops/depthwiseConvTranspose.js';
+import { groupNorm as groupNormOp } from '../../tensor/ops/groupNorm.js';
+import { instanceNorm as instanceNormOp } from '../../tensor/ops/instanceNorm.js';
+import { layerNorm as layerNormOp } from '../../tensor/ops/layerNorm.js';
+import { linear as linearOp } from '../../tensor/ops/linear.js';
+import { type PerAxis, perAxis, product } from '../../tensor/ops/shapes.js';
+import { isSymbolic } from '../../tensor/symbolic.js';
+import { tf } from '../../tensor/tf.js';
+import type { Context, Declaration, Init } from '../network.js';
+
+/** Applies a layer: `x` is the caller's, so is what comes back. */
+export type Layer = (context: Context, x: tf.Tensor) => tf.Tensor;
+
+export interface ConvSettings {
+  stride?: PerAxis;
+  padding?: PerAxis;
+  groups?: number;
+  /** Default true. */
+  bias?: boolean;
+  init?: Init;
+  biasInit?: Init;
+}
+
+/** Uniform in ±1/√fanIn: what `Conv*d` and `Linear` of PyTorch start with, weight and bias alike. */
+export const uniformFan = (fanIn: number): Init => ({ kind: 'uniform', bound: 1 / Math.sqrt(fanIn) });
+
+/** `kaiming_normal_(a = slope)`, as nnU-Net's `InitWeights_He(0.01)` gives it to every convolution, with zero biases. */
+export const heNormal = (fanIn: number, slope = 0.01): Init => ({ kind: 'normal', sd: Math.sqrt(2 / (1 + slope ** 2) / fanIn) });
+
+/**
+ * `Conv2d`/`Conv3d`: `name.weight` `[out, in/groups, …k]` and `name.bias` `[out]`.
+ * @param kernel window, one number per spatial axis
+ */
+export function conv(
+  d: Declaration,
+  name: string,
+  channels: number,
+  out: number,
+  kernel: readonly number[],
+  settings: ConvSettings = {},
+): Layer {
+  const { stride, padding, groups = 1, bias = true } = settings;
+  const fanIn = (channels / groups) * product(kernel);
+  const weight = d.add(`${name}.weight`, [out, channels / groups, ...kernel], {
+    layout: 'kernel',
+    init: settings.init ?? uniformFan(fanIn),
+  });
+  const shift = bias ? d.add(`${name}.bias`, [out], { init: settings.biasInit ?? uniformFan(fanIn) }) : undefined;
+  const depthwise = groups === channels && out === channels && groups > 1;
+  return ({ params }, x) => {
+    const options = { stride, padding, bias: shift ? params[shift] : undefined };
+    return depthwise ? depthwiseConv(x, params[weight], options) : convOp(x, params[weight], { ...options, groups });
+  };
+}
+
+/** `ConvTranspose2d`/`3d`: `name.weight` `[in, out/groups, …k]` and `name.bias` `[out]`; `groups` is 1 or the channels. */
+export function convTranspose(
+  d: Declaration,
+  name: string,
+  channels: number,
+  out: number,
+  kernel: readonly number[],
+  settings: ConvSettings & { outputPadding?: PerAxis } = {},
+): Layer {
+  const { stride, padding, outputPadding, groups = 1, bias = true } = settings;
+  // PyTorch takes the second axis of the weight as fan-in, also when it is the outputs.
+  const fanIn = (out / groups) * product(kernel);
+  const weight = d.add(`${name}.weight`, [channels, out / groups, ...kernel], {
+    layout: 'kernel',
+    init: settings.init ?? uniformFan(fanIn),
+  });
+  const shift = bias ? d.add(`${name}.bias`, [out], { init: settings.biasInit ?? uniformFan(fanIn) }) : undefined;
+  return ({ params }, x) => {
+    const options = { stride, padding, outputPadding, bias: shift ? params[shift] : undefined };
+    return groups > 1 ? depthwiseConvTranspose(x, params[weight], options) : convTransposeOp(x, params[weight], options);
+  };
+}
+
+/** `Linear` on the last axis: `name.weight` `[out, in]` and `name.bias` `[out]`. */
+export function linear(
+  d: Declaration,
+  name: string,
+  channels: number,
+  out: number,
+  { bias = true, init, biasInit }: { bias?: boolean; init?: Init; biasInit?: Init } = {},
+): Layer {
+  const weight = d.add(`${name}.weight`, [out, channels], { layout: 'kernel', init: init ?? uniformFan(channels) });
+  const shift = bias ? d.add(`${name}.bias`, [out], { init: biasInit ?? uniformFan(channels) }) : undefined;
+  return ({ params }, x) => linearOp(x, params[weight], shift ? params[shift] : undefined);
+}
+
+/** Scale and shift, starting at one and zero. */
+function affinePair(d: Declaration, name: string, channels: number) {
+  return [
+    d.add(`${name}.weight`, [channels], { init: { kind: 'ones' } }),
+    d.add(`${name}.bias`, [channels], { init: { kind: 'zeros' } }),
+  ];
+}
+
+/** `InstanceNorm2d`/`3d` without running statistics; with `affine`, `name.weight` and `name.bias`. */
+export function instanceNorm(
+  d: Declaration,
+  name: string,
+  channels: number,
+  { affine = true, epsilon = 1e-5 }: { affine?: boolean; epsilon?: number } = {},
+): Layer {
+  if (!affine) return (_, x) => instanceNormOp(x, undefined, undefined, epsilon);
+  const [gamma, beta] = affinePair(d, name, channels);
+  return ({ params }, x) => instanceNormOp(x, params[gamma], params[beta], epsilon);
+}
+
+/** `GroupNorm`: `name.weight` and `name.bias`. */
+export function groupNorm(d: Declaration, name: string, channels: number, groups: number, epsilon = 1e-5): Layer {
+  const [gamma, beta] = affinePair(d, name, channels);
+  return ({ params }, x) => groupNormOp(x, groups, params[gamma], params[beta], epsilon);
+}
+
+/** `LayerNorm` over the last axis: `name.weight` and `name.bias`. */
+export function layerNorm(d: Declaration, name: string, channels: number, epsilon = 1e-5): Layer {
+  const [gamma, beta] = affinePair(d, name, channels);
+  return ({ params }, x) => layerNormOp(x, params[gamma], params[beta], epsilon);
+}
+
+/**
+ * `BatchNorm2d`/`3d`: weights, and the buffers `running_mean`, `running_var`, `num_batches_tracked`.
+ *
+ * While training, the batch's own statistics normalise and the new running ones go to `context.updates`
+ * (variance unbiased there, as PyTorch does).
+ */
+export function batchNorm(d: Declaration, name: string, channels: number, { epsilon = 1e-5, momentum = 0.1 } = {}): Layer {
+  const [gamma, beta] = affinePair(d, name, channels);
+  const mean = d.add(`${name}.running_mean`, [channels], { buffer: true, init: { kind: 'zeros' } });
+  const variance = d.add(`${name}.running_var`, [channels], { buffer: true, init: { kind: 'ones' } });
+  const count = d.add(`${name}.num_batches_tracked`, [], { buffer: true, dtype: 'int32', init: { kind: 'zeros' } });
+  return ({ params, training, updates }, x) => {
+    if (!training)
+      return batchNormOp(x, params[gamma], params[beta], epsilon, { mean: params[mean], variance: params[variance] });
+    if (!isSymbolic()) {
+      const batch = batchStatistics(x);
+      const size = x.size / channels;
+      const next = withoutTape(() => [
+        tf.add(tf.mul(params[mean], 1 - momentum), tf.mul(batch.mean, momentum)),
+        tf.add(tf.mul(params[variance], 1 - momentum), tf.mul(batch.variance, (momentum * size) / (size - 1))),
+        tf.add(params[count], tf.scalar(1, 'int32')),
+      ]);
+      tf.dispose([batch.mean, batch.variance]);
+      for (const [i, key] of [mean, variance, count].entries()) {
+        updates[key]?.dispose();
+        updates[key] = tf.keep(next[i]);
+      }
+    }
+    return batchNormOp(x, params[gamma], params[beta], epsilon);
+  };
+}
+
+/** `Dropout2d`/`3d`: whole channels with probability `rate`, the others scaled up; acts while training and with a generator only. */
+export function channelDropout(rate: number): Layer {
+  return ({ training, random }, x) => {
+    if (!training || !random || rate === 0) return x;
+    const shape = [x.shape[0], ...x.shape.slice(1, -1).map(() => 1), x.shape.at(-1)!];
+    const mask = Float32Array.from({ length: product(shape) }, () => (random.uniform() < rate ? 0 : 1 / (1 - rate)));
+    return tf.tidy(() => tf.mul(x, tf.tensor(mask, shape)));
+  };
+}
+
+/** Layers one after another; each intermediate is disposed as soon as the next one stands. */
+export const sequence =
+  (...layers: Layer[]): Layer =>
+  (context, x) =>
+    layers.reduce((y, layer) => {
+      const next = tf.tidy(() => layer(context, y));
+      if (y !== x && y !== next) y.dispose();
+      return next;
+    }, x);
+
+/** Runs `f`, then disposes `used` (under a tape, what gradients ask for stays) and all intermediates. */
+export function consume(used: tf.Tensor[], f: () => tf.Tensor): tf.Tensor {
+  const result = tf.tidy(f);
+  for (const tensor of used) if (tensor !== result) tensor.dispose();
+  return result;
+}
+
+/**
+ * A layer that, when `context.checkpoint` says so, keeps only its input and runs again in the backward pass.
+ * @param declare registers the parameters of the layer that it returns
+ */
+export function recomputed(d: Declaration, declare: () => Layer): Layer {
+  const first = d.parameters.length;
+  const layer = declare();
+  const names = d.parameters.slice(first).flatMap((p) => (p.buffer || p.aliasOf ? [] : [p.name]));
+  return (context, x) => {
+    if (!context.checkpoint) return layer(context, x);
+    // Both runs must draw the same dropout.
+    const random = context.random?.split(context.random.bits()).state();
+    return recompute([x, ...names.map((name) => context.params[name])], (x, ...values) => {
+      const params = { ...context.params };
+      for (const [i, name] of names.entries()) params[name] = values[i];
+      return layer({ ...context, params, checkpoint: false, random: random && Random.restore(random) }, x);
+    });
+  };
+}
+
+/** `kernel` on every one of `dimensions` axes. */
+export const cube = (kernel: PerAxis, dimensions: number): number[] => perAxis(kernel, dimensions, 1);

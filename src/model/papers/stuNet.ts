@@ -1,0 +1,130 @@
+// STU-Net (Huang et al. 2023): nnU-Net's U-Net with residual blocks and weight-free up-sampling, so that weights depend on
+// neither strides nor patch. Official code: uni-medical/STU-Net, STUNetTrainer.py of its nnU-Net 2.2 port.
+// Tensors are [batch, depth, height, width, channel].
+
+import type { Configuration } from '../../plan/plan.js';
+import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
+import { resize } from '../../tensor/ops/resize.js';
+import { tf } from '../../tensor/tf.js';
+import { consume, conv, instanceNorm, type Layer, sequence } from '../layers/layers.js';
+import { Declaration, type Network } from '../network.js';
+import type { Head } from '../spec.js';
+
+export interface StuNetSpec extends Head {
+  network: 'stunet';
+  /** Depth and widths of the paper's Table 1; `blocks` and `widths` override them. */
+  size?: 'S' | 'B' | 'L' | 'H';
+  /** Blocks of each encoder stage, the decoder's are the same. */
+  blocks?: number[];
+  widths?: number[];
+  /** Strides between the six stages; default: the plan's first five, filled up with [1,1,1], or [2,2,2]. */
+  strides?: number[][];
+  /** Default 3×3×3 everywhere. */
+  kernels?: number[][];
+  /** The paper's ablation: `linear` instead of the published `nearest` (default). Neither has weights. */
+  upsampling?: 'nearest' | 'linear';
+}
+
+const sizes = {
+  S: { blocks: [1, 1, 1, 1, 1, 1], widths: [16, 32, 64, 128, 256, 256] },
+  B: { blocks: [1, 1, 1, 1, 1, 1], widths: [32, 64, 128, 256, 512, 512] },
+  L: { blocks: [2, 2, 2, 2, 2, 2], widths: [64, 128, 256, 512, 1024, 1024] },
+  H: { blocks: [3, 3, 3, 3, 3, 3], widths: [96, 192, 384, 768, 1536, 1536] },
+};
+
+/** Strides of a plan as the official trainer takes them: without the first stage's, five, filled up with ones. */
+export function stuNetStrides(plan?: Configuration): number[][] {
+  const strides = (plan?.architecture.arch_kwargs as { strides?: number[][] } | undefined)?.strides?.slice(1);
+  if (!strides) return Array.from({ length: 5 }, () => [2, 2, 2]);
+  return Array.from({ length: 5 }, (_, i) => strides[i] ?? [1, 1, 1]);
+}
+
+export function stuNet(spec: StuNetSpec, plan?: Configuration): Network {
+  const size = sizes[spec.size ?? 'B'];
+  const { blocks = size.blocks, widths = size.widths, strides = stuNetStrides(plan) } = spec;
+  const kernels = spec.kernels ?? widths.map(() => [3, 3, 3]);
+  const n = widths.length;
+  const d = new Declaration();
+  const stage = (name: string, channels: number, at: number, stride: number[]) =>
+    sequence(
+      ...Array.from({ length: blocks[at] }, (_, i) =>
+        i === 0
+          ? stuNetBlock(d, `${name}.0`, { channels, out: widths[at], kernel: kernels[at], stride, project: true })
+          : stuNetBlock(d, `${name}.${i}`, { channels: widths[at], out: widths[at], kernel: kernels[at] }),
+      ),
+    );
+  const encoder = widths.map((_, i) =>
+    stage(`conv_blocks_context.${i}`, i === 0 ? spec.inputChannels! : widths[i - 1], i, i === 0 ? [1, 1, 1] : strides[i - 1]),
+  );
+  const ups: Layer[] = [];
+  const decoder: Layer[] = [];
+  const heads: Layer[] = [];
+  for (let u = 0; u < n - 1; u++)
+    ups.push(stuNetUp(d, `upsample_layers.${u}`, widths[n - 1 - u], widths[n - 2 - u], strides[n - 2 - u], spec.upsampling));
+  for (let u = 0; u < n - 1; u++)
+    decoder.push(stage(`conv_blocks_localization.${u}`, 2 * widths[n - 2 - u], n - 2 - u, [1, 1, 1]));
+  for (let u = 0; u < n - 1; u++) heads.push(conv(d, `seg_outputs.${u}`, widths[n - 2 - u], spec.classes!, [1, 1, 1]));
+  return {
+    parameters: d.parameters,
+    divisibleBy: strides.reduce((a, s) => a.map((v, i) => v * s[i])),
+    forward(context, input) {
+      return tf.tidy(() => {
+        const skips: tf.Tensor[] = [];
+        for (const stage of encoder) skips.push(stage(context, skips.at(-1) ?? input));
+        let x = skips[n - 1];
+        const outputs: tf.Tensor[] = [];
+        for (let u = 0; u < n - 1; u++) {
+          // The up-sampled half comes first.
+          const skip = skips[n - 2 - u];
+          x = consume([x, skip], () => decoder[u](context, tf.concat([ups[u](context, x), skip], -1)));
+          if (spec.deepSupervision || u === n - 2) outputs.unshift(heads[u](context, x));
+        }
+        return outputs;
+      });
+    },
+  };
+}
+
+/** Conv-norm-LReLU, conv-norm, plus the input (through a 1×1×1 convolution WITHOUT norm in a stage's first block), LReLU. */
+export function stuNetBlock(
+  d: Declaration,
+  name: string,
+  b: { channels: number; out: number; kernel: number[]; padding?: number[]; stride?: number[]; project?: boolean },
+): Layer {
+  const dot = name ? `${name}.` : '';
+  const padding = b.padding ?? b.kernel.map((k) => Math.floor(k / 2));
+  const conv1 = conv(d, `${dot}conv1`, b.channels, b.out, b.kernel, { stride: b.stride, padding });
+  const norm1 = instanceNorm(d, `${dot}norm1`, b.out);
+  const conv2 = conv(d, `${dot}conv2`, b.out, b.out, b.kernel, { padding });
+  const norm2 = instanceNorm(d, `${dot}norm2`, b.out);
+  const conv3 = b.project ? conv(d, `${dot}conv3`, b.channels, b.out, [1, 1, 1], { stride: b.stride }) : undefined;
+  return (context, x) =>
+    tf.tidy(() => {
+      const y = leakyRelu(norm1(context, conv1(context, x)));
+      const sum = tf.add(norm2(context, conv2(context, y)), conv3 ? conv3(context, x) : x);
+      return leakyRelu(sum);
+    });
+}
+
+/** Up-sampling by the stage's stride, THEN a 1×1×1 convolution to the skip's width. */
+export function stuNetUp(
+  d: Declaration,
+  name: string,
+  channels: number,
+  out: number,
+  stride: number[],
+  mode: 'nearest' | 'linear' = 'nearest',
+): Layer {
+  const project = conv(d, name ? `${name}.conv` : 'conv', channels, out, [1, 1, 1]);
+  return (context, x) =>
+    tf.tidy(() =>
+      project(
+        context,
+        resize(
+          x,
+          stride.map((s, i) => x.shape[i + 1]! * s),
+          mode,
+        ),
+      ),
+    );
+}

@@ -1,0 +1,162 @@
+// What NRRD, MetaImage and GIPL have in common: a header, then the voxels as plain or packed numbers, in this file or in one beside it.
+import { FaultList, VoxelbookError } from '../../base/errors.js';
+import { bytesOf, channelsLast, decodeNumbers, type NumberType } from '../dtype.js';
+import { sliceSpacing, type Volume } from '../volume.js';
+import { fileBeside, readBytes, readStart } from './bytes.js';
+import { expand } from './gzip.js';
+
+export interface ImageHeader {
+  /** Sizes along the file's x, y, z. */
+  size: [number, number, number];
+  /** Numbers of one voxel side by side. */
+  values: number;
+  /** Whole volumes one after another. */
+  frames: number;
+  type: NumberType;
+  littleEndian: boolean;
+  packed: boolean;
+  /** Bytes of packed voxels; undefined: to the end of the file. */
+  packedBytes?: number;
+  /** Where the voxels start in their file. */
+  offset: number;
+  /** They are its last bytes, at `offset` or later. */
+  atEnd?: boolean;
+  /** The file with the voxels, by its name beside the header; undefined: the header's own file. */
+  dataFile?: string;
+  spacingMm: Volume['spacingMm'];
+  originMm: Volume['originMm'];
+  direction: Volume['direction'];
+}
+
+/** Bytes within which a text header must end. */
+export const longestText = 4 * 2 ** 20;
+
+/** Reads and checks a header; `bytes` are the start of the file. */
+export type HeaderReader = (bytes: Uint8Array, name: string) => ImageHeader;
+
+export const channelsOf = ({ values, frames }: ImageHeader) => values * frames;
+
+/** Reads shape and geometry only. */
+export const readHeaderOf = (file: string, read: HeaderReader) => read(readStart(file, longestText), file);
+
+/**
+ * Reads a file of which `read` knows the header.
+ * @returns voxels `[depth, height, width, channel]` in the file's type (float64 for 64-bit integers)
+ * @throws VoxelbookError naming file, field, found and expected
+ */
+export function readImage(file: string, read: HeaderReader): Volume {
+  const bytes = readBytes(file);
+  const header = read(bytes, file);
+  if (header.dataFile === undefined) return volumeOf(bytes, header, file);
+  const image = fileBeside(file, header.dataFile);
+  return volumeOf(readBytes(image), header, image);
+}
+
+/** The volume that `header` says lies in `bytes`. */
+export function volumeOf(bytes: Uint8Array, header: ImageHeader, name: string): Volume {
+  const [width, height, depth] = header.size;
+  const voxels = width * height * depth;
+  const numbers = voxels * channelsOf(header);
+  const length = numbers * bytesOf[header.type];
+  let body: Uint8Array;
+  if (header.packed) {
+    const end = header.packedBytes === undefined ? bytes.length : header.offset + header.packedBytes;
+    body = expand(bytes.subarray(header.offset, end), length, name);
+  } else body = bytes.subarray(header.atEnd ? Math.max(header.offset, bytes.length - length) : header.offset);
+  if (body.length < length)
+    throw new VoxelbookError(`${name} cannot be read`, {
+      code: 'voxels-cut',
+      path: name,
+      given: `${body.length} bytes of voxels`,
+      expected: `${length} (${header.size.join('×')}, ${channelsOf(header)} × ${header.type})`,
+      fix: 'The file is cut short; fetch it again.',
+    });
+  const values = decodeNumbers(body.subarray(0, length), header.type, header.littleEndian, name);
+  const { spacingMm, originMm, direction } = header;
+  return {
+    data: header.frames === 1 ? values : channelsLast(values, voxels, header.frames, header.values),
+    shape: [depth, height, width],
+    channels: channelsOf(header),
+    spacingMm,
+    originMm,
+    direction,
+  };
+}
+
+/** Faults of one header, by field. */
+export class HeaderFaults extends FaultList {
+  constructor(
+    private readonly format: string,
+    private readonly name: string,
+  ) {
+    super();
+  }
+
+  say(field: string, given: unknown, expected: string, fix = 'The file is damaged; fetch it again.'): void {
+    const text = String(given);
+    const short = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+    this.add(`${this.format}-${field.replaceAll(' ', '-').toLowerCase()}`, `${this.name} ${field}`, short, expected, fix);
+  }
+
+  /** Every size a whole number above 0, all voxels together no more than a file can hold. */
+  checkSizes(field: string, sizes: readonly number[], type: NumberType | undefined): void {
+    if (sizes.length === 0 || !sizes.every((n) => Number.isSafeInteger(n) && n >= 1))
+      this.say(field, sizes.join(' ') || 'missing', 'whole numbers of at least 1');
+    else if (!(sizes.reduce((a, b) => a * b, type ? bytesOf[type] : 1) <= 2 ** 40))
+      this.say(field, sizes.join('×'), 'at most 1 TiB of voxels');
+  }
+
+  throwHere(): void {
+    this.throwIfAny(`${this.name} cannot be read`);
+  }
+}
+
+/**
+ * A geometry in ITK's world (x to the left, y to the back, z up) as a volume keeps it (RAS+). A negative spacing turns its axis round, as in ITK.
+ * @param size along x, y and, in three dimensions, z
+ * @param spacing mm along each axis
+ * @param origin of voxel 0, mm
+ * @param axes direction of each axis; brought to length 1
+ */
+export function geometryFromLps(
+  spacing: readonly number[],
+  origin: readonly number[],
+  axes: readonly (readonly number[])[],
+  faults: HeaderFaults,
+): Pick<ImageHeader, 'spacingMm' | 'originMm' | 'direction'> {
+  if (!spacing.every((s) => Math.abs(s) >= 1e-9 && Math.abs(s) <= 1e9))
+    faults.say('spacing', spacing.join(' '), 'voxels between 1e-9 and 1e9 mm', 'Write the right voxel size into the header.');
+  if (!origin.every(Number.isFinite)) faults.say('origin', origin.join(' '), 'finite numbers', 'Write the origin anew.');
+  const flat = spacing.length === 2;
+  const [sx, sy] = spacing.map(Math.abs);
+  const sz = flat ? sliceSpacing(sy, sx) : Math.abs(spacing[2]);
+  const columns = (flat ? [...axes.map(([x, y]) => [x, y, 0]), [0, 0, 1]] : axes).map((axis, i) => {
+    const length = Math.hypot(...axis) * (spacing[i] < 0 ? -1 : 1);
+    return [0 - axis[0] / length, 0 - axis[1] / length, axis[2] / length];
+  });
+  const [a, b, c] = columns;
+  const determinant =
+    a[0] * (b[1] * c[2] - b[2] * c[1]) - b[0] * (a[1] * c[2] - a[2] * c[1]) + c[0] * (a[1] * b[2] - a[2] * b[1]);
+  if (!(Math.abs(determinant) > 1e-9))
+    faults.say('direction', axes.map((axis) => `(${axis.join(' ')})`).join(' '), 'independent axes', 'Set the orientation anew.');
+  return {
+    spacingMm: [sz, sy, sx],
+    originMm: [0 - origin[0], 0 - origin[1], flat ? 0 : origin[2]],
+    direction: [0, 1, 2].flatMap((row) => columns.map((column) => column[row])) as unknown as Volume['direction'],
+  };
+}
+
+/** Axes along the world's own, for `rank` dimensions. */
+export const unitAxes = (rank: number) =>
+  Array.from({ length: rank }, (_, i) => Array.from({ length: rank }, (_, j) => (i === j ? 1 : 0)));
+
+/** A volume's geometry in ITK's world; two axes for a 2-D image. */
+export function geometryToLps(volume: Volume, dimensions: 2 | 3): { spacing: number[]; origin: number[]; axes: number[][] } {
+  const { spacingMm, originMm, direction } = volume;
+  const lps = ([x, y, z]: readonly number[]) => [0 - x, 0 - y, z].slice(0, dimensions);
+  return {
+    spacing: [...spacingMm].reverse().slice(0, dimensions),
+    origin: lps(originMm),
+    axes: [0, 1, 2].slice(0, dimensions).map((i) => lps([direction[i], direction[3 + i], direction[6 + i]])),
+  };
+}

@@ -1,0 +1,142 @@
+import assert from 'node:assert';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Random } from '../../src/base/random.js';
+import { readSafetensors } from '../../src/base/safetensors.js';
+import { findBestConfiguration } from '../../src/nnunet/best.js';
+import { readNnunetJson, toNnunetJson, writeNnunetJson } from '../../src/nnunet/json.js';
+import { applyPostprocessing, readPostprocessing } from '../../src/nnunet/postprocessing.js';
+import { evaluateFolder, labelKey, type NnunetSummary, nnunetMetrics } from '../../src/nnunet/summary.js';
+import { writeProbabilities } from '../../src/predict/index.js';
+import { readVolume, writeVolume } from '../../src/volume/index.js';
+import { channelsLast } from '../parity/nnunet/layout.js';
+
+const golden = fileURLToPath(new URL('../golden/nnunet/evaluation', import.meta.url));
+
+describe("nnU-Net's JSON", () => {
+  it('keeps NaN and infinities on the way out and in, keys sorted, four spaces', () => {
+    const value = { b: [Number.NaN, 1.5, Number.POSITIVE_INFINITY], a: { y: Number.NEGATIVE_INFINITY, x: 'NaN' } };
+    const text = toNnunetJson(value);
+    assert.equal(text.split('\n')[1], '    "a": {');
+    assert.ok(text.includes('NaN,') && text.includes('-Infinity'));
+    const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'json-')), 'a.json');
+    writeNnunetJson(file, value);
+    assert.deepEqual(readNnunetJson(file), value);
+    fs.rmSync(path.dirname(file), { recursive: true });
+  });
+});
+
+describe("nnU-Net's metrics", () => {
+  it('are counts of voxels, checked one by one', () => {
+    const random = new Random('metrics');
+    const [a, b] = [0, 1].map(() => Uint8Array.from({ length: 500 }, () => random.int(0, 5)));
+    for (const ignore of [null, 4])
+      for (const label of [1, [1, 2, 3], [3]]) {
+        const members = [label].flat();
+        const count = (p: boolean, r: boolean) =>
+          a.reduce((n, v, i) => n + (b[i] !== ignore && members.includes(v) === p && members.includes(b[i]) === r ? 1 : 0), 0);
+        const m = nnunetMetrics(a, b, [label], ignore)[labelKey(label)];
+        assert.deepEqual(
+          [m.TP, m.FP, m.FN, m.TN],
+          [count(true, true), count(true, false), count(false, true), count(false, false)],
+        );
+        assert.equal(m.Dice, (2 * m.TP) / (2 * m.TP + m.FP + m.FN));
+      }
+  });
+
+  it('of equal maps are 1, of absent labels NaN, and Dice is symmetric', () => {
+    const [a, b] = [Uint8Array.of(0, 1, 1, 2), Uint8Array.of(1, 1, 0, 2)];
+    assert.equal(nnunetMetrics(a, a, [1])['1'].Dice, 1);
+    assert.ok(Number.isNaN(nnunetMetrics(a, a, [7])['7'].IoU));
+    assert.equal(nnunetMetrics(a, b, [1])['1'].Dice, nnunetMetrics(b, a, [1])['1'].Dice);
+  });
+
+  it('are named as Python names labels and tuples', () =>
+    assert.deepEqual([1, [1, 2, 3], [3]].map(labelKey), ['1', '(1, 2, 3)', '(3,)']));
+});
+
+describe('evaluating a folder', () => {
+  it('writes the summary beside the predictions, and misses no reference silently', () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'evaluate-'));
+    const [predictions, references] = ['p', 'r'].map((name) => path.join(folder, name));
+    fs.cpSync(path.join(golden, 'metrics', 'pred'), predictions, { recursive: true });
+    fs.cpSync(path.join(golden, 'metrics', 'ref'), references, { recursive: true });
+    const labels = { hasRegions: false, regions: null, foreground: [1, 2, 3], ignoreLabel: null };
+    const summary = evaluateFolder(predictions, references, labels);
+    assert.deepEqual(readNnunetJson<NnunetSummary>(path.join(predictions, 'summary.json')), summary);
+    fs.rmSync(path.join(references, 'case_1.nii.gz'));
+    assert.throws(() => evaluateFolder(predictions, references, labels), {
+      message: `these predictions cannot be evaluated\n  ${references}: no case_1.nii.gz; expected predictions, and a reference of the same name for each. Check the two folders and file_ending in dataset.json.`,
+    });
+    fs.rmSync(folder, { recursive: true });
+  });
+});
+
+describe('the best configuration, on folders', () => {
+  for (const name of ['find_best_labels', 'find_best_regions'])
+    it(`${name}: the files nnU-Net leaves, with its numbers`, () => {
+      const source = path.join(golden, name);
+      const config = readNnunetJson<{ dataset: string; configurations: string[]; folds: Record<string, number> }>(
+        path.join(source, 'config.json'),
+      );
+      const root = fs.mkdtempSync(path.join(os.tmpdir(), 'best-'));
+      const results = path.join(root, config.dataset);
+      const { tensors } = readSafetensors(path.join(source, 'predictions.safetensors'));
+      for (const configuration of config.configurations) {
+        const model = path.join(results, `nnUNetTrainer__nnUNetPlans__${configuration}`);
+        for (let fold = 0; fold < 5; fold++) fs.mkdirSync(path.join(model, `fold_${fold}`, 'validation'), { recursive: true });
+        for (const file of ['dataset.json', 'plans.json']) fs.copyFileSync(path.join(source, file), path.join(model, file));
+        for (const [id, fold] of Object.entries(config.folds)) {
+          const folder = path.join(model, `fold_${fold}`, 'validation');
+          const like = readVolume(path.join(source, 'gt', `${id}.nii.gz`));
+          writeVolume(path.join(folder, `${id}.nii.gz`), {
+            ...like,
+            data: tensors[`${configuration}.${id}.segmentation`].data as Uint8Array,
+          });
+          const { data, shape } = tensors[`${configuration}.${id}.probabilities`];
+          writeProbabilities(folder, id, channelsLast(data as Float32Array, shape[0]), [...shape.slice(1), shape[0]]);
+        }
+      }
+      const models = config.configurations.map((configuration) => ({
+        configuration,
+        plans: 'nnUNetPlans',
+        trainer: 'nnUNetTrainer',
+      }));
+      const information = findBestConfiguration(results, path.join(source, 'gt'), models);
+      const reference = readNnunetJson<typeof information>(path.join(source, 'inference_information.json'));
+      for (const [key, dice] of Object.entries(reference.all_results))
+        assert.ok(Math.abs(information.all_results[key] - dice) < 1e-12);
+      const [ours, theirs] = [information.best_model_or_ensemble, reference.best_model_or_ensemble];
+      assert.deepEqual(ours.selected_model_or_models, theirs.selected_model_or_models);
+      assert.ok(Math.abs(ours.result_on_crossval_post_pp - theirs.result_on_crossval_post_pp) < 1e-12);
+      const steps = readPostprocessing(path.join(root, ours.postprocessing_file));
+      const folder = path.dirname(path.join(root, ours.postprocessing_file));
+      applyPostprocessing(folder, path.join(root, 'again'), steps);
+      for (const id of Object.keys(config.folds))
+        assert.deepEqual(
+          readVolume(path.join(root, 'again', `${id}.nii.gz`)).data,
+          readVolume(path.join(folder, 'postprocessed', `${id}.nii.gz`)).data,
+        );
+      assert.ok(fs.existsSync(path.join(folder, 'postprocessed', 'summary.json')));
+      const instructions = fs.readFileSync(path.join(results, 'inference_instructions.txt'), 'utf8');
+      assert.ok(instructions.includes(`--steps ${ours.postprocessing_file}`));
+      fs.rmSync(root, { recursive: true });
+    });
+
+  it('names every configuration that is not trained', () => {
+    const root = fs.mkdtempSync(path.join(os.tmpdir(), 'best-'));
+    const models = ['2d', '3d_fullres'].map((configuration) => ({ configuration, plans: 'P', trainer: 'T' }));
+    assert.throws(() => findBestConfiguration(root, root, models), {
+      message: [
+        'the best configuration cannot be chosen',
+        ...['2d', '3d_fullres'].map(
+          (c) =>
+            `  ${path.join(root, `T__P__${c}`)}: no dataset.json there; expected a trained model in nnU-Net's results layout. Train it, or leave this configuration out.`,
+        ),
+      ].join('\n'),
+    });
+    fs.rmSync(root, { recursive: true });
+  });
+});

@@ -1,0 +1,89 @@
+// Blocks taken apart give what the networks compute.
+import assert from 'node:assert';
+import { build, Declaration } from '../../src/model/index.js';
+import { axialAttention } from '../../src/model/papers/kaistUnet.js';
+import { medNextBlock } from '../../src/model/papers/mednext.js';
+import { kaistBrats21, mednext } from '../../src/paper/index.js';
+import { tf } from '../../src/tensor/tf.js';
+
+const maxDifference = (a: tf.Tensor, b: tf.Tensor) => tf.tidy(() => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]);
+
+describe('blocks taken apart', () => {
+  it('the last step of a MedNeXt block is the block', () => {
+    const spec = {
+      network: 'mednext',
+      size: 'S',
+      kernel: 3,
+      width: 8,
+      blocks: Array(9).fill(1),
+      inputChannels: 2,
+      classes: 3,
+    } as const;
+    const { params } = build(spec as never, undefined, { seed: 1 });
+    const x = tf.randomNormal([1, 6, 7, 8, 8], 0, 1, 'float32', 2) as tf.Tensor5D;
+    const settings = {
+      channels: 8,
+      out: 8,
+      ratio: 2,
+      kernel: 3,
+      dimensions: 3,
+      residual: true,
+      norm: 'group' as const,
+      grn: false,
+    };
+    const block = medNextBlock(new Declaration(), 'enc_block_0.0', settings);
+    const whole = block({ params, training: false, updates: {} }, x);
+    const steps = mednext.blockSteps(params, 'enc_block_0.0', x);
+    assert.ok(maxDifference(steps.at(-1)!.value, whole) < 1e-5);
+    assert.strictEqual(mednext.stepMaps('t', steps).maps.length, 7);
+    tf.dispose([params, x, whole, steps.map((s) => s.value)]);
+  });
+
+  it('three axes one after another are the axial attention; every row of weights sums to 1', () => {
+    const spec = {
+      network: 'kaist-unet',
+      norm: 'batch',
+      width: 8,
+      maxWidth: 32,
+      strides: Array(3).fill([2, 2, 2]),
+      inputChannels: 2,
+      classes: 3,
+    };
+    const attention = { where: 'decoder', heads: 2, headWidth: 4, without: [2], volume: [16, 16, 16] };
+    const { params } = build({ ...spec, attention } as never, undefined, { seed: 1 });
+    const name = 'axial_attention.1';
+    const channels = params[`${name}.axial_attentions.0.fn.to_q.weight`].shape[0];
+    const x = tf.randomNormal([1, 4, 5, 6, channels], 0, 1, 'float32', 3) as tf.Tensor5D;
+    const whole = axialAttention(new Declaration(), name, channels, 3, { heads: 4, headWidth: 8, sum: false })(
+      { params, training: false, updates: {} },
+      x,
+    );
+    let y = x;
+    for (const axis of [0, 1, 2]) {
+      const step = kaistBrats21.attendAlong(params, name, axis, y, 4);
+      const sums = tf.sum(step.weights, -1);
+      assert.ok(maxDifference(sums, tf.onesLike(sums)) < 1e-5);
+      y = step.value;
+    }
+    assert.ok(maxDifference(y, whole) < 1e-5);
+  });
+
+  it('a voxel is heard on its line, then its plane, then everywhere', () => {
+    const spec = {
+      network: 'kaist-unet',
+      norm: 'batch',
+      width: 8,
+      maxWidth: 32,
+      strides: Array(3).fill([2, 2, 2]),
+      inputChannels: 2,
+      classes: 3,
+    };
+    const attention = { where: 'decoder', heads: 2, headWidth: 4, without: [2], volume: [16, 16, 16] };
+    const { params } = build({ ...spec, attention } as never, undefined, { seed: 1 });
+    const channels = params['axial_attention.1.axial_attentions.0.fn.to_q.weight'].shape[0];
+    const { maps } = kaistBrats21.reach(params, 'axial_attention.1', [6, 6, 6], channels, 4);
+    const heard = maps.map((m) => Array.from(m.values).filter((v) => v > Math.log(1e-6)).length);
+    // Pairs of planes: height × width through the voxel, depth × height through the voxel.
+    assert.deepStrictEqual(heard, [1, 6, 6, 36, 36, 36]);
+  });
+});

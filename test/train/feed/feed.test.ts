@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { VoxelbookError } from '../../../src/base/errors.js';
+import { Random } from '../../../src/base/random.js';
+import { saveCase } from '../../../src/preprocess/index.js';
+import { type Batch, cutPatch, type Phase, type SampleSource, startFeed } from '../../../src/train/index.js';
+
+const patch: [number, number, number] = [8, 8, 8];
+
+/** Four preprocessed cases of different sizes, two of them smaller than the patch along an axis. */
+function source(): SampleSource {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'feed-'));
+  const shapes: [number, number, number][] = [
+    [12, 14, 16],
+    [20, 9, 11],
+    [6, 16, 10],
+    [10, 10, 7],
+  ];
+  for (const [i, shape] of shapes.entries()) {
+    const random = new Random(i);
+    const n = shape[0] * shape[1] * shape[2];
+    const data = Float32Array.from({ length: 2 * n }, () => random.normal());
+    const seg = Int16Array.from({ length: n }, (_, v) => (v % 97 === 0 ? 1 : v % 2 === 0 ? 0 : -1));
+    const places = [...seg.keys()]
+      .filter((v) => seg[v] === 1)
+      .flatMap((v) => [Math.floor(v / shape[2] / shape[1]), Math.floor(v / shape[2]) % shape[1], v % shape[2]]);
+    saveCase(folder, `case_${i}`, 'hash', {
+      data,
+      seg,
+      shape,
+      channels: 2,
+      classLocations: new Map([['1', Int32Array.from(places)]]),
+      properties: {} as never,
+    });
+  }
+  return {
+    folder,
+    train: ['case_0', 'case_1', 'case_2'],
+    validation: ['case_3'],
+    seed: 9,
+    batchSize: 3,
+    patch,
+    dimensions: 3,
+    oversampleForeground: 0.33,
+    augmentation: 'nnunetv2',
+    augmentationSettings: { mirrorAxes: [0, 1, 2] },
+    outputShapes: [patch, [4, 4, 4]],
+    cacheBytes: 30_000,
+  };
+}
+
+const turn = (phase: Phase, index: number): { phase: Phase; index: number } | undefined =>
+  phase === 'train' && index < 5 ? { phase, index: index + 1 } : undefined;
+
+async function batches(from: SampleSource, workers: number): Promise<Batch[]> {
+  const feed = startFeed(from, { workers, turn });
+  const found: Batch[] = [];
+  for (let i = 0; i < 6; i++) found.push(await feed.next('train', i));
+  found.push(await feed.next('validation', 0));
+  await feed.close();
+  return found;
+}
+
+describe('train feed', () => {
+  it('gives the same bits with any number of workers, in the order asked for', async () => {
+    const from = source();
+    const [none, one, three] = [await batches(from, 0), await batches(from, 1), await batches(from, 3)];
+    assert.deepEqual(one, none);
+    assert.deepEqual(three, none);
+    assert.equal(none[0].image.length, 3 * 8 ** 3 * 2);
+    assert.deepEqual(
+      none[0].labels.map((l) => l.length),
+      [3 * 8 ** 3, 3 * 4 ** 3],
+    );
+    assert.ok(none.every((b) => b.labels.every((l) => l.every((v) => v >= 0))));
+    assert.deepEqual(none.at(-1)!.caseIds, ['case_3', 'case_3', 'case_3']);
+    assert.notDeepEqual(none[0].image, none[1].image);
+  });
+
+  it('every forced sample holds foreground', async () => {
+    const from = { ...source(), augmentation: 'none' as const };
+    const feed = startFeed(from, { workers: 0, turn });
+    for (let i = 0; i < 20; i++) {
+      const { labels } = await feed.next('train', i);
+      assert.ok(labels[0].subarray(2 * 8 ** 3).includes(1), `batch ${i}`);
+    }
+    await feed.close();
+  });
+
+  it('cuts a patch as the slow way does: zeros and -1 outside of the image', () => {
+    const random = new Random('cut');
+    const shape = [5, 6, 7];
+    const data = Float32Array.from({ length: 5 * 6 * 7 * 2 }, () => random.normal());
+    const seg = Int16Array.from({ length: 5 * 6 * 7 }, () => random.int(0, 4));
+    for (let t = 0; t < 50; t++) {
+      const place = [0, 1, 2].map(() => random.int(-9, 9));
+      const cut = cutPatch({ data, seg, shape, channels: 2 }, place, [4, 5, 6]);
+      let i = 0;
+      for (let z = 0; z < 4; z++)
+        for (let y = 0; y < 5; y++)
+          for (let x = 0; x < 6; x++, i++) {
+            const at = [place[0] + z, place[1] + y, place[2] + x];
+            const inside = at.every((v, a) => v >= 0 && v < shape[a]);
+            const v = (at[0] * 6 + at[1]) * 7 + at[2];
+            assert.equal(cut.seg[i], inside ? seg[v] : -1);
+            for (let c = 0; c < 2; c++) assert.equal(cut.image[2 * i + c], inside ? data[2 * v + c] : 0);
+          }
+    }
+  });
+
+  it('a case that cannot be read reaches the caller with case and stage', async () => {
+    const from = source();
+    fs.truncateSync(path.join(from.folder, 'case_3.safetensors'), 100);
+    const feed = startFeed(from, { workers: 2, turn });
+    await assert.rejects(feed.next('validation', 0), (error: VoxelbookError) => {
+      assert.match(error.message, /case case_3, stage load: failed: .*case_3\.safetensors is not a readable safetensors file/);
+      return true;
+    });
+    await assert.rejects(feed.next('train', 0), /augmentation worker failed/);
+    await feed.close();
+  });
+
+  for (const [how, words] of Object.entries({
+    exits: /ended with exit code 0/,
+    hangs: /gave no answer for 1 s/,
+    throws: /the sky fell/,
+    rejects: /a promise broke/,
+    'asks for 100 GB': /allocation failed|Invalid typed array length/,
+  }))
+    it(`a worker that ${how} reaches the caller within 5 s with case, stage and cause`, async function () {
+      this.timeout(60_000);
+      const feed = startFeed(
+        { ...source(), folder: how },
+        {
+          workers: 2,
+          ahead: 4,
+          hangSeconds: 1,
+          turn,
+          worker: new URL('../badWorker.js', import.meta.url),
+        },
+      );
+      const begin = performance.now();
+      await assert.rejects(
+        (async () => {
+          for (let i = 0; i < 6; i++) await feed.next('train', i);
+        })(),
+        (error: VoxelbookError) => {
+          assert.match(error.message, /case case_7, stage augment/);
+          assert.match(error.message, words);
+          return true;
+        },
+      );
+      assert.ok(performance.now() - begin < 12_000);
+      await feed.close();
+    });
+});
