@@ -55,6 +55,14 @@ const views: Record<string, new (b: ArrayBuffer) => TensorData> = {
 };
 const maxHeader = 100_000_000;
 
+/** Where a stored array lies: bytes `begin` to `end` of the file. */
+export interface TensorRange {
+  dtype: string;
+  shape: number[];
+  begin: number;
+  end: number;
+}
+
 /**
  * Reads a safetensors file (or its bytes).
  * @returns arrays by name, in the file's data order, and the header's text metadata; the arrays are copies and own their memory
@@ -66,6 +74,42 @@ export function readSafetensors(source: string | Uint8Array): {
 } {
   const file = typeof source === 'string' ? source : 'safetensors bytes';
   const bytes = typeof source === 'string' ? fs.readFileSync(source) : source;
+  const { ranges, metadata } = parse(file, bytes.byteLength, (begin, end) => bytes.subarray(begin, end));
+  const tensors: Record<string, StoredTensor> = Object.create(null);
+  for (const [name, { dtype, shape, begin, end }] of Object.entries(ranges)) {
+    const copy = bytes.slice(begin, end);
+    const buffer = copy.buffer.slice(copy.byteOffset, copy.byteOffset + copy.byteLength) as ArrayBuffer;
+    tensors[name] = { dtype, shape, data: decode(dtype, buffer) };
+  }
+  return { tensors, metadata };
+}
+
+/**
+ * What a safetensors file holds and where, without reading the arrays.
+ * @throws VoxelbookError as `readSafetensors`
+ */
+export function safetensorsTable(file: string): { ranges: Record<string, TensorRange>; metadata: Record<string, string> } {
+  const descriptor = fs.openSync(file, 'r');
+  try {
+    return parse(file, fs.fstatSync(descriptor).size, (begin, end) => readRange(descriptor, begin, end));
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+/** Bytes `begin` to `end` of an open file; fewer where it is shorter. */
+export function readRange(descriptor: number, begin: number, end: number): Uint8Array {
+  const bytes = new Uint8Array(end - begin);
+  let at = 0;
+  while (at < bytes.length) {
+    const n = fs.readSync(descriptor, bytes, at, Math.min(bytes.length - at, 2 ** 30), begin + at);
+    if (n === 0) return bytes.subarray(0, at);
+    at += n;
+  }
+  return bytes;
+}
+
+function parse(file: string, size: number, read: (begin: number, end: number) => Uint8Array) {
   const refuse = (code: string, given: string, expected: string): never => {
     throw new VoxelbookError(`${file} is not a readable safetensors file`, {
       code,
@@ -75,24 +119,18 @@ export function readSafetensors(source: string | Uint8Array): {
       fix: 'Fetch or write the file again.',
     });
   };
-  if (bytes.byteLength < 8) refuse('truncated', `${bytes.byteLength} bytes`, 'at least 8 bytes');
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const headerLength = view.getBigUint64(0, true);
+  if (size < 8) refuse('truncated', `${size} bytes`, 'at least 8 bytes');
+  const first = read(0, 8);
+  const headerLength = new DataView(first.buffer, first.byteOffset, 8).getBigUint64(0, true);
   if (headerLength > BigInt(maxHeader)) refuse('header-too-large', `header of ${headerLength} bytes`, `at most ${maxHeader}`);
   const start = 8 + Number(headerLength);
-  if (start > bytes.byteLength)
-    refuse('truncated', `header of ${headerLength} bytes in a file of ${bytes.byteLength}`, 'a complete header');
-  const entries = parseHeader(bytes.subarray(8, start), refuse);
-  const body = bytes.byteLength - start;
+  if (start > size) refuse('truncated', `header of ${headerLength} bytes in a file of ${size}`, 'a complete header');
+  const entries = parseHeader(read(8, start), refuse);
   const metadata = takeMetadata(entries, refuse);
-  const list = checkEntries(entries, body, file);
-  const tensors: Record<string, StoredTensor> = Object.create(null);
-  for (const { name, dtype, shape, begin, end } of list) {
-    const copy = bytes.slice(start + begin, start + end);
-    const buffer = copy.buffer.slice(copy.byteOffset, copy.byteOffset + copy.byteLength) as ArrayBuffer;
-    tensors[name] = { dtype, shape, data: decode(dtype, buffer) };
-  }
-  return { tensors, metadata };
+  const ranges: Record<string, TensorRange> = Object.create(null);
+  for (const { name, dtype, shape, begin, end } of checkEntries(entries, size - start, file))
+    ranges[name] = { dtype, shape, begin: start + begin, end: start + end };
+  return { ranges, metadata };
 }
 
 type Refuse = (code: string, given: string, expected: string) => never;

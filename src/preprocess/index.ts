@@ -5,4 +5,4 @@ export { normalize, type Scheme, schemes } from './normalize.js';
 export { type CaseProperties, type PreprocessedCase, preprocessCase, preprocessedShape } from './preprocessCase.js';
 export { hasStageLabels, loadStageLabels, type StageLabels, saveStageLabels, withPreviousStage } from './previousStage.js';
 export { type PreprocessOptions, type PreprocessResult, preprocessedFolder, run } from './run.js';
-export { listCases, loadCase, saveCase } from './store.js';
+export { listCases, loadCase, StoredCase, type StoredLocations, saveCase } from './store.js';

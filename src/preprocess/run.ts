@@ -39,7 +39,7 @@ export interface PreprocessJob {
 }
 
 /** Changing how a case is made changes this, and cases are made anew. */
-const version = 'voxelbook-preprocess-2';
+const version = 'voxelbook-preprocess-3';
 
 /** Where a data set's preprocessed cases go when nothing is said. */
 export const preprocessedFolder = (dataset: Pick<Dataset, 'name'>) => path.join(dataFolder(), 'preprocessed', dataset.name);
@@ -104,7 +104,7 @@ export function preprocessJob(job: PreprocessJob, stage: (name: string) => void)
   const loaded = loadCase(job.files);
   const done = preprocessCase(loaded, job.plan, job.configuration, labels(job.labels), stage);
   stage('write');
-  saveCase(job.folder, job.id, hash, done);
+  saveCase(job.folder, job.id, hash, done, configuration(job.plan, job.configuration).patch_size);
   return true;
 }
 

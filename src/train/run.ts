@@ -113,7 +113,7 @@ export async function run(
     outputShapes,
     annotatedKey: annotatedKey(labels),
     previous,
-    cacheBytes,
+    cacheBytes: wholeBytes(caseShapes(prepared.folder), prepared) <= cacheBytes ? cacheBytes : 0,
   };
   const feed = startFeed(source, { workers, hangSeconds: options.hangSeconds, turn: turnOf(experiment) });
   try {
@@ -162,8 +162,9 @@ function forecastInput(experiment: Experiment, prepared: Prepared, workers: numb
   const { configuration, folder } = prepared;
   const shapes = caseShapes(folder);
   const stageBytes = configuration.previous_stage ? shapes.reduce((sum, shape) => sum + voxels(shape), 0) : 0;
+  const whole = wholeBytes(shapes, prepared);
   return forecastInputOf(experiment, prepared, {
-    caseBytes: Math.min(cacheBytes, bytesOnDisk(folder) + stageBytes),
+    caseBytes: whole <= cacheBytes ? whole + stageBytes : 0,
     largestCase: shapes.reduce((a, b) => (voxels(b) > voxels(a) ? b : a), [1, 1, 1]),
     processBytes: process.memoryUsage.rss(),
     workers,
@@ -176,18 +177,18 @@ export async function forecastOf(experiment: Experiment, options: WorkOptions = 
   return forecast(forecastInput(experiment, await prepare(experiment, options), 1));
 }
 
-/** Preprocessed cases an augmentation worker keeps in memory at most. */
+/** Bytes of voxels an augmentation worker keeps in memory: a set that is larger is read patch by patch. */
 export const cacheBytes = 1e9;
+
+/** Bytes of all preprocessed cases in memory. */
+const wholeBytes = (shapes: readonly (readonly number[])[], { dataset }: Pick<Prepared, 'dataset'>) =>
+  shapes.reduce((sum, shape) => sum + voxels(shape), 0) * (4 * Object.keys(dataset.json.channel_names).length + 2);
 
 const voxels = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 /** Shapes of the preprocessed cases. */
 const caseShapes = (folder: string): number[][] =>
   listCases(folder).map((id) => JSON.parse(fs.readFileSync(path.join(folder, `${id}.json`), 'utf8')).shape);
-
-function bytesOnDisk(folder: string): number {
-  return listCases(folder).reduce((sum, id) => sum + fs.statSync(path.join(folder, `${id}.safetensors`)).size, 0);
-}
 
 /** The batch after a batch: epochs alternate between training and validation iterations. */
 function turnOf({ recipe }: Experiment) {

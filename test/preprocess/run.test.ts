@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { VoxelbookError } from '../../src/base/errors.js';
 import { open } from '../../src/dataset/index.js';
 import { fingerprint, type Plan, plan } from '../../src/plan/index.js';
-import { forecastBytes, listCases, loadCase, normalize, run } from '../../src/preprocess/index.js';
+import { forecastBytes, listCases, loadCase, normalize, run, saveCase } from '../../src/preprocess/index.js';
 import { writeVolume } from '../../src/volume/index.js';
 import { image, rawFolder, remove, shape, volumeOf } from '../dataset/folder.js';
 
@@ -149,8 +149,9 @@ describe('preprocessing a data set', function () {
   it('arrays and JSON of different runs are not taken for one case', async () => {
     const base = fresh();
     const { folder: where } = await run(open(folder), planned, '3d_fullres', { folder: base });
-    const json = JSON.parse(fs.readFileSync(path.join(where, 'a0.json'), 'utf8'));
-    fs.writeFileSync(path.join(where, 'a0.json'), JSON.stringify({ ...json, hash: 'x' }));
+    const arrays = fs.readFileSync(path.join(where, 'a0.safetensors'));
+    saveCase(where, 'a0', 'another run', loadCase(where, 'a0'));
+    fs.writeFileSync(path.join(where, 'a0.safetensors'), arrays);
     assert.throws(() => loadCase(where, 'a0'), /arrays and JSON of different runs.*Run preprocess\.run again/s);
     assert.throws(() => loadCase(where, 'b'), /no such case/);
   });
