@@ -1,11 +1,11 @@
 // What NRRD, MetaImage and GIPL have in common: a header, then the voxels as plain or packed numbers, in this file or in one beside it.
 import { FaultList, VoxelbookError } from '../../base/errors.js';
 import { bytesOf, channelsLast, decodeNumbers, type NumberType } from '../dtype.js';
-import { sliceSpacing, type Volume } from '../volume.js';
+import { type Geometry, sliceSpacing, type Volume } from '../volume.js';
 import { fileBeside, readBytes, readStart } from './bytes.js';
 import { expand } from './gzip.js';
 
-export interface ImageHeader {
+export interface ImageHeader extends Omit<Geometry, 'shape'> {
   /** Sizes along the file's x, y, z. */
   size: [number, number, number];
   /** Numbers of one voxel side by side. */
@@ -23,9 +23,6 @@ export interface ImageHeader {
   atEnd?: boolean;
   /** The file with the voxels, by its name beside the header; undefined: the header's own file. */
   dataFile?: string;
-  spacingMm: Volume['spacingMm'];
-  originMm: Volume['originMm'];
-  direction: Volume['direction'];
 }
 
 /** Bytes within which a text header must end. */
