@@ -135,33 +135,27 @@ function parse(file: string, size: number, read: (begin: number, end: number) =>
 
 type Refuse = (code: string, given: string, expected: string) => never;
 
-/** Header text → entries in order. Duplicate keys, which JSON.parse would silently merge, are found by a scan of the text. */
+/** Header text → entries in order. A name that stands twice in any object, which JSON.parse would silently merge, is refused. */
 function parseHeader(bytes: Uint8Array, refuse: Refuse): [string, unknown][] {
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     return refuse('header-not-utf8', 'bytes that are not UTF-8', 'UTF-8 JSON');
   }
+  // A byte-order mark or white space before the brace would be another file to another reader.
   if (!text.startsWith('{')) refuse('header-not-json', JSON.stringify(text.slice(0, 20)), 'a JSON object');
   if (nesting(text) > 3) refuse('header-too-deep', `JSON nested ${nesting(text)} levels deep`, 'at most 3 levels');
-  let header: unknown;
+  let header: object;
   try {
     header = JSON.parse(text);
   } catch (error) {
     return refuse('header-not-json', (error as Error).message, 'a JSON object');
   }
-  if (typeof header !== 'object' || header === null || Array.isArray(header))
-    refuse('header-not-json', 'no object', 'a JSON object');
-  const entries = Object.entries(header as object);
-  const keys = topLevelKeys(text);
-  if (keys.length !== new Set(keys).size) {
-    const seen = new Set<string>();
-    const twice = keys.find((k) => seen.size === seen.add(k).size);
-    refuse('duplicate-name', `${JSON.stringify(twice)} stands twice`, 'every name once');
-  }
+  const twice = repeatedKey(text);
+  if (twice !== undefined) refuse('duplicate-name', `${JSON.stringify(twice)} stands twice`, 'every name once');
   // JSON.parse makes `__proto__` an own property, and Object.entries lists it: it is an ordinary name here.
-  return entries;
+  return Object.entries(header);
 }
 
 function nesting(text: string): number {
@@ -182,19 +176,26 @@ function stringEnd(text: string, i: number): number {
   return i;
 }
 
-function topLevelKeys(text: string): string[] {
-  const keys: string[] = [];
-  let depth = 0;
+/** The first key that stands twice in one object of valid JSON. There a string is a key exactly when `:` is the next sign after it. */
+function repeatedKey(text: string): string | undefined {
+  const objects: Set<string>[] = [];
+  let string: string | undefined;
   for (let i = 0; i < text.length; i++) {
     const c = text[i];
     if (c === '"') {
       const end = stringEnd(text, i);
-      if (depth === 1 && /^\s*:/.test(text.slice(end + 1, end + 20))) keys.push(JSON.parse(text.slice(i, end + 1)));
+      string = text.slice(i, end + 1);
       i = end;
-    } else if (c === '{' || c === '[') depth++;
-    else if (c === '}' || c === ']') depth--;
+    } else if (c === '{') objects.push(new Set());
+    else if (c === '}') objects.pop();
+    else if (c === ':') {
+      const key: string = JSON.parse(string!);
+      const keys = objects[objects.length - 1];
+      if (keys.has(key)) return key;
+      keys.add(key);
+    }
   }
-  return keys;
+  return undefined;
 }
 
 function takeMetadata(entries: [string, unknown][], refuse: Refuse): Record<string, string> {

@@ -1,0 +1,21 @@
+// Checksums of what is written here, asked whenever it is read again.
+//
+// Weights carry SHA-256, which also tells one file from another; what is read in every epoch carries CRC-32, which is several times
+// faster than reading and finds every burst of up to 32 flipped bits.
+import { createHash } from 'node:crypto';
+import zlib from 'node:zlib';
+import type { TensorData } from './safetensors.js';
+
+/** SHA-256 over a header and every tensor's name, shape and bytes, in name order. */
+export function contentChecksum(header: string, tensors: Record<string, { shape: readonly number[]; data: TensorData }>): string {
+  const hash = createHash('sha256').update(header);
+  for (const name of Object.keys(tensors).sort()) {
+    const { shape, data } = tensors[name];
+    hash.update(JSON.stringify([name, shape, data.constructor.name]));
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
+}
+
+/** CRC-32 of bytes, as eight hexadecimal digits. */
+export const crc32 = (bytes: Uint8Array | string): string => zlib.crc32(bytes).toString(16).padStart(8, '0');
