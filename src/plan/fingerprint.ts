@@ -54,9 +54,7 @@ export function caseFingerprint({ files, drawsPerCase }: FingerprintJob): CaseFi
     const values = new Float32Array(n);
     for (let i = 0, at = 0; i < cropped.seg.length; i++)
       if (cropped.seg[i] > 0) values[at++] = cropped.image[i * image.channels + c];
-    channels.push(
-      n > 0 ? drawForeground(values, drawsPerCase, random) : { values: new Float32Array(0), counts: new Float64Array(0) },
-    );
+    channels.push(n > 0 ? drawForeground(values, drawsPerCase, random) : { values });
   }
   return {
     shape: [...cropped.shape],
