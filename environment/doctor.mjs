@@ -18,6 +18,14 @@ const check = (name, value, todo) => {
   }
 };
 
+/** What TensorFlow's library answered, which only the compiled kernels can ask. */
+function oneDnnState(on) {
+  if (on === undefined) return 'not known, as the native kernels are not compiled';
+  const setting = process.env.TF_ENABLE_ONEDNN_OPTS;
+  if (on) return 'on';
+  return `off: dense networks train several times slower${setting ? ` (TF_ENABLE_ONEDNN_OPTS=${setting} is set)` : ''}`;
+}
+
 say('Node', process.version);
 check(
   'Python',
@@ -43,18 +51,23 @@ say(
     : 'none found; computing on the CPU',
 );
 const probe = `
-const { tf } = await import('voxelbook/tensor').then((t) => t);
-const binding = tf.backend().binding;
-console.log(JSON.stringify({ tensorflow: binding.TensorFlowVersion ?? tf.version['tfjs-core'], backend: tf.getBackend(), gpu: tf.backend().isUsingGpuDevice, two: tf.add(1, 1).dataSync()[0] }));`;
-const tensorflow = spawnSync(process.execPath, ['--input-type=module', '-e', probe], { encoding: 'utf8', cwd: root });
+const { tf } = await import('voxelbook/tensor');
+const gpu = tf.backend().isUsingGpuDevice;
+const two = tf.add(1, 1).dataSync()[0];
+let oneDnn;
+try {
+  oneDnn = process.getBuiltinModule('module').createRequire(import.meta.url)(process.argv[1]).usesOneDnn();
+} catch {}
+console.log(JSON.stringify({ gpu, two, oneDnn }));`;
+const native = path.join(root, 'environment/native/voxelbook.node');
+const tensorflow = spawnSync(process.execPath, ['--input-type=module', '-e', probe, native], { encoding: 'utf8', cwd: root });
 const answer = tensorflow.status === 0 ? JSON.parse(tensorflow.stdout.trim().split('\n').at(-1)) : undefined;
 const wheel = JSON.parse(fs.readFileSync(path.join(root, 'environment/tensorflow.json'), 'utf8')).version;
 check(
   'TensorFlow',
-  answer && `${wheel} (${answer.gpu ? 'CUDA' : 'CPU, oneDNN on unless TF_ENABLE_ONEDNN_OPTS=0'}), 1 + 1 = ${answer.two}`,
+  answer && `${wheel} (${answer.gpu ? 'CUDA' : 'CPU'}, oneDNN ${oneDnnState(answer.oneDnn)}), 1 + 1 = ${answer.two}`,
   `It did not start:\n${tensorflow.stderr.trim().split('\n').slice(-4).join('\n')}\nRun npm run setup.`,
 );
-const native = path.join(root, 'environment/native/voxelbook.node');
 say(
   'native kernels',
   process.env.VOXELBOOK_NATIVE === '0'

@@ -68,6 +68,7 @@ function tensorflowWheel() {
 }
 
 const bindingSource = 'node_modules/@tensorflow/tfjs-node-gpu';
+const bindingOutput = `${bindingSource}/lib/napi-v8`;
 
 export const steps = [
   {
@@ -155,20 +156,26 @@ with zipfile.ZipFile(glob.glob(sys.argv[2] + '/*.whl')[0]) as z:
   },
   {
     name: 'tensorflow binding',
-    key: () => `${process.arch} ${tensorflowWheel()} ${hashOf(['package-lock.json'])}`,
-    done: () => fs.existsSync(at(bindingSource, 'lib/napi-v8/tfjs_binding.node')),
+    key: () => `${process.arch} ${tensorflowWheel()} ${hashOf(['package-lock.json', 'src/tensor/beforeTensorflow.c'])}`,
+    done: () => ['tfjs_binding.node', 'libbeforetensorflow.so'].every((f) => fs.existsSync(at(bindingOutput, f))),
     async work() {
       const lib = at('environment/tensorflow/tensorflow');
-      fs.mkdirSync(at(bindingSource, 'lib/napi-v8'), { recursive: true });
+      const output = at(bindingOutput);
+      fs.mkdirSync(output, { recursive: true });
+      const before = path.join(output, 'libbeforetensorflow.so');
+      await run('gcc', ['-O2', '-fPIC', '-shared', '-Wl,-z,initfirst', at('src/tensor/beforeTensorflow.c'), '-o', before], {
+        hint: compilerHint,
+      });
       await run(
         'g++',
         [
           ...['-std=c++17', '-O2', '-fPIC', '-shared', '-DNAPI_VERSION=8', '-w'],
           ...[`-I${at('node_modules/node-api-headers/include')}`, `-I${lib}/include`, `-I${at(bindingSource, 'binding')}`],
           ...['tfjs_backend.cc', 'tfjs_binding.cc'].map((f) => at(bindingSource, 'binding', f)),
-          ...['-o', at(bindingSource, 'lib/napi-v8/tfjs_binding.node'), `-L${lib}`],
-          ...['-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
-          `-Wl,-rpath,$ORIGIN/../../../../../environment/tensorflow/tensorflow`,
+          ...['-o', path.join(output, 'tfjs_binding.node'), `-L${output}`, `-L${lib}`],
+          // Nothing calls into the first library: without the flag some linkers leave it out.
+          ...['-Wl,--no-as-needed', '-l:libbeforetensorflow.so', '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
+          `-Wl,-rpath,$ORIGIN:$ORIGIN/../../../../../environment/tensorflow/tensorflow`,
         ],
         { hint: compilerHint },
       );

@@ -1,11 +1,10 @@
 // TensorFlow start-up: the one place that loads the binding. Every other file says `import { tf } from '…/tensor/tf.js'`.
 //
-// TensorFlow's own log goes to stderr before any setting from JavaScript can act, so its level is set before loading.
+// What TensorFlow reads while it is loaded (oneDNN, the level of its log) beforeTensorflow.c sets, as far as nobody did.
 // Node 23 removed util.isNullOrUndefined, which tfjs-node 4.22 still calls.
 import { createRequire } from 'node:module';
 import type * as TF from '@tensorflow/tfjs-node-gpu';
 
-process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
 // One setting for all arithmetic: our kernels read it themselves. Results are the same to the bit for a given number.
 if (process.env.VOXELBOOK_THREADS) process.env.TF_NUM_INTRAOP_THREADS ??= process.env.VOXELBOOK_THREADS;
 const require = createRequire(import.meta.url);

@@ -1,6 +1,11 @@
-// Loaded by Node; exports nothing. Operators register themselves in their files' constructors.
+// Loaded by Node. Operators register themselves in their files' constructors; JavaScript gets one function.
 #include <malloc.h>
 #include <node_api.h>
+
+namespace tensorflow {
+/// TensorFlow's own answer, exported by its library: do dense operators run in oneDNN?
+bool IsMKLEnabled();
+}  // namespace tensorflow
 
 namespace {
 /// Large buffers stay in the heap: a fresh mapping costs a page fault every 4 kB, more than the arithmetic of a cheap
@@ -10,6 +15,17 @@ __attribute__((constructor)) void keepBuffers() {
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   mallopt(M_TOP_PAD, 64 << 20);
 }
+
+napi_value usesOneDnn(napi_env env, napi_callback_info) {
+  napi_value answer;
+  napi_get_boolean(env, tensorflow::IsMKLEnabled(), &answer);
+  return answer;
+}
 }  // namespace
 
-NAPI_MODULE_INIT() { return exports; }
+NAPI_MODULE_INIT() {
+  napi_value function;
+  napi_create_function(env, "usesOneDnn", NAPI_AUTO_LENGTH, usesOneDnn, nullptr, &function);
+  napi_set_named_property(env, exports, "usesOneDnn", function);
+  return exports;
+}

@@ -1,6 +1,7 @@
 // Convolution, 2-D and 3-D, with groups and dilation.
 //
-// TensorFlow's own kernels (oneDNN) do the dense ones. Windows of one voxel are matrix products, which is several times
+// TensorFlow's kernels do the dense ones: oneDNN's, which beforeTensorflow.c switches on wherever the processor is an x86
+// (TF_ENABLE_ONEDNN_OPTS=0 gives the others: several times slower and larger in training). Windows of one voxel are matrix products, which is several times
 // faster than conv3d. PyTorch pads both sides alike; 'same' of TensorFlow agrees with that only at stride 1, so other
 // paddings are added beforehand.
 import { isSymbolic, symbolicOp } from '../symbolic.js';
