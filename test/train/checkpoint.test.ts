@@ -127,7 +127,8 @@ describe('train checkpoint', () => {
       // leave, and killed at the 20th. VOXELBOOK_LONG_TESTS=1 kills every time.
       const moments = process.env.VOXELBOOK_LONG_TESTS ? 1 : 20;
       for (let i = 0; i < moments && kill < 100; i++, kill++) {
-        await new Promise((resolve) => setTimeout(resolve, random.uniform(3, 40)));
+        await new Promise((resolve) => child.stdout!.once('data', resolve));
+        await new Promise((resolve) => setTimeout(resolve, random.uniform(0, 20)));
         const end = i === moments - 1 || kill === 99;
         child.kill(end ? 'SIGKILL' : 'SIGSTOP');
         if (end) await new Promise((resolve) => child.once('exit', resolve));
