@@ -17,5 +17,5 @@ for (;;) {
   // Every value of the bias is the step, so that a reader can tell a mixture from a whole.
   tf.dispose(params['first.bias']);
   params['first.bias'] = tf.fill([64], position.step);
-  checkpoints.save({ params, optimiser: { step: position.step, slots: {} }, position });
+  checkpoints.save({ params, optimiser: { step: position.step, steps: {}, slots: {} }, position });
 }
