@@ -1,7 +1,6 @@
 // Checksums of what is written here, asked whenever it is read again.
 //
-// Weights carry SHA-256, which also tells one file from another; what is read in every epoch carries CRC-32, which is several times
-// faster than reading and finds every burst of up to 32 flipped bits.
+// CRC-32 is several times faster than reading and finds every burst of up to 32 flipped bits; checkpoints carry SHA-256 besides.
 import { createHash } from 'node:crypto';
 import zlib from 'node:zlib';
 import type { TensorData } from './safetensors.js';
@@ -17,5 +16,10 @@ export function contentChecksum(header: string, tensors: Record<string, { shape:
   return hash.digest('hex');
 }
 
-/** CRC-32 of bytes, as eight hexadecimal digits. */
-export const crc32 = (bytes: Uint8Array | string): string => zlib.crc32(bytes).toString(16).padStart(8, '0');
+/** CRC-32 of parts one after another, as eight hexadecimal digits. */
+export const crc32 = (...parts: (Uint8Array | string)[]): string =>
+  parts
+    .filter((part) => part.length > 0) // of nothing zlib gives 0, whatever the sum so far
+    .reduce((sum, part) => zlib.crc32(part, sum), 0)
+    .toString(16)
+    .padStart(8, '0');

@@ -2,9 +2,11 @@
 //
 // Format: 8 bytes header length, header (UTF-8 JSON), data. The rules of the official reader are enforced: header at most
 // 100 MB, offsets contiguous in some order without holes or overlap, dtype × shape equal to the byte range, no duplicate names.
+// A file written here carries a CRC-32 over names, shapes and arrays in its metadata, which reading the whole file asks for.
 import fs from 'node:fs';
 import { atomicWrite } from './atomicWrite.js';
-import { FaultList, VoxelbookError } from './errors.js';
+import { crc32 } from './checksum.js';
+import { FaultList, failedOn, VoxelbookError } from './errors.js';
 
 export type TensorData =
   | Float64Array
@@ -65,24 +67,55 @@ export interface TensorRange {
 
 /**
  * Reads a safetensors file (or its bytes).
- * @returns arrays by name, in the file's data order, and the header's text metadata; the arrays are copies and own their memory
- * @throws VoxelbookError naming every fault: truncated, header, dtype, shape, offsets, overlap, hole, duplicate
+ * @returns arrays by name, in the file's data order, and the header's text metadata; the arrays are copies and own their memory.
+ *   `checked` tells whether the file carries a checksum
+ * @throws VoxelbookError naming every fault: truncated, header, dtype, shape, offsets, overlap, hole, duplicate, checksum
  */
 export function readSafetensors(source: string | Uint8Array): {
   tensors: Record<string, StoredTensor>;
   metadata: Record<string, string>;
+  checked: boolean;
 } {
   const file = typeof source === 'string' ? source : 'safetensors bytes';
-  const bytes = typeof source === 'string' ? fs.readFileSync(source) : source;
-  const { ranges, metadata } = parse(file, bytes.byteLength, (begin, end) => bytes.subarray(begin, end));
+  const bytes = typeof source === 'string' ? readWhole(source) : source;
+  const {
+    ranges,
+    metadata: { crc32: written, ...metadata },
+    start,
+  } = parse(file, bytes.byteLength, (begin, end) => bytes.subarray(begin, end));
+  if (written !== undefined && written !== crc32(headerOf(ranges, start, metadata), bytes.subarray(start)))
+    throw new VoxelbookError(`${file} is damaged`, {
+      code: 'checksum',
+      path: file,
+      given: 'a checksum that does not fit the content',
+      expected: 'the content as it was written',
+      fix: 'Restore the file from a copy, or make it again.',
+    });
   const tensors: Record<string, StoredTensor> = Object.create(null);
   for (const [name, { dtype, shape, begin, end }] of Object.entries(ranges)) {
     const copy = bytes.slice(begin, end);
     const buffer = copy.buffer.slice(copy.byteOffset, copy.byteOffset + copy.byteLength) as ArrayBuffer;
     tensors[name] = { dtype, shape, data: decode(dtype, buffer) };
   }
-  return { tensors, metadata };
+  return { tensors, metadata, checked: written !== undefined };
 }
+
+function readWhole(file: string): Uint8Array {
+  try {
+    return fs.readFileSync(file);
+  } catch (error) {
+    throw failedOn(file, error, 'read');
+  }
+}
+
+/** What the checksum covers of a header: everything in it, by name. */
+const headerOf = (ranges: Record<string, TensorRange>, start: number, metadata: Record<string, string>) =>
+  JSON.stringify([
+    Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)),
+    Object.keys(ranges)
+      .sort()
+      .map((name) => [name, ranges[name].dtype, ranges[name].shape, ranges[name].begin - start, ranges[name].end - start]),
+  ]);
 
 /**
  * What a safetensors file holds and where, without reading the arrays.
@@ -130,7 +163,7 @@ function parse(file: string, size: number, read: (begin: number, end: number) =>
   const ranges: Record<string, TensorRange> = Object.create(null);
   for (const { name, dtype, shape, begin, end } of checkEntries(entries, size - start, file))
     ranges[name] = { dtype, shape, begin: start + begin, end: start + end };
-  return { ranges, metadata };
+  return { ranges, metadata, start };
 }
 
 type Refuse = (code: string, given: string, expected: string) => never;
@@ -322,17 +355,21 @@ export function safetensorsChunks(
   });
   faults.throwIfAny('these arrays cannot be written as safetensors');
   entries.sort((a, b) => sizes[b.dtype] - sizes[a.dtype]);
-  const header: Record<string, unknown> = Object.create(null);
-  if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
+  const bytes = entries.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  const ranges: Record<string, TensorRange> = Object.create(null);
   let offset = 0;
   for (const { name, shape, data, dtype } of entries) {
-    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
+    ranges[name] = { dtype, shape, begin: offset, end: offset + data.byteLength };
     offset += data.byteLength;
   }
+  const header: Record<string, unknown> = Object.create(null);
+  header.__metadata__ = { ...metadata, crc32: crc32(headerOf(ranges, 0, metadata), ...bytes) };
+  for (const [name, { dtype, shape, begin, end }] of Object.entries(ranges))
+    header[name] = { dtype, shape, data_offsets: [begin, end] };
   const text = JSON.stringify(header);
   const length = Buffer.byteLength(text);
   const head = Buffer.alloc(8 + Math.ceil(length / 8) * 8, ' ');
   head.writeBigUInt64LE(BigInt(head.length - 8), 0);
   head.write(text, 8);
-  return [head, ...entries.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))];
+  return [head, ...bytes];
 }

@@ -86,7 +86,16 @@ export function network(spec: ModelSpec, plan?: Configuration, ends: Ends = {}):
         'Set it in the specification or hand in the data set’s.',
       );
   faults.throwIfAny('this network cannot be built');
-  return { spec: complete, network: builders[spec.network](complete, plan) };
+  const built = builders[spec.network](complete, plan);
+  const larger = builders[spec.network]({ ...complete, classes: complete.classes! + 1 }, plan);
+  return { spec: complete, network: withHeads(built, larger) };
+}
+
+/** Heads are the parameters whose shape changes with the number of classes. */
+function withHeads(built: Network, larger: Network): Network {
+  const shapes = new Map(larger.parameters.map((p) => [p.name, p.shape.join()]));
+  const parameters = built.parameters.map((p) => (shapes.get(p.name) === p.shape.join() ? p : { ...p, head: true }));
+  return { ...built, parameters };
 }
 
 /**

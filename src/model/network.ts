@@ -32,6 +32,8 @@ export interface ParamInfo {
   /** Buffers (running statistics, index tables) are not trained. */
   buffer: boolean;
   init: Init;
+  /** Of a layer whose outputs are the classes: it belongs to the task, and is never carried over to another one. */
+  head?: boolean;
   /** The checkpoint lists the same tensor again under this name; only the first name is in `Params`. */
   aliasOf?: string;
 }
@@ -44,6 +46,8 @@ export interface Context {
   updates: Params;
   /** Dropout and drop path draw from here; absent = they do not act. */
   random?: Random;
+  /** One patch of a larger batch, on shapes alone: a norm that needs more than one value is not refused. */
+  onePatch?: boolean;
   /** Recompute blocks in the backward pass instead of keeping their activations. */
   checkpoint?: boolean;
 }

@@ -43,10 +43,14 @@ export interface PredictionSettings {
 export type Scale = 'demo' | 'paper';
 
 /**
- * How an experiment starts from another one or from a file. `from` another data set leaves the segmentation heads out; with `only`
- * nothing but parameters whose names start so is carried over.
+ * How an experiment starts from another one or from a file. From another data set, or from a file, the heads are left out and everything
+ * else must be there and fit; with `partial` whatever fits is taken. With `only` nothing but parameters whose names start so is carried
+ * over, all of them. A VMamba checkpoint (of ImageNet) fills the encoder of a Swin-UMamba, as in its paper.
  */
-export type Start = { upkernFrom: Experiment } | { from: Experiment; only?: string[] } | { weights: string };
+export type Start =
+  | { upkernFrom: Experiment }
+  | { from: Experiment; only?: string[]; partial?: boolean }
+  | { weights: string; partial?: boolean };
 
 export interface Experiment {
   /** What a table row says: `MedNeXt-S k5, UpKern`. Not part of the identity of a run. */

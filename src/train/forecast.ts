@@ -122,7 +122,7 @@ export function shapesAndFlops(network: Network, patch: readonly number[], input
   const pass = symbolic(() => {
     const params = symbolicParams(network.parameters);
     const x = symbolicOutput([1, ...patch, inputChannels]);
-    return network.forward({ params, training: true, updates: {} }, x).map((y) => y.shape.slice(1, -1));
+    return network.forward({ params, training: true, updates: {}, onePatch: true }, x).map((y) => y.shape.slice(1, -1));
   });
   return { outputShapes: pass.result, flops: pass.macs };
 }

@@ -2,23 +2,18 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
-import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
-import type { DatasetJson } from '../dataset/index.js';
-import { build, type Model, type Network, network as networkOf, type Params } from '../model/index.js';
-import { inputChannels } from '../plan/index.js';
+import { type Network, network as networkOf, type Params } from '../model/index.js';
 import { annotatedKey, listCases } from '../preprocess/index.js';
-import { tf } from '../tensor/tf.js';
-import { allButHeads, readCheckpoint, toParams, transfer } from '../weights/index.js';
-import { upkern } from '../weights/upkern.js';
 import type { Position } from './checkpoint.js';
-import { initOf } from './dependencies.js';
 import type { Experiment } from './experiment.js';
 import { startFeed } from './feed/feed.js';
 import type { Phase, SampleSource } from './feed/sample.js';
 import { type Forecast, type ForecastInput, forecast, refuseIfTooLarge } from './forecast.js';
 import { runFolderOf, runHash } from './identity.js';
+import { saveStart, startingParams, startText } from './initial.js';
 import { type LoopOptions, loop } from './loop.js';
+import { endsOf, type Planned } from './model.js';
 import { type Prepared, prepare } from './prepare.js';
 import { type PreviousStage, previousStageOf } from './previousStage.js';
 import { objectiveOf } from './step.js';
@@ -48,20 +43,6 @@ export interface Trained {
   position: Position;
 }
 
-/** What a network and its forecast take from a data set: its `dataset.json`, labels and planned configuration. */
-export type Planned = Pick<Prepared, 'labels' | 'configuration'> & { dataset: { json: DatasetJson } };
-
-/** A model of an experiment for a prepared data set: channels, classes and heads filled in. */
-export function modelOf(experiment: Experiment, prepared: Prepared, seed: number | string): Model {
-  return build(experiment.model, prepared.configuration, { seed, ...endsOf(experiment, prepared) });
-}
-
-const endsOf = (experiment: Experiment, prepared: Planned) => ({
-  inputChannels: inputChannels(prepared.dataset.json, prepared.configuration),
-  classes: prepared.labels.heads,
-  deepSupervision: experiment.recipe.deepSupervision !== 'none',
-});
-
 /**
  * Trains one fold and seed of an experiment in this process, going on from the run folder's newest checkpoint.
  * @param folder the run folder; gets progress.jsonl, checkpoints and forecast.json
@@ -74,7 +55,7 @@ export async function run(
   folder: string,
   options: RunOptions = {},
 ): Promise<Trained> {
-  const { onStage = () => {}, workers = 1 } = options;
+  const { onStage = () => {}, workers = 1, onNotice: notice = (text: string) => console.error(text) } = options;
   fs.mkdirSync(folder, { recursive: true });
   const prepared = await prepare(experiment, { signal: options.signal, onStage });
   const { configuration, labels, dataset } = prepared;
@@ -123,7 +104,14 @@ export async function run(
         folder,
         recipe,
         network,
-        initial: () => initial(experiment, fold, seed, prepared, options.folderOf ?? runFolderOf),
+        initial: () => {
+          const { params, record } = startingParams(experiment, fold, seed, prepared, options.folderOf ?? runFolderOf);
+          if (record) {
+            saveStart(folder, record);
+            notice(startText(record));
+          }
+          return params;
+        },
         objective,
         feed,
         outputShapes,
@@ -131,7 +119,7 @@ export async function run(
         seed,
         checkpointing: options.checkpointing,
       },
-      options,
+      { ...options, onNotice: notice },
     );
     return { network, params, prepared, previous, forecast: found, position };
   } finally {
@@ -201,40 +189,4 @@ function turnOf({ recipe }: Experiment) {
       return { phase: 'validation', index: epoch * validationIterationsPerEpoch };
     return epoch + 1 < epochs ? { phase: 'train', index: (epoch + 1) * iterationsPerEpoch } : undefined;
   };
-}
-
-/** Parameters a run begins with: freshly drawn, then whatever its `init` puts in their place. The caller owns them. */
-function initial(experiment: Experiment, fold: number, seed: number, prepared: Prepared, folderOf: typeof runFolderOf): Params {
-  const own = modelOf(experiment, prepared, seed);
-  const { init } = experiment;
-  if (!init) return own.params;
-  try {
-    if ('weights' in init) return transfer(own.network, own.params, readCheckpoint(init.weights).tensors, allButHeads).params;
-    const before = initOf(experiment)!;
-    const file = path.join(folderOf(before, fold, seed), 'checkpoints', 'final.safetensors');
-    if (!fs.existsSync(file))
-      throw new VoxelbookError('what this run starts from is not there', {
-        code: 'dependency-missing',
-        path: file,
-        given: 'no such file',
-        expected: `the final weights of "${before.name}", fold ${fold}, seed ${seed}`,
-        fix: 'Run that experiment first, or start both as a study.',
-      });
-    const { tensors } = readCheckpoint(file);
-    if ('from' in init) {
-      const { only } = init;
-      if (before.dataset === experiment.dataset && !only) return toParams(own.network, tensors);
-      const keep = (name: string) => allButHeads.keep!(name) || (only !== undefined && !only.some((p) => name.startsWith(p)));
-      return transfer(own.network, own.params, tensors, { keep }).params;
-    }
-    const { network: smallNetwork } = networkOf(before.model, prepared.configuration, endsOf(before, prepared));
-    const small = toParams(smallNetwork, tensors);
-    try {
-      return upkern(small, own.params, own.network.parameters).params;
-    } finally {
-      tf.dispose(small);
-    }
-  } finally {
-    tf.dispose(own.params);
-  }
 }

@@ -151,7 +151,7 @@ function replace(state: TrainState, stepped: { params: Params; state: OptimiserS
   for (const slot of Object.keys(stepped.state.slots)) state.optimiser.slots[slot]?.dispose();
   return {
     params: { ...state.params, ...fresh },
-    optimiser: { step: stepped.state.step, slots: { ...state.optimiser.slots, ...stepped.state.slots } },
+    optimiser: { ...stepped.state, slots: { ...state.optimiser.slots, ...stepped.state.slots } },
   };
 }
 

@@ -17,6 +17,7 @@ for (;;) {
   // Every value of the bias is the step, so that a reader can tell a mixture from a whole.
   tf.dispose(params['first.bias']);
   params['first.bias'] = tf.fill([64], position.step);
-  checkpoints.save({ params, optimiser: { step: position.step, slots: {} }, position });
-  process.stdout.write('saved\n');
+  checkpoints.save({ params, optimiser: { step: position.step, steps: {}, slots: {} }, position });
+  process.stdout.write('saved
+');
 }

@@ -2,6 +2,7 @@
 // names, and returns the function that applies it.
 //
 // Initial values are PyTorch's own unless a layer is told otherwise.
+import { VoxelbookError } from '../../base/errors.js';
 import { Random } from '../../base/random.js';
 import { batchNorm as batchNormOp, batchStatistics } from '../../tensor/ops/batchNorm.js';
 import { conv as convOp } from '../../tensor/ops/conv.js';
@@ -114,9 +115,23 @@ export function instanceNorm(
   channels: number,
   { affine = true, epsilon = 1e-5 }: { affine?: boolean; epsilon?: number } = {},
 ): Layer {
-  if (!affine) return (_, x) => instanceNormOp(x, undefined, undefined, epsilon);
-  const [gamma, beta] = affinePair(d, name, channels);
-  return ({ params }, x) => instanceNormOp(x, params[gamma], params[beta], epsilon);
+  const [gamma, beta] = affine ? affinePair(d, name, channels) : [];
+  return ({ params, training }, x) => {
+    if (training && x.size === x.shape[0] * channels) throw oneValue(name, x.shape, 'instance');
+    return instanceNormOp(x, affine ? params[gamma] : undefined, affine ? params[beta] : undefined, epsilon);
+  };
+}
+
+/** PyTorch's refusal: the norm of a single value is its shift, whatever the value. */
+function oneValue(name: string, shape: readonly number[], kind: 'batch' | 'instance'): VoxelbookError {
+  const batch = kind === 'batch';
+  return new VoxelbookError(`${kind} norm needs more than one value per channel while training`, {
+    code: 'one-value-per-channel',
+    path: name,
+    given: `an input of shape [${shape}], one value for each channel${batch ? '' : ' of an image'}`,
+    expected: batch ? 'a batch above 1, or more than one voxel at this stage' : 'more than one voxel at this stage',
+    fix: `Take a larger ${batch ? 'batch or ' : ''}patch, or a network with fewer stages.`,
+  });
 }
 
 /** `GroupNorm`: `name.weight` and `name.bias`. */
@@ -142,12 +157,13 @@ export function batchNorm(d: Declaration, name: string, channels: number, { epsi
   const mean = d.add(`${name}.running_mean`, [channels], { buffer: true, init: { kind: 'zeros' } });
   const variance = d.add(`${name}.running_var`, [channels], { buffer: true, init: { kind: 'ones' } });
   const count = d.add(`${name}.num_batches_tracked`, [], { buffer: true, dtype: 'int32', init: { kind: 'zeros' } });
-  return ({ params, training, updates }, x) => {
+  return ({ params, training, updates, onePatch }, x) => {
     if (!training)
       return batchNormOp(x, params[gamma], params[beta], epsilon, { mean: params[mean], variance: params[variance] });
+    const size = x.size / channels;
+    if (size === 1 && !onePatch) throw oneValue(name, x.shape, 'batch');
     if (!isSymbolic()) {
       const batch = batchStatistics(x);
-      const size = x.size / channels;
       const next = withoutTape(() => [
         tf.add(tf.mul(params[mean], 1 - momentum), tf.mul(batch.mean, momentum)),
         tf.add(tf.mul(params[variance], 1 - momentum), tf.mul(batch.variance, (momentum * size) / (size - 1))),
