@@ -3,7 +3,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson, sweepTemporaryFiles } from '../base/atomicWrite.js';
-import { dataFolder } from '../base/paths.js';
+import { preprocessedFolder } from '../base/paths.js';
 import { runJobs } from '../base/pool.js';
 import type { WorkOptions } from '../base/progress.js';
 import { type CaseFiles, type Dataset, type DatasetJson, labels, loadCase, splits } from '../dataset/index.js';
@@ -40,9 +40,6 @@ export interface PreprocessJob {
 
 /** Changing how a case is made changes this, and cases are made anew. */
 const version = 'voxelbook-preprocess-3';
-
-/** Where a data set's preprocessed cases go when nothing is said. */
-export const preprocessedFolder = (dataset: Pick<Dataset, 'name'>) => path.join(dataFolder(), 'preprocessed', dataset.name);
 
 /**
  * Preprocesses every training case for one configuration.
