@@ -98,21 +98,22 @@ function channelFaults({ id, files, json, numbered }: CheckJob, images: readonly
   const list = `${given.length} ${given.length === 1 ? 'file' : 'files'} (${given.join(', ')})`;
   if (numbered) {
     const gap = files.images.findIndex((file, c) => numberOf(file, json.file_ending) !== c);
-    if (gap >= 0) return refuse(list, `The file of channel _${pad(gap)} is missing: names count from _0000 without a gap.`);
+    if (gap >= 0) {
+      refuse(list, `The file of channel _${pad(gap)} is missing: names count from _0000 without a gap.`);
+      return;
+    }
   }
   if (images.length !== files.images.length) return;
   const channels = images.reduce((sum, [, v]) => sum + v.channels, 0);
   if (channels === names.length) return;
   const inFiles = channels === given.length ? list : `${channels} channels in ${list}`;
-  if (channels > names.length && names.length === 1 && channels === given.length)
-    return refuse(
-      inFiles,
-      `If these are ${channels} cases, name them <case>_0000${json.file_ending}: the last four digits are the channel. Else mend channel_names.`,
-    );
-  refuse(
-    inFiles,
-    channels < names.length ? 'Add the missing files, or mend channel_names.' : 'Remove a file, or mend channel_names.',
-  );
+  const cases = names.length === 1 && channels === given.length;
+  const fixes = {
+    few: 'Add the missing files, or mend channel_names.',
+    many: 'Remove a file, or mend channel_names.',
+    cases: `If these are ${channels} cases, name them <case>_0000${json.file_ending}: the last four digits are the channel. Else mend channel_names.`,
+  };
+  refuse(inFiles, channels < names.length ? fixes.few : cases ? fixes.cases : fixes.many);
 }
 
 const pad = (n: number) => String(n).padStart(4, '0');

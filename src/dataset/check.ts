@@ -131,7 +131,7 @@ export async function rememberedFindings(
   const places = [...jobs.keys()].filter((i) => !known[i]);
   const missing = places.map((i) => jobs[i]);
   if (missing.length === 0) {
-    progressOf(jobs.length, options)(jobs.length, 'checked');
+    options.signal?.throwIfAborted();
     return known as CaseFindings[];
   }
   const made = await readCases(missing, options);

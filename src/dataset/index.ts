@@ -12,5 +12,6 @@ export { type LabelOrRegion, type Labels, labels, maxLabel } from './labels.js';
 export { type LoadedCase, loadCase } from './loadCase.js';
 export { casesIn, open, placeOf } from './open.js';
 export { readAs, readerFor, readerNames, readerOf } from './reader.js';
+export { filesOf, spacingFile } from './sideFile.js';
 export { type Fold, type Split, type SplitOptions, split, splits } from './splits.js';
 export { type KnownSplits, keepSplits, knownSplits, readSplits } from './splitsFile.js';
