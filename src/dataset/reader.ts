@@ -1,5 +1,5 @@
 // How files of a data set are read where nnU-Net lets it choose: turned to RAS, or as stored.
-import { type ReadOptions, readVolume, type Volume } from '../volume/index.js';
+import { fromRas, type ReadOptions, readVolume, toRas, type Volume, writeVolume } from '../volume/index.js';
 import type { CaseFiles, DatasetJson } from './dataset.js';
 
 /** nnU-Net's readers. All but the turning one read as this library does: the file's ending decides. */
@@ -16,5 +16,14 @@ export const readerOf = ({ overwrite_image_reader_writer: name }: Pick<DatasetJs
 /** Reads a file of a case as its reader has it. */
 export function readAs(file: string, reader: CaseFiles['reader'], options?: ReadOptions): Volume {
   const volume = readVolume(file, options);
-  return reader === 'reorient' ? volume : volume;
+  return reader === 'reorient' ? toRas(volume) : volume;
+}
+
+/**
+ * Writes labels that lie on the grid of a case as its reader gave it, in the geometry in which the image is stored.
+ * @param files the case: its first image is asked for the geometry where it was turned
+ */
+export function writeAs(file: string, volume: Volume, { images, reader }: Pick<CaseFiles, 'images' | 'reader'>): void {
+  const back = reader === 'reorient' ? fromRas(volume, readVolume(images[0], { onWarning: () => {} })) : volume;
+  writeVolume(file, back);
 }
