@@ -2,6 +2,7 @@
 import { NumpyRandom } from '../base/numpy/mt19937.js';
 import { type PoolOptions, runJobs } from '../base/pool.js';
 import type { WorkOptions } from '../base/progress.js';
+import { gate } from '../dataset/check.js';
 import type { CaseFiles, Dataset } from '../dataset/dataset.js';
 import { loadCase } from '../dataset/loadCase.js';
 import { cropToNonzero } from '../volume/index.js';
@@ -32,9 +33,10 @@ export interface CaseFingerprint {
 /**
  * Reads every training case: spacing, shape after cropping, intensities of foreground voxels.
  * @returns nnU-Net's `dataset_fingerprint.json`, key for key; plain JSON that shows itself as a table
- * @throws VoxelbookError with the faults of all cases that could not be read
+ * @throws VoxelbookError with all faults of the data set before anything is drawn
  */
 export async function fingerprint(dataset: Dataset, { draws = 1e8, ...options }: FingerprintOptions = {}): Promise<Fingerprint> {
+  await gate(dataset, options);
   const drawsPerCase = Math.floor(draws / Math.max(1, dataset.cases.length));
   const jobs = dataset.cases.map((files): FingerprintJob => ({ id: files.id, files, drawsPerCase }));
   const pool: PoolOptions = { ...options, what: 'fingerprint' };

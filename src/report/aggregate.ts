@@ -1,4 +1,5 @@
 // From the scores of runs to one number per case: what an empty mask counts, and how seeds are joined.
+import type { Fold } from '../dataset/index.js';
 import type { ClassScore, RunScores } from '../train/experiment.js';
 import type { Claim } from './claim.js';
 
@@ -34,7 +35,7 @@ export function countedValue(score: ClassScore | undefined, metric: string, poli
 /** Every score in long form. */
 export interface LongRow {
   variant: string;
-  fold: number;
+  fold: Fold;
   seed: number;
   case: string;
   class: string;

@@ -6,16 +6,25 @@ import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { runsFolder } from '../base/paths.js';
+import { readAs, writeAs } from '../dataset/index.js';
 import { network as networkOf } from '../model/index.js';
 import { inputChannels } from '../plan/index.js';
 import { ensembleLabels, forwardOf, predictCase, replaceIfSmall } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
-import { networkInput, prepare, previousStageOf, type RunScores, runFolderOf } from '../train/index.js';
-import { readVolume, type Volume, writeVolume } from '../volume/index.js';
+import {
+  canonicalJson,
+  networkInput,
+  prepare,
+  previousStageOf,
+  type RunScores,
+  readInputs,
+  runFolderOf,
+} from '../train/index.js';
+import type { Volume } from '../volume/index.js';
 import { readCheckpoint, toParams } from '../weights/index.js';
 import { readScores } from './folder.js';
 import type { FinishedRun } from './result.js';
-import { referenceOf, scorerOf } from './scoring.js';
+import { caseOf, referenceOf, scorerOf } from './scoring.js';
 
 export interface EnsembleOptions {
   /** Below this volume a label becomes another one (KAIST: enhancing tumour becomes necrosis). */
@@ -66,7 +75,9 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
       if (options.replaceSmall) {
         const { label, by, belowMm3 } = options.replaceSmall;
         const voxelMm3 = reference.spacingMm.reduce((a, b) => a * b, 1);
-        found = replaceIfSmall((readVolume(path.join(plain, file)) as Volume<Uint8Array>).data, label, by, belowMm3 / voxelMm3);
+        const { reader } = caseOf(dataset, id);
+        const before = readAs(path.join(plain, file), reader) as Volume<Uint8Array>;
+        found = replaceIfSmall(before.data, label, by, belowMm3 / voxelMm3);
       } else {
         const parts: Float32Array[] = [];
         for (const { model, input } of predictors) {
@@ -79,7 +90,7 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
         found = ensembleLabels(parts, labels).labels;
       }
       const answer = { ...reference, data: found as Uint8Array, channels: 1 };
-      writeVolume(path.join(folder, file), answer);
+      writeAs(path.join(folder, file), answer, caseOf(dataset, id));
       cases.push({ id, classes: scorer.score(reference, answer) });
     }
   } finally {
@@ -106,9 +117,10 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
   return scores;
 }
 
-/** The members and the rule decide where an ensemble lies. */
+/** The members, what they were made from, and the rule decide where an ensemble lies. */
 function folderOf(members: readonly FinishedRun[], rule?: EnsembleOptions['replaceSmall']): string {
-  const identity = JSON.stringify([members.map((m) => path.basename(m.folder).slice(-12)), rule ?? null]);
+  const inputs = members.map((m) => [path.basename(m.folder).slice(-12), readInputs(m.folder)]);
+  const identity = canonicalJson([inputs, rule ?? null]);
   return path.join(runsFolder(), 'ensembles', createHash('sha256').update(identity).digest('hex').slice(0, 12));
 }
 

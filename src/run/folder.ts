@@ -2,15 +2,16 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
-import { VoxelbookError } from '../base/errors.js';
+import { type Fault, VoxelbookError } from '../base/errors.js';
 import { runsFolder } from '../base/paths.js';
+import type { Fold } from '../dataset/index.js';
 import { canonicalJson, runFolderOf, runHash } from '../train/identity.js';
 import type { Experiment, ProgressLine, RunScores } from '../train/index.js';
 
 /** What `experiment.json` of a run folder holds. */
 export interface RunOrder {
   experiment: Experiment;
-  fold: number;
+  fold: Fold;
   seed: number;
 }
 
@@ -45,6 +46,8 @@ export function readScores(folder: string): RunScores | undefined {
       }
   return scores;
 }
+/** What a person should know of the data set and plan a run was made from. */
+export const readWarnings = (folder: string) => read<Fault[]>(path.join(folder, 'warnings.json')) ?? [];
 export const readFailure = (folder: string) => read<RunFailure>(path.join(folder, 'error.json'));
 
 /** All complete lines of progress.jsonl. */

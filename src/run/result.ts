@@ -1,6 +1,7 @@
 // A finished run, as a cell gets it.
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
+import type { Fold } from '../dataset/index.js';
 import type { Experiment, ProgressLine, RunScores } from '../train/index.js';
 import { readOrder, readProgress, readScores } from './folder.js';
 import { picture } from './live.js';
@@ -9,7 +10,7 @@ export interface FinishedRun {
   name: string;
   folder: string;
   experiment: Experiment;
-  fold: number;
+  fold: Fold;
   seed: number;
   scores: RunScores;
   progress: ProgressLine[];

@@ -1,8 +1,8 @@
 // How the predictions of an experiment are scored: what counts as a class, by which definition, at which tolerance.
-import type { Dataset, Labels } from '../dataset/index.js';
+import { type Dataset, type Labels, readAs } from '../dataset/index.js';
 import { type DefinitionName, definitions, volume } from '../score/index.js';
 import type { ClassScore, Experiment, RunScores } from '../train/index.js';
-import { readVolume, type Volume } from '../volume/index.js';
+import type { Volume } from '../volume/index.js';
 
 export interface Scorer {
   /** What scores.json says of NSD; a tolerance per class is NaN there. */
@@ -32,6 +32,11 @@ export function nsdOf(name: DefinitionName = 'default', given?: number | Record<
   return { toleranceMm: typeof tolerance === 'number' ? tolerance : Number.NaN, definition: definition.label };
 }
 
-/** The reference labels of a case. */
-export const referenceOf = (dataset: Pick<Dataset, 'cases'>, id: string) =>
-  readVolume(dataset.cases.find((c) => c.id === id)!.label!, { onWarning: () => {} }) as Volume<Uint8Array>;
+/** The files of a case. */
+export const caseOf = (dataset: Pick<Dataset, 'cases'>, id: string) => dataset.cases.find((c) => c.id === id)!;
+
+/** The reference labels of a case, as its reader gives them. */
+export function referenceOf(dataset: Pick<Dataset, 'cases'>, id: string): Volume<Uint8Array> {
+  const { label, reader } = caseOf(dataset, id);
+  return readAs(label!, reader, { onWarning: () => {} }) as Volume<Uint8Array>;
+}

@@ -112,7 +112,11 @@ export async function submit(
   const jobs: SubmittedJob[] = [];
   if (options.dryRun) return { folder, jobs };
   const { prepareFolder } = await import('./folder.js');
-  for (const r of runs) prepareFolder(r);
+  const { settled } = await import('./fresh.js');
+  for (const r of runs) {
+    prepareFolder(r);
+    await settled(r, r.folder);
+  }
   for (const array of arrays) {
     const args = [...after(...jobs.slice(-1).map((j) => j.id)), arrayOption(array, options), script];
     jobs.push({ id: await sbatch(args, options), level: array.level, runs: array.indices.length });

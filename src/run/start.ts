@@ -6,16 +6,18 @@ import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import { projectRoot } from '../base/paths.js';
 import { nodeArguments } from '../base/workers.js';
+import { type Fold, tell, warningText } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runHash } from '../train/identity.js';
-import type { Experiment, ProgressLine } from '../train/index.js';
-import { prepareFolder, readFailure, readProgress, readScores } from './folder.js';
+import { admit, type Experiment, type ProgressLine } from '../train/index.js';
+import { prepareFolder, readFailure, readProgress, readScores, readWarnings } from './folder.js';
+import { settled } from './fresh.js';
 import { isAlive, readLease } from './lease.js';
 import { type Display, kernel, LiveView } from './live.js';
 import { type FinishedRun, finishedRun } from './result.js';
 
 export interface StartOptions {
-  fold?: number;
+  fold?: Fold;
   seed?: number;
   /** Called with every new line of the run's log; with those already there first when attaching. */
   onProgress?: (line: ProgressLine, stage: string) => void;
@@ -27,13 +29,15 @@ export interface StartOptions {
   threads?: number;
   /** Environment variables of the child besides the caller's. */
   env?: Record<string, string>;
+  /** Told what changed since an earlier result, and what a person should know of the data; default the error stream. */
+  onNotice?: (text: string) => void;
 }
 
 const pollMs = 150;
 
 /**
- * Computes a run of an experiment in a process of its own, after the runs it depends on. A finished run is not computed again,
- * a half-finished one goes on, one that another notebook started is attached to.
+ * Computes a run of an experiment in a process of its own, after the runs it depends on. A finished run is not computed again while its
+ * inputs are the same, a half-finished one goes on, one that another notebook started is attached to.
  * @returns the finished run with its scores
  * @throws VoxelbookError naming run, step and cause when the process dies; the signal's reason after an abort
  */
@@ -41,6 +45,9 @@ export async function start(experiment: Experiment, given: StartOptions = {}): P
   const options = { ...given, signal: given.signal ?? kernel()?.signal };
   const { fold = experiment.folds[0], seed = experiment.seeds[0] } = options;
   const folder = prepareFolder({ experiment, fold, seed });
+  const say = options.onNotice;
+  const done = isAlive(folder) || (await settled({ experiment, fold, seed }, folder, { signal: options.signal, say }));
+  if (!done) await admit(experiment, fold, { signal: options.signal });
   if (!readScores(folder))
     for (const before of dependenciesOf(experiment, fold, seed))
       await start(before.experiment, { ...options, fold: before.fold, seed: before.seed });
@@ -57,6 +64,7 @@ export async function start(experiment: Experiment, given: StartOptions = {}): P
     }
   }
   view.end();
+  for (const warning of readWarnings(folder)) (say ?? tell)(warningText(warning));
   return finishedRun(folder);
 }
 
@@ -181,5 +189,5 @@ export async function stop(folder: string): Promise<void> {
 }
 
 /** Short name of a run for messages and tables. */
-export const shortName = (experiment: Experiment, fold: number, seed: number) =>
+export const shortName = (experiment: Experiment, fold: Fold, seed: number) =>
   `${experiment.name} fold ${fold} seed ${seed} (${runHash(experiment, fold, seed)})`;

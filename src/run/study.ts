@@ -1,10 +1,12 @@
 // Many experiments: every fold and seed of each, in an order in which whatever a run starts from is finished first.
 import os from 'node:os';
 import { FaultList } from '../base/errors.js';
+import type { Fold } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runFolderOf, runHash } from '../train/identity.js';
 import type { Experiment, ProgressLine } from '../train/index.js';
 import { prepareFolder, type RunOrder, readScores } from './folder.js';
+import { settled } from './fresh.js';
 import { type Display, kernel } from './live.js';
 import { type FinishedRun, finishedRun } from './result.js';
 import { type SlurmOptions, slurmStudy } from './slurm.js';
@@ -55,7 +57,7 @@ export function graph(experiments: readonly Experiment[]): PlannedRun[] {
   }
   faults.throwIfAny('this study cannot be planned');
   const planned = new Map<string, PlannedRun>();
-  const add = (experiment: Experiment, fold: number, seed: number): PlannedRun => {
+  const add = (experiment: Experiment, fold: Fold, seed: number): PlannedRun => {
     const hash = runHash(experiment, fold, seed);
     const known = planned.get(hash);
     if (known) return known;
@@ -86,7 +88,10 @@ export function graph(experiments: readonly Experiment[]): PlannedRun[] {
 export async function study(experiments: readonly Experiment[], given: StudyOptions = {}): Promise<Study> {
   const options = { ...given, signal: given.signal ?? kernel()?.signal };
   const runs = graph(experiments);
-  for (const run of runs) prepareFolder(run);
+  for (const run of runs) {
+    prepareFolder(run);
+    if (run.finished) run.finished = await settled(run, run.folder, { signal: options.signal, say: options.onEvent });
+  }
   const failures = options.target === 'slurm' ? await slurmStudy(runs, options) : await localStudy(runs, options);
   // Two experiments may name the same run (a k3 that is a row and what k5 starts from): each gets it under its own name.
   const asked = experiments.flatMap((experiment) =>

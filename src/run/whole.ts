@@ -3,13 +3,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { peakResidentBytes } from '../base/memory.js';
+import { writeAs } from '../dataset/index.js';
 import { forwardOf, predictCase } from '../predict/index.js';
 import { hasStageLabels, preprocessedShape, saveStageLabels } from '../preprocess/index.js';
 import { tf } from '../tensor/tf.js';
 import { type ClassScore, networkInput, nextStageFolder, type RunScores, type Trained, run as train } from '../train/index.js';
-import { writeVolume } from '../volume/index.js';
 import type { RunOrder } from './folder.js';
-import { referenceOf, scorerOf } from './scoring.js';
+import { caseOf, referenceOf, scorerOf } from './scoring.js';
 
 export interface WholeOptions {
   signal: AbortSignal;
@@ -106,6 +106,6 @@ async function predictAndScore(
   onStage(`score ${id}`);
   const reference = referenceOf(dataset, id);
   const labelMap = { ...reference, data: predicted as Uint8Array, channels: 1 };
-  writeVolume(path.join(folder, 'predictions', `${id}${dataset.json.file_ending}`), labelMap);
+  writeAs(path.join(folder, 'predictions', `${id}${dataset.json.file_ending}`), labelMap, caseOf(dataset, id));
   return scorerOf(scoring, labels).score(reference, labelMap);
 }

@@ -1,4 +1,5 @@
 // An experiment is a plain object that says how a case walks through the rooms. JSON in, JSON out.
+import type { Fold } from '../dataset/index.js';
 import type { ModelSpec } from '../model/spec.js';
 import type { FixedPlanName } from '../plan/index.js';
 
@@ -66,7 +67,8 @@ export interface Experiment {
   model: ModelSpec;
   recipe: Recipe;
   prediction: PredictionSettings;
-  folds: number[];
+  /** Folds to run; `all` trains and validates on every case. */
+  folds: Fold[];
   seeds: number[];
   /** Share of each fold's training cases that is used, above 0 to 1 (default); a smaller share is part of a larger one. */
   trainShare?: number;
@@ -96,7 +98,7 @@ export interface ClassScore {
 /** What `scores.json` of a run holds. */
 export interface RunScores {
   experiment: string;
-  fold: number;
+  fold: Fold;
   seed: number;
   /** Tolerance of NSD in mm, and the definition used. */
   nsd: { toleranceMm: number; definition: string };

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { runsFolder } from '../base/paths.js';
+import type { Fold } from '../dataset/index.js';
 import type { Experiment } from './experiment.js';
 
 /** JSON with sorted keys: equal values give equal text. */
@@ -25,14 +26,14 @@ function essence(experiment: Experiment): unknown {
 }
 
 /** Twelve hexadecimal digits that change with any setting of the experiment, its fold or its seed. */
-export const runHash = (experiment: Experiment, fold: number, seed: number): string =>
+export const runHash = (experiment: Experiment, fold: Fold, seed: number): string =>
   createHash('sha256')
     .update(canonicalJson([essence(experiment), fold, seed]))
     .digest('hex')
     .slice(0, 12);
 
 /** `MedNeXt-S-k3_fold0_seed1-0123456789ab`. */
-export function runName(experiment: Experiment, fold: number, seed: number): string {
+export function runName(experiment: Experiment, fold: Fold, seed: number): string {
   const readable = experiment.name
     .normalize('NFKD')
     .replace(/\p{M}/gu, '')
@@ -43,7 +44,7 @@ export function runName(experiment: Experiment, fold: number, seed: number): str
 }
 
 /** Where a run's folder is or will be. Experiments that differ in name only share the folder that came first. */
-export function runFolderOf(experiment: Experiment, fold: number, seed: number): string {
+export function runFolderOf(experiment: Experiment, fold: Fold, seed: number): string {
   const hash = runHash(experiment, fold, seed);
   const root = runsFolder();
   const existing = fs.existsSync(root) ? fs.readdirSync(root).find((name) => name.endsWith(`-${hash}`)) : undefined;

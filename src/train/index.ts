@@ -8,6 +8,7 @@ export * from './feed/sampling.js';
 export * from './forecast.js';
 export * from './identity.js';
 export * from './initial.js';
+export * from './inputs.js';
 export * from './loop.js';
 export * from './loss/compound.js';
 export * from './loss/crossEntropy.js';

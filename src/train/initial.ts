@@ -7,6 +7,7 @@ import path from 'node:path';
 import { atomicWriteSealedJson, readSealedJson } from '../base/atomicWrite.js';
 import { FaultList, VoxelbookError } from '../base/errors.js';
 import type { StoredTensor } from '../base/safetensors.js';
+import type { Fold } from '../dataset/index.js';
 import { type Network, network as networkOf, type ParamInfo, type Params } from '../model/index.js';
 import { inputChannels } from '../plan/index.js';
 import { tf } from '../tensor/tf.js';
@@ -68,7 +69,7 @@ export function startText({ from, rule, rows }: StartRecord): string {
  */
 export function startingParams(
   experiment: Experiment,
-  fold: number,
+  fold: Fold,
   seed: number,
   prepared: Prepared,
   folderOf: typeof runFolderOf,
@@ -106,7 +107,7 @@ interface Started {
 }
 type Tensors = Record<string, StoredTensor>;
 
-function finalWeights(before: Experiment, fold: number, seed: number, folderOf: typeof runFolderOf): string {
+function finalWeights(before: Experiment, fold: Fold, seed: number, folderOf: typeof runFolderOf): string {
   const file = path.join(folderOf(before, fold, seed), 'checkpoints', 'final.safetensors');
   if (fs.existsSync(file)) return file;
   throw new VoxelbookError('what this run starts from is not there', {

@@ -3,8 +3,21 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import type { Fault } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
-import { type Dataset, type Labels, labels, open, type Split } from '../dataset/index.js';
+import {
+  Contents,
+  type Dataset,
+  type Fold,
+  filesOf,
+  gate,
+  type Labels,
+  labels,
+  open,
+  type Split,
+  tell,
+  warningText,
+} from '../dataset/index.js';
 import {
   type Configuration,
   configuration,
@@ -21,6 +34,7 @@ import { run as preprocess, preprocessedFolder } from '../preprocess/index.js';
 import type { Experiment, Scale } from './experiment.js';
 import { canonicalJson } from './identity.js';
 import { withLock } from './lock.js';
+import { fittedPatch } from './patch.js';
 import { checkStages } from './previousStage.js';
 import { splitOf } from './split.js';
 
@@ -32,7 +46,20 @@ export interface Prepared {
   configuration: Configuration;
   /** Folder of the preprocessed cases. */
   folder: string;
-  split(fold: number): Split;
+  fingerprint: Fingerprint;
+  /** What a person should know of the data set and the plan; for the record of the run. */
+  warnings: Fault[];
+  split(fold: Fold): Split;
+}
+
+/**
+ * Asks before anything is computed whether the data set and its splits allow a run.
+ * @throws VoxelbookError with all faults
+ */
+export async function admit(experiment: Experiment, fold: Fold, options: WorkOptions = {}): Promise<void> {
+  const dataset = open(experiment.dataset, options);
+  await gate(dataset, options);
+  splitOf(experiment, dataset, fold);
 }
 
 /** Foreground draws of the fingerprint: nnU-Net's own number, or few, which hardly changes the statistics. */
@@ -52,10 +79,12 @@ export async function prepare(
   const base = preprocessedFolder(dataset);
   fs.mkdirSync(base, { recursive: true });
   return withLock(path.join(base, 'prepare.lock'), options, async () => {
+    onStage('check');
+    const warnings = await gate(dataset, options);
     onStage('fingerprint');
     const print = await knownFingerprint(dataset, base, experiment, options);
     onStage('plan');
-    const planned = planOf(dataset, print, experiment);
+    const planned = planOf(dataset, print, experiment, (note) => warnings.push(note));
     checkStages(experiment, planned);
     onStage('preprocess');
     const { folder } = await preprocess(dataset, planned, experiment.configuration, options);
@@ -65,6 +94,8 @@ export async function prepare(
       plan: planned,
       configuration: configuration(planned, experiment.configuration),
       folder,
+      fingerprint: print,
+      warnings,
       split: (fold) => splitOf(experiment, dataset, fold),
     };
   });
@@ -72,12 +103,24 @@ export async function prepare(
 
 /**
  * The plan of an experiment: the one its paper fixes or the planner's, with the recipe's patch and batch size in the configuration it
- * trains. Planned for a GPU memory of its own it has a name, and so preprocessed data, of its own.
+ * trains. Planned for a GPU memory of its own it has a name, and so preprocessed data, of its own. A planned patch that the network cannot
+ * take is rounded.
+ * @param onNote told what was rounded; it is said besides
+ * @throws VoxelbookError for a patch of the recipe that the network cannot take
  */
-export function planOf(dataset: Pick<Dataset, 'name' | 'json'>, print: Fingerprint, experiment: Experiment): Plan {
+export function planOf(
+  dataset: Pick<Dataset, 'name' | 'json'>,
+  print: Fingerprint,
+  experiment: Experiment,
+  onNote: (note: Fault) => void = () => {},
+): Plan {
   const { patchSize, batchSize } = experiment.recipe;
   const planned = experiment.plan ? fixed(experiment.plan, dataset, print) : plannersPlan(dataset, print, experiment);
-  return patchSize || batchSize ? override(planned, experiment.configuration, { patchSize, batchSize }) : planned;
+  const chosen = patchSize || batchSize ? override(planned, experiment.configuration, { patchSize, batchSize }) : planned;
+  return fittedPatch(chosen, experiment, dataset.json, !patchSize && !experiment.plan, (note) => {
+    tell(warningText(note));
+    onNote(note);
+  });
 }
 
 function plannersPlan(dataset: Pick<Dataset, 'name' | 'json'>, print: Fingerprint, experiment: Experiment): Plan {
@@ -118,14 +161,13 @@ async function knownFingerprint(
   return print;
 }
 
-/** Where a fingerprint lies, and the hash of what it is made of: names, sizes and times of the files, and the draws. */
+/** Where a fingerprint lies, and the hash of what it is made of: names and contents of the files, and the draws. */
 function fingerprintFiles(dataset: Dataset, base: string, scale: Scale) {
   const source = createHash('sha256').update(canonicalJson([draws[scale], dataset.json]));
-  for (const { images, label } of dataset.cases)
-    for (const name of [...images, ...(label ? [label] : [])]) {
-      const { size, mtimeMs } = fs.statSync(name);
-      source.update(`${path.relative(dataset.folder, name)} ${size} ${mtimeMs}\n`);
-    }
+  const contents = new Contents(dataset.folder);
+  for (const files of dataset.cases)
+    for (const name of filesOf(files)) source.update(`${path.relative(dataset.folder, name)} ${contents.sha256(name)}\n`);
+  contents.save();
   const at = (name: string) => path.join(base, name);
   return {
     file: at('dataset_fingerprint.json'),

@@ -1,8 +1,9 @@
 // `train.run`: one fold of an experiment, from its names to trained parameters in a run folder.
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWriteJson } from '../base/atomicWrite.js';
+import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
 import type { WorkOptions } from '../base/progress.js';
+import { datasetJsonText, type Fold } from '../dataset/index.js';
 import { type Network, network as networkOf, type Params } from '../model/index.js';
 import { annotatedKey, listCases } from '../preprocess/index.js';
 import type { Position } from './checkpoint.js';
@@ -12,14 +13,17 @@ import type { Phase, SampleSource } from './feed/sample.js';
 import { type Forecast, type ForecastInput, forecast, refuseIfTooLarge } from './forecast.js';
 import { runFolderOf, runHash } from './identity.js';
 import { saveStart, startingParams, startText } from './initial.js';
+import { beginWith, inputsOf } from './inputs.js';
 import { type LoopOptions, loop } from './loop.js';
 import { endsOf, type Planned } from './model.js';
-import { type Prepared, prepare } from './prepare.js';
+import { admit, type Prepared, prepare } from './prepare.js';
 import { type PreviousStage, previousStageOf } from './previousStage.js';
 import { objectiveOf } from './step.js';
 
 export interface RunOptions extends WorkOptions, Omit<LoopOptions, keyof WorkOptions> {
   onStage?: (stage: string) => void;
+  /** Told what changed since an earlier result of this run, which is computed again; default the error stream. */
+  onNotice?: (text: string) => void;
   /** Augmentation threads; default one fewer than the cores, at least 1, at most 4. 0: in the training thread. The results are the same. */
   workers?: number;
   /** Seconds after which an augmentation worker that gives no answer is given up. */
@@ -50,21 +54,25 @@ export interface Trained {
  */
 export async function run(
   experiment: Experiment,
-  fold: number,
+  fold: Fold,
   seed: number,
   folder: string,
   options: RunOptions = {},
 ): Promise<Trained> {
   const { onStage = () => {}, workers = 1, onNotice: notice = (text: string) => console.error(text) } = options;
   fs.mkdirSync(folder, { recursive: true });
+  await admit(experiment, fold, { signal: options.signal });
   const prepared = await prepare(experiment, { signal: options.signal, onStage });
   const { configuration, labels, dataset } = prepared;
   const { recipe } = experiment;
   const previous = previousStageOf(experiment, prepared, fold, seed, options.folderOf ?? runFolderOf);
   const dimensions = configuration.patch_size.length as 2 | 3;
   // What prediction needs besides the weights, so that the run folder can be taken elsewhere.
+  beginWith(folder, inputsOf(experiment, fold, seed, prepared, options.folderOf), options.onNotice);
   atomicWriteJson(path.join(folder, 'plan.json'), prepared.plan);
-  atomicWriteJson(path.join(folder, 'dataset.json'), dataset.json);
+  atomicWriteJson(path.join(folder, 'dataset_fingerprint.json'), prepared.fingerprint);
+  atomicWrite(path.join(folder, 'dataset.json'), datasetJsonText(dataset.json));
+  atomicWriteJson(path.join(folder, 'warnings.json'), prepared.warnings);
 
   onStage('forecast');
   const input = forecastInput(experiment, prepared, workers, options.checkpointing);
@@ -94,7 +102,7 @@ export async function run(
     outputShapes,
     annotatedKey: annotatedKey(labels),
     previous,
-    cacheBytes: wholeBytes(caseShapes(prepared.folder), prepared) <= cacheBytes ? cacheBytes : 0,
+    cacheBytes: wholeBytes(caseShapes(prepared.folder, new Set([...train, ...val])), prepared) <= cacheBytes ? cacheBytes : 0,
   };
   const feed = startFeed(source, { workers, hangSeconds: options.hangSeconds, turn: turnOf(experiment) });
   try {
@@ -148,7 +156,8 @@ export function forecastInputOf(
 
 function forecastInput(experiment: Experiment, prepared: Prepared, workers: number, checkpointing?: boolean): ForecastInput {
   const { configuration, folder } = prepared;
-  const shapes = caseShapes(folder);
+  const ids = new Set(prepared.dataset.cases.map(({ id }) => id));
+  const shapes = caseShapes(folder, ids);
   const stageBytes = configuration.previous_stage ? shapes.reduce((sum, shape) => sum + voxels(shape), 0) : 0;
   const whole = wholeBytes(shapes, prepared);
   return forecastInputOf(experiment, prepared, {
@@ -174,9 +183,11 @@ const wholeBytes = (shapes: readonly (readonly number[])[], { dataset }: Pick<Pr
 
 const voxels = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
+const present = (folder: string, ids: ReadonlySet<string>) => listCases(folder).filter((id) => ids.has(id));
+
 /** Shapes of the preprocessed cases. */
-const caseShapes = (folder: string): number[][] =>
-  listCases(folder).map((id) => JSON.parse(fs.readFileSync(path.join(folder, `${id}.json`), 'utf8')).shape);
+const caseShapes = (folder: string, ids: ReadonlySet<string>): number[][] =>
+  present(folder, ids).map((id) => JSON.parse(fs.readFileSync(path.join(folder, `${id}.json`), 'utf8')).shape);
 
 /** The batch after a batch: epochs alternate between training and validation iterations. */
 function turnOf({ recipe }: Experiment) {

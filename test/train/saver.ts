@@ -18,6 +18,5 @@ for (;;) {
   tf.dispose(params['first.bias']);
   params['first.bias'] = tf.fill([64], position.step);
   checkpoints.save({ params, optimiser: { step: position.step, steps: {}, slots: {} }, position });
-  process.stdout.write('saved
-');
+  process.stdout.write('saved\n');
 }

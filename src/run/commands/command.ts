@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import type { ParseArgsConfig } from 'node:util';
 import { VoxelbookError } from '../../base/errors.js';
-import type { DatasetJson } from '../../dataset/index.js';
+import type { DatasetJson, Fold } from '../../dataset/index.js';
 import type { Experiment, ProgressLine, Scale } from '../../train/index.js';
 
 export type Values = Record<string, string | boolean | string[] | undefined>;
@@ -26,6 +26,9 @@ export const integer = (value: unknown, name: string, fallback: number): number 
   if (!Number.isInteger(n)) throw usage(`--${name} ${value}`, 'a whole number');
   return n;
 };
+/** `--fold 2` or `--fold all`. */
+export const foldOf = (value: unknown, fallback: Fold): Fold =>
+  value === undefined ? fallback : value === 'all' ? 'all' : integer(value, 'fold', 0);
 export const usage = (given: string, expected: string) =>
   new VoxelbookError('this command cannot run', {
     code: 'usage',
