@@ -83,10 +83,10 @@ export function affineMatrix({ angles, scale, inPlane }: Pick<SpatialDraw, 'angl
   const rx = [1, 0, 0, 0, Math.cos(x), -Math.sin(x), 0, Math.sin(x), Math.cos(x)];
   const ry = [Math.cos(y), 0, Math.sin(y), 0, 1, 0, -Math.sin(y), 0, Math.cos(y)];
   const rz = [Math.cos(z), -Math.sin(z), 0, Math.sin(z), Math.cos(z), 0, 0, 0, 1];
-  return product(product(product(rz, ry), rx), [a, 0, 0, 0, b, 0, 0, 0, c]);
+  return matrixProduct(matrixProduct(matrixProduct(rz, ry), rx), [a, 0, 0, 0, b, 0, 0, 0, c]);
 }
 
-const product = (a: readonly number[], b: readonly number[]) =>
+const matrixProduct = (a: readonly number[], b: readonly number[]) =>
   Array.from({ length: 9 }, (_, i) => {
     const [row, column] = [Math.floor(i / 3) * 3, i % 3];
     return a[row] * b[column] + a[row + 1] * b[column + 3] + a[row + 2] * b[column + 6];

@@ -1,5 +1,5 @@
 // An experiment is a plain object that says how a case walks through the rooms. JSON in, JSON out.
-import type { ModelSpec } from '../model/spec.js';
+import type { ModelSpec } from '../model/index.js';
 import type { FixedPlanName } from '../plan/index.js';
 
 /** Optimiser, schedule, loss, augmentation and budget: data, one entry per line of a paper's recipe. */
