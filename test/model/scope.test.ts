@@ -31,7 +31,7 @@ const thin = define({
   convention: 'Counted by nobody.',
 });
 
-declare module '../../src/model/registry.js' {
+declare module '../../src/model/index.js' {
   interface Networks {
     thin: ThinSpec;
   }
