@@ -1,11 +1,12 @@
 // From a specification, which is data, to a network.
 import { FaultList } from '../base/errors.js';
 import { Random } from '../base/random.js';
+import { lookup, registered } from '../base/registry.js';
 import type { Configuration } from '../plan/plan.js';
 import type { tf } from '../tensor/tf.js';
 import type { Ends } from './define.js';
 import { type Context, initialise, type Network, type Params } from './network.js';
-import { definitionOf, type ModelSpec, networkNames } from './registry.js';
+import type { ModelSpec } from './registry.js';
 
 export interface Model {
   /** As given, with channels and classes filled in: JSON that builds the same network again. */
@@ -27,15 +28,9 @@ export function network(spec: ModelSpec, plan?: Configuration, ends: Ends = {}):
   const said = Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined));
   const complete = { ...ends, ...said } as ModelSpec;
   const faults = new FaultList();
-  const definition = definitionOf(spec.network);
-  if (!definition)
-    faults.add(
-      'network',
-      'network',
-      JSON.stringify(spec.network),
-      networkNames.join(', '),
-      'Choose one of these networks, or register your own.',
-    );
+  const known = registered('networks');
+  if (!known.includes(spec.network))
+    faults.add('network', 'network', JSON.stringify(spec.network), known.join(', '), 'Choose one of these networks.');
   for (const key of ['inputChannels', 'classes'] as const)
     if (!(Number.isInteger(complete[key]) && complete[key]! > 0))
       faults.add(
@@ -46,7 +41,7 @@ export function network(spec: ModelSpec, plan?: Configuration, ends: Ends = {}):
         'Set it in the specification or hand in the data set’s.',
       );
   faults.throwIfAny('this network cannot be built');
-  return { spec: complete, network: definition!.build(complete, plan) };
+  return { spec: complete, network: lookup('networks', spec.network).build(complete, plan) };
 }
 
 /**

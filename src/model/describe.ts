@@ -1,6 +1,7 @@
 // What a network is at a given input: per stage its shape, parameters, multiply-adds and the memory it keeps for the
 // backward pass. Found by running the network's own forward on shapes alone and hearing which layer is being applied.
 import { VoxelbookError } from '../base/errors.js';
+import { lookup } from '../base/registry.js';
 import { product } from '../base/shape.js';
 import { displayed, type Shown, shownTable } from '../base/show.js';
 import type { Configuration } from '../plan/plan.js';
@@ -10,7 +11,7 @@ import { tf } from '../tensor/tf.js';
 import { network as networkOf } from './build.js';
 import type { Ends } from './define.js';
 import { type Network, parameterCount, symbolicParams } from './network.js';
-import { definitionOf, type ModelSpec } from './registry.js';
+import type { ModelSpec } from './registry.js';
 
 export interface Stage {
   name: string;
@@ -99,7 +100,7 @@ export function describe(spec: ModelSpec, at?: Configuration | readonly number[]
     flops: sum('macs') + sum('normFlops'),
     activationBytes: sum('activationBytes'),
     peakBytes: { prediction: cost.peakBytes, training: memory.peakBytes },
-    convention: [common, definitionOf(spec.network)?.convention].filter(Boolean).join(' '),
+    convention: [common, lookup('networks', spec.network).convention].filter(Boolean).join(' '),
   };
   return displayed(description, table(description));
 }

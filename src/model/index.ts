@@ -15,4 +15,4 @@ export {
   parameterCount,
   scope,
 } from './network.js';
-export { type ModelSpec, type Networks, networkNames, register } from './registry.js';
+export { type ModelSpec, type Networks, networkNames } from './registry.js';

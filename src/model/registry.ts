@@ -1,5 +1,5 @@
-// The networks a specification can name: the built-in ones and those that are registered from outside, alike.
-import { VoxelbookError } from '../base/errors.js';
+// The networks a specification can name: the built-in ones enter by the door that is open to others as well.
+import { register } from '../base/registry.js';
 import { coTr } from './baselines/coTr.js';
 import { nnFormer } from './baselines/nnFormer.js';
 import { plainConvUnet } from './baselines/plainConvUnet.js';
@@ -11,7 +11,7 @@ import { transUnet } from './baselines/transUnet.js';
 import { umambaBot, umambaEnc } from './baselines/umamba.js';
 import { unetr } from './baselines/unetr.js';
 import { uxNet } from './baselines/uxNet.js';
-import type { Definition, SpecOf } from './define.js';
+import type { Definition as NetworkDefinition, SpecOf } from './define.js';
 import { kaistUnet } from './papers/kaistUnet.js';
 import { mednext } from './papers/mednext.js';
 import { stuNet } from './papers/stuNet.js';
@@ -46,31 +46,13 @@ export interface Networks extends BuiltIn {}
 /** Every network's specification: plain data, told apart by `network`. */
 export type ModelSpec = Networks[keyof Networks];
 
-/** What `spec.network` may be. */
-export const networkNames: string[] = [];
+/** The built-in networks' names, as `spec.network` takes them. */
+export const networkNames: readonly BuiltIn[keyof BuiltIn]['network'][] = builtIn.map(({ name }) => name);
 
-const definitions = new Map<string, Definition>();
-
-/**
- * Makes a network known under its name, for this process.
- * @throws VoxelbookError when another network has the name
- */
-export function register(definition: Definition): void {
-  const known = definitions.get(definition.name);
-  if (known && known !== definition)
-    throw new VoxelbookError(`there is a network ${definition.name} already`, {
-      code: 'name-taken',
-      path: 'name',
-      given: JSON.stringify(definition.name),
-      expected: `a name other than ${networkNames.join(', ')}`,
-      fix: 'Give the network a name of its own.',
-    });
-  if (known) return;
-  definitions.set(definition.name, definition);
-  networkNames.push(definition.name);
+declare module '../base/registry.js' {
+  interface Kinds {
+    networks: NetworkDefinition;
+  }
 }
 
-/** The definition of this name; undefined when there is none. */
-export const definitionOf = (name: string): Definition | undefined => definitions.get(name);
-
-for (const definition of builtIn) register(definition);
+for (const definition of builtIn) register('networks', definition);
