@@ -3,11 +3,12 @@ import { NumpyRandom } from '../base/numpy/mt19937.js';
 import { type PoolOptions, runJobs } from '../base/pool.js';
 import type { WorkOptions } from '../base/progress.js';
 import { gate } from '../dataset/check.js';
+import { product } from '../base/shape.js';
 import type { CaseFiles, Dataset } from '../dataset/dataset.js';
 import { loadCase } from '../dataset/loadCase.js';
 import { cropToNonzero } from '../volume/index.js';
 import { type Drawn, drawForeground, statistics } from './intensities.js';
-import { median, product } from './numbers.js';
+import { median } from './numbers.js';
 import type { Fingerprint } from './plan.js';
 import { displayFingerprint } from './show.js';
 

@@ -1,10 +1,12 @@
 // From a fingerprint to a plan: nnU-Net v2's ExperimentPlanner and its ResEnc variants, in float64 and in their order of operations.
+
 import { FaultList, VoxelbookError } from '../base/errors.js';
 import { roundHalfEven } from '../base/numpy/round.js';
+import { product } from '../base/shape.js';
 import type { Dataset, DatasetJson } from '../dataset/dataset.js';
 import { architecture } from './architecture.js';
 import { featureMapEstimate } from './featureMapEstimate.js';
-import { argmax, argmaxLast, columns, median, percentile, product } from './numbers.js';
+import { argmax, argmaxLast, columns, median, percentile } from './numbers.js';
 import { type Overrides, override } from './override.js';
 import type { Configuration, Fingerprint, Plan } from './plan.js';
 import { type PlannerName, type PlannerSettings, planners } from './planners.js';

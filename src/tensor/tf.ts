@@ -34,3 +34,32 @@ export function onGpu(): boolean {
   const backend = tf.engine().findBackend('tensorflow') as unknown as { binding: { isUsingGpuDevice(): boolean } };
   return backend.binding.isUsingGpuDevice();
 }
+
+// Operators of one name for both ranks. The casts that tfjs's types ask for stand here and nowhere else.
+
+/** Convolution of `[batch, …spatial, in]` with `[…k, in, out]`, one stride an axis. */
+export const convolve = (x: tf.Tensor, kernel: tf.Tensor, stride: readonly number[], pad: 'same' | 'valid'): tf.Tensor =>
+  x.rank === 5
+    ? tf.conv3d(x as tf.Tensor5D, kernel as tf.Tensor5D, stride as Three, pad)
+    : tf.conv2d(x as tf.Tensor4D, kernel as tf.Tensor4D, stride as Two, pad);
+
+/** Means over windows of `size` voxels, `stride` apart, no window over the border. */
+export const averagePool = (x: tf.Tensor, size: readonly number[], stride: readonly number[] = size): tf.Tensor =>
+  x.rank === 5
+    ? tf.avgPool3d(x as tf.Tensor5D, size as Three, stride as Three, 'valid')
+    : tf.avgPool(x as tf.Tensor4D, size as Two, stride as Two, 'valid');
+
+/** Largest values over windows of a picture `[batch, height, width, channel]`. */
+export const maxPool = (x: tf.Tensor, size: number, stride: number): tf.Tensor =>
+  tf.maxPool(x as tf.Tensor4D, size, stride, 'valid');
+
+/** 2-D depthwise convolution of `[batch, height, width, channel]` with `[kh, kw, channel, 1]`, the same stride on both axes. */
+export const depthwise2d = (x: tf.Tensor, kernel: tf.Tensor, stride: number, pad: 'same' | 'valid'): tf.Tensor =>
+  tf.depthwiseConv2d(x as tf.Tensor4D, kernel as tf.Tensor4D, stride, pad);
+
+/** A kernel of TensorFlow by its name, with one output. */
+export const runKernel = (name: string, inputs: Record<string, tf.Tensor>, attributes: object): tf.Tensor =>
+  tf.engine().runKernel(name, inputs, { ...attributes }) as tf.Tensor;
+
+type Two = [number, number];
+type Three = [number, number, number];

@@ -8,8 +8,8 @@ import { atomicWriteJson, sweepTemporaryFiles } from '../base/atomicWrite.js';
 import { contentChecksum } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
 import { readSafetensors, type TensorData, writeSafetensors } from '../base/safetensors.js';
-import { memoryAxes, type Network, type ParamInfo, type Params } from '../model/network.js';
-import { tf } from '../tensor/tf.js';
+import { fromMemory, type Network, type ParamInfo, type Params, toMemory } from '../model/network.js';
+import type { tf } from '../tensor/tf.js';
 import { initialState, type OptimiserState } from './optim/optimiser.js';
 import type { Counts } from './pseudoDice.js';
 
@@ -145,19 +145,8 @@ const slotKinds = ['momentum', 'm', 'v'];
 const slotsOf = (name: string, slots: Params): [string, tf.Tensor][] =>
   slotKinds.flatMap((kind) => (slots[`${kind}.${name}`] ? [[`${kind}.${name}`, slots[`${kind}.${name}`]]] : []));
 
-/** Memory layout → PyTorch's; an exact reordering. */
-function toDisk(info: ParamInfo, tensor: tf.Tensor): { shape: readonly number[]; data: TensorData } {
-  const axes = memoryAxes(info);
-  const back = axes.map((_, i) => axes.indexOf(i));
-  const ordered = tf.transpose(tensor, back);
-  const data = ordered.dataSync() as Float32Array | Int32Array;
-  ordered.dispose();
-  return { shape: info.shape, data };
-}
-
-function toMemory(info: ParamInfo, data: Float32Array | Int32Array): tf.Tensor {
-  return tf.tidy(() => tf.transpose(tf.tensor(data, [...info.shape], info.dtype), memoryAxes(info)));
-}
+/** In PyTorch's order; an exact reordering. */
+const toDisk = (info: ParamInfo, tensor: tf.Tensor) => ({ shape: info.shape, data: fromMemory(info, tensor) });
 
 /** The checkpoints of one run folder: the last two, the best, the final; an index beside them says what must be there. */
 export class CheckpointFolder {

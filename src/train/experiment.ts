@@ -1,6 +1,7 @@
 // An experiment is a plain object that says how a case walks through the rooms. JSON in, JSON out.
 import type { Fold } from '../dataset/index.js';
-import type { ModelSpec } from '../model/spec.js';
+import type { Entry, PipelineName } from '../augment/index.js';
+import type { ModelSpec } from '../model/index.js';
 import type { FixedPlanName } from '../plan/index.js';
 
 /** Optimiser, schedule, loss, augmentation and budget: data, one entry per line of a paper's recipe. */
@@ -27,7 +28,8 @@ export interface Recipe {
   deepSupervision: 'nnunet' | 'all' | 'none' | number[];
   gradientClip: number;
   oversampleForeground: number;
-  augmentation: 'nnunetv2' | 'moreDA' | 'DA4' | 'none';
+  /** A pipeline of `augment.pipelines`, or a list of transforms. */
+  augmentation: PipelineName | readonly Entry[];
   mirrorAxes: number[];
   /** Parameters whose name starts with one of `prefixes` and with none of `except` stay fixed for the first `epochs`. */
   freeze?: { prefixes: string[]; except?: string[]; epochs: number };
