@@ -39,8 +39,6 @@ export interface ParamInfo {
   head?: boolean;
   /** The checkpoint lists the same tensor again under this name; only the first name is in `Params`. */
   aliasOf?: string;
-  /** Belongs to a segmentation head: its shape depends on the classes. */
-  head?: boolean;
 }
 
 /** What a forward pass may know and give back besides its outputs. */

@@ -2,8 +2,8 @@
 import { NumpyRandom } from '../base/numpy/mt19937.js';
 import { type PoolOptions, runJobs } from '../base/pool.js';
 import type { WorkOptions } from '../base/progress.js';
-import { gate } from '../dataset/check.js';
 import { product } from '../base/shape.js';
+import { gate } from '../dataset/check.js';
 import type { CaseFiles, Dataset } from '../dataset/dataset.js';
 import { loadCase } from '../dataset/loadCase.js';
 import { cropToNonzero } from '../volume/index.js';

@@ -1,6 +1,7 @@
 // An experiment is a plain object that says how a case walks through the rooms. JSON in, JSON out.
-import type { Fold } from '../dataset/index.js';
+
 import type { Entry, PipelineName } from '../augment/index.js';
+import type { Fold } from '../dataset/index.js';
 import type { ModelSpec } from '../model/index.js';
 import type { FixedPlanName } from '../plan/index.js';
 
