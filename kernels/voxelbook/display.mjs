@@ -39,9 +39,13 @@ export async function bundleOf(value) {
 /** A bundle may also come with metadata as `{ data, metadata }`. */
 function split(bundle) {
   const nested = isObject(bundle) && isObject(bundle.data) && !('text/plain' in bundle);
-  const data = bundleEntries(nested ? bundle.data : bundle);
+  return nested ? entries(bundle.data, bundle.metadata) : entries(bundle);
+}
+function entries(bundle, metadata) {
+  if (!isObject(bundle)) throw new TypeError(`a bundle is an object such as { 'text/plain': 'x' }, not ${inspect(bundle)}`);
+  const data = bundleEntries(bundle);
   data['text/plain'] ??= `<${Object.keys(data)[0] ?? 'nothing'}>`;
-  return { data, metadata: (nested && bundle.metadata) || {} };
+  return { data, metadata: isObject(metadata) ? metadata : {} };
 }
 
 const mimes = {
@@ -108,8 +112,8 @@ export function kernelModule(publish, { signal, input, comms, widget }) {
     },
     displayBundle(data, metadata = {}) {
       const show = updatable(publish);
-      show(split({ data, metadata }));
-      return handle({ update: (nextData, nextMetadata = {}) => show(split({ data: nextData, metadata: nextMetadata })) });
+      show(entries(data, metadata));
+      return handle({ update: (nextData, nextMetadata = {}) => show(entries(nextData, nextMetadata)) });
     },
     clearOutput: (wait = false) => publish('clear_output', { wait }),
     input,

@@ -150,7 +150,9 @@ export function emit(ts, program, source, cell) {
     const tidyFlag = () => (state.tidy ? [f.createTrue()] : []);
     const children = (node) => ts.visitEachChild(node, visit, context);
     const range = (made, node) => ts.setTextRange(made, node);
-    const callee = (made, node) => range(f.createParenthesizedExpression(f.createComma(f.createNumericLiteral(0), made)), node);
+    /** In the place of a name; what follows it, a call's bracket above all, counts as being at its beginning. */
+    const placed = (made, node) => ts.setEmitFlags(range(made, node), ts.EmitFlags.NoTrailingSourceMap);
+    const callee = (made, node) => placed(f.createParenthesizedExpression(f.createComma(f.createNumericLiteral(0), made)), node);
 
     function visit(node) {
       if (ts.isExpressionWithTypeArguments(node)) {
@@ -185,7 +187,7 @@ export function emit(ts, program, source, cell) {
     function identifier(node) {
       if (!topNames.has(node.text) || !isReference(ts, node)) return node;
       const made = replacement(meant(checker.getSymbolAtLocation(node), node));
-      return made ? range(made, node) : node;
+      return made ? placed(made, node) : node;
     }
 
     function shorthand(node) {

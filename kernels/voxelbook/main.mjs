@@ -55,10 +55,16 @@ function startCompiler() {
 }
 
 const types = startCompiler();
+const { port1: signals, port2: heardSignals } = new MessageChannel();
 const wire = new Worker(new URL('./wire.mjs', import.meta.url), {
-  workerData: { root, connection, versions, waiting, types },
-  transferList: [types],
+  workerData: { root, connection, versions, waiting, types, signals: heardSignals },
+  transferList: [types, heardSignals],
 });
+new Worker(new URL('./sigint.mjs', import.meta.url), {
+  workerData: { wire: signals },
+  transferList: [signals],
+  resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1 },
+}).unref();
 wire.on('error', (error) => {
   realStderr(`voxelbook kernel: the connection's thread ended: ${error?.stack ?? error}\n`);
   reallyExit(1);
@@ -345,8 +351,9 @@ const late = (error) => {
 // No listener: whoever removes all listeners shall not take the kernel's along. A rejection arrives here too.
 process.setUncaughtExceptionCaptureCallback((error) => {
   try {
-    const reason = error?.code === 'ERR_UNHANDLED_REJECTION' ? String(error.message) : error;
-    late(reason);
+    // What is no error comes wrapped, its text at the end.
+    const wrapped = error?.code === 'ERR_UNHANDLED_REJECTION' && /with the reason "([^]*)"\.$/.exec(error.message);
+    late(wrapped ? wrapped[1] : error);
   } catch (second) {
     realStderr(`voxelbook kernel: an error could not be told: ${textOf(second)}\n`);
   }
@@ -354,6 +361,7 @@ process.setUncaughtExceptionCaptureCallback((error) => {
 
 const reallyExit = process.exit.bind(process);
 let ending = false;
+process.on('SIGTERM', () => send({ kind: 'terminate' }));
 process.exit = (code) => {
   if (ending) reallyExit(code);
   throw new Error(`process.exit(${code ?? ''}) would end the kernel and everything in it; use Kernel > Shut Down instead`);

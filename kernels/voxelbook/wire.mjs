@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import inspector from 'node:inspector';
 import { createRequire } from 'node:module';
-import os from 'node:os';
 import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { descendants, isAlive, signal } from './children.mjs';
@@ -161,6 +160,10 @@ const fromMain = {
     else children.set(pid, about);
   },
   members: ({ question, found }) => membersAsked.get(question)?.(found),
+  terminate: async () => {
+    await endProcesses();
+    process.kill(process.pid, 'SIGKILL');
+  },
   compileFile: ({ question, file }) =>
     askTypes('compileFile', { file }).then(
       (value) => parentPort.postMessage({ kind: 'answer', question, value }),
@@ -555,16 +558,5 @@ if (parentPid > 1) {
   }, 3000);
 }
 
-// Signals are heard here, where nothing blocks: Ctrl-C in the terminal of a console is Stop.
-const { Signal } = process.binding('signal_wrap');
-const hear = (name, act) => {
-  const handle = new Signal();
-  handle.unref();
-  handle.onsignal = act;
-  handle.start(os.constants.signals[name]);
-};
-hear('SIGINT', () => interrupt());
-hear('SIGTERM', async () => {
-  await endProcesses();
-  process.kill(process.pid, 'SIGKILL');
-});
+// Ctrl-C in the terminal of a console is Stop.
+workerData.signals.on('message', interrupt);
