@@ -141,7 +141,8 @@ function resolveModule(name, containing, redirected, settings, mode) {
   return ts.resolveModuleName(name, path.join(root, 'notebook.ts'), settings, host, cache, redirected, mode);
 }
 
-const service = ts.createLanguageService(host, ts.createDocumentRegistry());
+const registry = ts.createDocumentRegistry();
+const service = ts.createLanguageService(host, registry);
 
 function setCurrent(module) {
   currentModule = module;
@@ -425,7 +426,9 @@ function again({ unset = [], ...about }) {
 
 const answers = { compile, compileFile, forget, again, complete, inspect, isComplete };
 
+let lastAsked = performance.now();
 wire.on('message', ({ request, ask, ...about }) => {
+  lastAsked = performance.now();
   let answer;
   try {
     answer = { value: answers[ask](about) };
@@ -437,3 +440,26 @@ wire.on('message', ({ request, ask, ...about }) => {
 
 // The standard types are read at once: the first cell needs them in any case.
 service.getSemanticDiagnostics(current);
+
+// The library's are read ahead, one file at a time while nobody asks for anything, so that no request ever waits for it
+// and the cell that imports the library finds them parsed.
+const ahead = ['voxelbook', 'arquero', '@tensorflow/tfjs-node-gpu'];
+const idleMs = 300;
+function readAhead() {
+  const queue = ahead.map((name) => resolveModule(name, path.join(root, 'notebook.ts'), undefined, options, ts.ModuleKind.ESNext));
+  const read = new Set();
+  const step = () => {
+    if (performance.now() - lastAsked < idleMs) return void setTimeout(step, idleMs).unref();
+    const file = queue.shift()?.resolvedModule?.resolvedFileName;
+    if (file && isFixed(file) && !read.has(file)) {
+      read.add(file);
+      const snapshot = host.getScriptSnapshot(file);
+      const source = snapshot && registry.acquireDocument(file, host, snapshot, versionOf(file), ts.ScriptKind.TS);
+      for (const { moduleSpecifier: name } of source?.statements ?? [])
+        if (name && ts.isStringLiteral(name)) queue.push(resolveModule(name.text, file, undefined, options, ts.ModuleKind.ESNext));
+    }
+    if (queue.length > 0) setImmediate(step);
+  };
+  step();
+}
+setTimeout(readAhead, idleMs).unref();
