@@ -56,8 +56,7 @@ export function cellModule(ts, code, names, { wholeScope = false } = {}) {
 }
 
 // The trailing export makes the parser treat `await` as a module's top level does.
-const parse = (ts, code) =>
-  ts.createSourceFile('cell.ts', `${code}\nexport {};`, ts.ScriptTarget.ESNext, true, ts.ScriptKind.TS);
+const parse = (ts, code) => ts.createSourceFile('cell.ts', `${code}\nexport {};`, ts.ScriptTarget.ESNext, true, ts.ScriptKind.TS);
 
 /** Names that `declare global` and `declare module` of this cell say; their cell stays in sight of all later ones. */
 function augmentations(ts, source) {
@@ -98,7 +97,8 @@ function isProgram(word) {
 
 function magicOf(line, names) {
   const percent = line.match(/^%(time|timeit|whos)(?![\w$])\s*(.*)$/s);
-  if (percent) return percent[1] === 'whos' && percent[2].trim() ? undefined : { kind: percent[1], length: percent[1].length + 1 };
+  if (percent)
+    return percent[1] === 'whos' && percent[2].trim() ? undefined : { kind: percent[1], length: percent[1].length + 1 };
   const shell = line.match(/^!\s*([\w.+/~-]+)(\s.*)?$/s);
   if (!shell || keywords.has(shell[1]) || names.has(shell[1]) || Object.hasOwn(globalThis, shell[1])) return undefined;
   return isProgram(shell[1]) ? { kind: 'shell', command: line.slice(1).trim() } : undefined;

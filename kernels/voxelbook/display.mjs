@@ -20,7 +20,12 @@ function member(value, name) {
 
 const text = (value) => {
   // A tensor's own text shows its numbers; inspecting it would show the engine's bookkeeping.
-  if (isObject(value) && member(value, 'dataId') !== undefined && typeof member(value, 'dataSync') === 'function' && !value.isDisposed)
+  if (
+    isObject(value) &&
+    member(value, 'dataId') !== undefined &&
+    typeof member(value, 'dataSync') === 'function' &&
+    !value.isDisposed
+  )
     return value.toString();
   return inspect(value, { depth: 4, maxArrayLength: 100, maxStringLength: 10_000, breakLength: 100 });
 };

@@ -59,7 +59,13 @@ function importedNames(ts, node) {
   const from = `from ${node.moduleSpecifier.getText()}${node.attributes ? ` ${node.attributes.getText()}` : ''};`;
   const found = [];
   if (clause.name)
-    found.push({ name: clause.name.text, node: clause, imported: 'default', typeOnly, statement: `import ${type}${clause.name.text} ${from}` });
+    found.push({
+      name: clause.name.text,
+      node: clause,
+      imported: 'default',
+      typeOnly,
+      statement: `import ${type}${clause.name.text} ${from}`,
+    });
   const bindings = clause.namedBindings;
   if (bindings && ts.isNamespaceImport(bindings)) {
     const name = bindings.name.text;
@@ -222,19 +228,58 @@ export function emit(ts, program, source, cell) {
       if (!async) return next;
       const enter = f.createVariableStatement(
         undefined,
-        f.createVariableDeclarationList([f.createVariableDeclaration('__run', undefined, undefined, k('enter'))], ts.NodeFlags.Const),
+        f.createVariableDeclarationList(
+          [f.createVariableDeclaration('__run', undefined, undefined, k('enter'))],
+          ts.NodeFlags.Const,
+        ),
       );
       const block = ts.isBlock(next.body)
         ? f.updateBlock(next.body, behindDirectives(ts, next.body.statements, [enter]))
         : range(f.createBlock([enter, range(f.createReturnStatement(next.body), node.body)], false), node.body);
       if (ts.isArrowFunction(next))
-        return f.updateArrowFunction(next, next.modifiers, next.typeParameters, next.parameters, next.type, next.equalsGreaterThanToken, block);
+        return f.updateArrowFunction(
+          next,
+          next.modifiers,
+          next.typeParameters,
+          next.parameters,
+          next.type,
+          next.equalsGreaterThanToken,
+          block,
+        );
       if (ts.isFunctionExpression(next))
-        return f.updateFunctionExpression(next, next.modifiers, next.asteriskToken, next.name, next.typeParameters, next.parameters, next.type, block);
+        return f.updateFunctionExpression(
+          next,
+          next.modifiers,
+          next.asteriskToken,
+          next.name,
+          next.typeParameters,
+          next.parameters,
+          next.type,
+          block,
+        );
       if (ts.isFunctionDeclaration(next))
-        return f.updateFunctionDeclaration(next, next.modifiers, next.asteriskToken, next.name, next.typeParameters, next.parameters, next.type, block);
+        return f.updateFunctionDeclaration(
+          next,
+          next.modifiers,
+          next.asteriskToken,
+          next.name,
+          next.typeParameters,
+          next.parameters,
+          next.type,
+          block,
+        );
       if (ts.isMethodDeclaration(next))
-        return f.updateMethodDeclaration(next, next.modifiers, next.asteriskToken, next.name, next.questionToken, next.typeParameters, next.parameters, next.type, block);
+        return f.updateMethodDeclaration(
+          next,
+          next.modifiers,
+          next.asteriskToken,
+          next.name,
+          next.questionToken,
+          next.typeParameters,
+          next.parameters,
+          next.type,
+          block,
+        );
       return next;
     }
 
@@ -373,10 +418,26 @@ export function emit(ts, program, source, cell) {
       if (ts.isVariableStatement(node)) return f.updateVariableStatement(node, kept, node.declarationList);
       if (ts.isFunctionDeclaration(node)) {
         const name = node.name ?? '__default';
-        return f.updateFunctionDeclaration(node, kept, node.asteriskToken, typeof name === 'string' ? id(name) : name, node.typeParameters, node.parameters, node.type, node.body);
+        return f.updateFunctionDeclaration(
+          node,
+          kept,
+          node.asteriskToken,
+          typeof name === 'string' ? id(name) : name,
+          node.typeParameters,
+          node.parameters,
+          node.type,
+          node.body,
+        );
       }
       if (ts.isClassDeclaration(node))
-        return f.updateClassDeclaration(node, kept, node.name ?? id('__default'), node.typeParameters, node.heritageClauses, node.members);
+        return f.updateClassDeclaration(
+          node,
+          kept,
+          node.name ?? id('__default'),
+          node.typeParameters,
+          node.heritageClauses,
+          node.members,
+        );
       if (ts.isEnumDeclaration(node)) return f.updateEnumDeclaration(node, kept, node.name, node.members);
       if (ts.isModuleDeclaration(node)) return f.updateModuleDeclaration(node, kept, node.name, node.body);
       return node;
@@ -418,12 +479,14 @@ export function emit(ts, program, source, cell) {
       }
       if (isAmbient(node)) return [node];
       if (ts.isImportEqualsDeclaration(node)) {
-        if (!ts.isEntityName(node.moduleReference) || node.isTypeOnly || !isValue(checker.getSymbolAtLocation(node.name))) return [];
+        if (!ts.isEntityName(node.moduleReference) || node.isTypeOnly || !isValue(checker.getSymbolAtLocation(node.name)))
+          return [];
         return [range(statement(assign(own(node.name.text), entity(node.moduleReference))), node)];
       }
       if (ts.isVariableStatement(node)) {
         const using = node.declarationList.flags & ts.NodeFlags.Using;
-        const isUsing = using && !isVar(node.declarationList) && (node.declarationList.flags & ts.NodeFlags.BlockScoped) >= ts.NodeFlags.Using;
+        const isUsing =
+          using && !isVar(node.declarationList) && (node.declarationList.flags & ts.NodeFlags.BlockScoped) >= ts.NodeFlags.Using;
         if (isUsing) return [children(node), ...closing];
         return [...assignments(node.declarationList, false).map((e) => range(statement(e), e)), ...closing];
       }
@@ -466,7 +529,12 @@ export function emit(ts, program, source, cell) {
           if (node.isExportEquals) out.push(range(statement(f.createCallExpression(id('__equals'), undefined, [value])), node));
           else {
             const declaration = f.createVariableDeclaration('__default', undefined, undefined, named('default', value));
-            out.push(range(f.createVariableStatement(undefined, f.createVariableDeclarationList([declaration], ts.NodeFlags.Const)), node));
+            out.push(
+              range(
+                f.createVariableStatement(undefined, f.createVariableDeclarationList([declaration], ts.NodeFlags.Const)),
+                node,
+              ),
+            );
             give('default', id('__default'));
           }
           continue;
@@ -555,7 +623,9 @@ export function emit(ts, program, source, cell) {
         if (!merged.has(name) && !begun.has(name))
           out.push(statement(assign(at(id('__own'), name), f.createObjectLiteralExpression([]))));
         begun.add(name);
-        out.push(f.updateExpressionStatement(s, f.updateCallExpression(iife, iife.expression, undefined, [at(id('__cells'), name)])));
+        out.push(
+          f.updateExpressionStatement(s, f.updateCallExpression(iife, iife.expression, undefined, [at(id('__cells'), name)])),
+        );
       }
       return f.updateSourceFile(node, out);
     };
@@ -643,7 +713,8 @@ function isReference(ts, node) {
   if (ts.isPropertyDeclaration(p) || ts.isEnumMember(p)) return p.initializer === node;
   if (ts.isQualifiedName(p) || ts.isMetaProperty(p) || ts.isLabeledStatement(p) || ts.isBreakOrContinueStatement(p)) return false;
   if (ts.isImportSpecifier(p) || ts.isImportClause(p) || ts.isNamespaceImport(p) || ts.isExportSpecifier(p)) return false;
-  if (ts.isNamespaceExport(p) || ts.isImportEqualsDeclaration(p) || ts.isTypeElement(p) || ts.isTypeParameterDeclaration(p)) return false;
+  if (ts.isNamespaceExport(p) || ts.isImportEqualsDeclaration(p) || ts.isTypeElement(p) || ts.isTypeParameterDeclaration(p))
+    return false;
   if (isFunction(ts, p) || ts.isClassLike(p) || ts.isEnumDeclaration(p) || ts.isModuleDeclaration(p)) return p.name !== node;
   return true;
 }

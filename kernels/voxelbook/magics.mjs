@@ -47,9 +47,18 @@ export function magics({ names, show }) {
       const rows = names().map(([name, value]) => [name, ...described(value)]);
       const head = ['name', 'type', 'shape', 'bytes', 'value'];
       const widths = head.map((title, i) => Math.max(title.length, ...rows.map((r) => r[i].length)));
-      const plain = [head, ...rows].map((r) => r.map((cell, i) => cell.padEnd(widths[i])).join('  ').trimEnd()).join('\n');
+      const plain = [head, ...rows]
+        .map((r) =>
+          r
+            .map((cell, i) => cell.padEnd(widths[i]))
+            .join('  ')
+            .trimEnd(),
+        )
+        .join('\n');
       const safe = (t) => t.replace(/[&<>]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;' })[c]);
-      const html = [head, ...rows].map((r, i) => `<tr>${r.map((cell) => (i ? `<td>${safe(cell)}</td>` : `<th>${cell}</th>`)).join('')}</tr>`);
+      const html = [head, ...rows].map(
+        (r, i) => `<tr>${r.map((cell) => (i ? `<td>${safe(cell)}</td>` : `<th>${cell}</th>`)).join('')}</tr>`,
+      );
       show({ 'text/plain': rows.length ? plain : 'no names yet', 'text/html': `<table>${html.join('')}</table>` });
     },
     /** Runs a line in the shell; what it prints is the cell's. */

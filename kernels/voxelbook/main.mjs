@@ -120,7 +120,8 @@ const tslab = tslabModule(publish, versions);
 Object.assign(
   calls,
   magics({
-    names: () => Object.entries(Object.getOwnPropertyDescriptors(cells)).flatMap(([name, d]) => ('value' in d ? [[name, d.value]] : [])),
+    names: () =>
+      Object.entries(Object.getOwnPropertyDescriptors(cells)).flatMap(([name, d]) => ('value' in d ? [[name, d.value]] : [])),
     show: kernel.module.displayBundle,
   }),
 );
@@ -279,8 +280,12 @@ function members({ receiver, typed }) {
   const found = new Set();
   for (let o = value; o !== null && o !== undefined && o !== Object.prototype && found.size < 1000; o = Object.getPrototypeOf(o))
     for (const name of Object.getOwnPropertyNames(Object(o)))
-      if (name.startsWith(typed) && /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) && name !== 'constructor') found.add(name);
-  return [...found].map((name) => ({ text: name, type: typeof plainMember(value, name) === 'function' ? 'function' : 'property' }));
+      if (name.startsWith(typed) && /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) && name !== 'constructor')
+        found.add(name);
+  return [...found].map((name) => ({
+    text: name,
+    type: typeof plainMember(value, name) === 'function' ? 'function' : 'property',
+  }));
 }
 function plainMember(value, name) {
   for (let o = Object(value); o !== null; o = Object.getPrototypeOf(o)) {
@@ -318,7 +323,9 @@ for (const name of ['stdout', 'stderr']) {
   process[name].write = (chunk, encoding, callback) => {
     const code = typeof encoding === 'string' ? encoding : 'utf8';
     const plain = typeof chunk === 'string' && /^utf-?8$/i.test(code);
-    const text = plain ? decoder.end() + chunk : decoder.write(typeof chunk === 'string' ? Buffer.from(chunk, code) : Buffer.from(chunk));
+    const text = plain
+      ? decoder.end() + chunk
+      : decoder.write(typeof chunk === 'string' ? Buffer.from(chunk, code) : Buffer.from(chunk));
     const to = text && owner();
     if (to) send({ kind: 'stream', id: to.id, name, text });
     const done = typeof encoding === 'function' ? encoding : callback;
@@ -352,7 +359,7 @@ const late = (error) => {
 process.setUncaughtExceptionCaptureCallback((error) => {
   try {
     // What is no error comes wrapped, its text at the end.
-    const wrapped = error?.code === 'ERR_UNHANDLED_REJECTION' && /with the reason "([^]*)"\.$/.exec(error.message);
+    const wrapped = error?.code === 'ERR_UNHANDLED_REJECTION' && /with the reason "([\s\S]*)"\.$/.exec(error.message);
     late(wrapped ? wrapped[1] : error);
   } catch (second) {
     realStderr(`voxelbook kernel: an error could not be told: ${textOf(second)}\n`);

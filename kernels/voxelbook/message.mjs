@@ -40,12 +40,7 @@ export function messageCodec({ key, signature_scheme: scheme = 'hmac-sha256' }) 
         msg_type: type,
         version: '5.4',
       };
-      const parts = [
-        part(header),
-        parent ? part(parent.header) : empty,
-        part(metadata),
-        part(content),
-      ];
+      const parts = [part(header), parent ? part(parent.header) : empty, part(metadata), part(content)];
       return [...identities, delimiter, sign(parts), ...parts, ...buffers];
     },
   };

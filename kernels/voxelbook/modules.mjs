@@ -94,9 +94,22 @@ export function moduleLoader({ root, folder: home, builtin, calls, onScript, com
     const folder = path.dirname(file);
     const require = createRequire(file);
     const url = pathToFileURL(file).href;
-    const module = { exports: {}, id: file, filename: file, path: folder, loaded: false, children: [], paths: require.resolve.paths('x') ?? [], require };
+    const module = {
+      exports: {},
+      id: file,
+      filename: file,
+      path: folder,
+      loaded: false,
+      children: [],
+      paths: require.resolve.paths('x') ?? [],
+      require,
+    };
     const resolve = (specifier) =>
-      /^(\.{0,2}\/|file:)/.test(specifier) ? new URL(specifier, url).href : specifier.startsWith('node:') ? specifier : urlOf(require.resolve(specifier));
+      /^(\.{0,2}\/|file:)/.test(specifier)
+        ? new URL(specifier, url).href
+        : specifier.startsWith('node:')
+          ? specifier
+          : urlOf(require.resolve(specifier));
     return {
       __k: calls,
       __import: async (specifier, options) => load(String(specifier), imports, folder, options),
@@ -108,7 +121,8 @@ export function moduleLoader({ root, folder: home, builtin, calls, onScript, com
       __dirname: folder,
     };
   }
-  const urlOf = (resolved) => (path.isAbsolute(resolved) ? pathToFileURL(resolved).href : `node:${resolved.replace(/^node:/, '')}`);
+  const urlOf = (resolved) =>
+    path.isAbsolute(resolved) ? pathToFileURL(resolved).href : `node:${resolved.replace(/^node:/, '')}`;
 
   async function load(specifier, imports, folder, options) {
     const file = imports[specifier] ?? (Object.hasOwn(imports, specifier) ? undefined : await ownFile(specifier, folder));
@@ -238,7 +252,8 @@ export function moduleLoader({ root, folder: home, builtin, calls, onScript, com
       before = stale.size;
       for (const [file, { imports }] of sources) if (Object.values(imports).some((f) => stale.has(f))) stale.add(file);
     }
-    for (const file of stale) if (sources.has(file)) Object.assign(sources.get(file), { evaluation: undefined, begun: undefined });
+    for (const file of stale)
+      if (sources.has(file)) Object.assign(sources.get(file), { evaluation: undefined, begun: undefined });
   }
 
   // ---- cells ----------------------------------------------------------------------------------------------------
@@ -248,8 +263,7 @@ export function moduleLoader({ root, folder: home, builtin, calls, onScript, com
 
     /** After Stop: a source that was being run when it came will never finish, and runs again when asked for. */
     forgetUnfinished() {
-      for (const source of sources.values())
-        if (source.evaluation && !source.done) source.evaluation = source.begun = undefined;
+      for (const source of sources.values()) if (source.evaluation && !source.done) source.evaluation = source.begun = undefined;
     },
 
     /**

@@ -12,7 +12,8 @@ const whole = (n) => (n >= Number.MIN_SAFE_INTEGER && n <= Number.MAX_SAFE_INTEG
 /** What JSON has no form for, in the nearest that it has. `this` holds the value as it was before `toJSON`. */
 function replaced(key, value) {
   const held = this[key];
-  if (ArrayBuffer.isView(held) && !(held instanceof DataView)) return Array.from(held, (n) => (typeof n === 'bigint' ? whole(n) : n));
+  if (ArrayBuffer.isView(held) && !(held instanceof DataView))
+    return Array.from(held, (n) => (typeof n === 'bigint' ? whole(n) : n));
   if (typeof value === 'bigint') return whole(value);
   if (value instanceof Map) return Object.fromEntries([...value].map(([k, v]) => [String(k), v]));
   if (value instanceof Set) return [...value];
@@ -38,13 +39,19 @@ export function bundleEntries(bundle) {
   for (const [mime, content] of Object.entries(bundle ?? {})) {
     if (content === undefined || content === null || typeof content === 'function') continue;
     if (content instanceof ArrayBuffer || ArrayBuffer.isView(content)) {
-      const bytes = content instanceof ArrayBuffer ? Buffer.from(content) : Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+      const bytes =
+        content instanceof ArrayBuffer
+          ? Buffer.from(content)
+          : Buffer.from(content.buffer, content.byteOffset, content.byteLength);
       data[mime] = isJson(mime) ? content : bytes.toString(isText(mime) ? 'utf8' : 'base64');
     } else if (isJson(mime) || typeof content === 'string') data[mime] = content;
     else if (Array.isArray(content) && content.every((line) => typeof line === 'string')) data[mime] = content.join('');
     else if (typeof content !== 'object') data[mime] = String(content);
     else if (content instanceof String) data[mime] = String(content);
-    else throw new TypeError(`'${mime}' takes text${isText(mime) ? '' : ' or bytes'}, not an object; give JSON under 'application/json'`);
+    else
+      throw new TypeError(
+        `'${mime}' takes text${isText(mime) ? '' : ' or bytes'}, not an object; give JSON under 'application/json'`,
+      );
   }
   return data;
 }

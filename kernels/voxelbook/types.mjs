@@ -113,14 +113,21 @@ const host = {
     const mode = ts.ModuleKind.ESNext;
     const found = literals.map((literal) => resolveModule(literal.text, containing, redirected, settings, mode));
     // A package of the project does not change; an import in one's own files may be found later, or lost.
-    if (!isFixed(containing)) unresolved.set(containing, found.map((f) => f.resolvedModule?.resolvedFileName));
+    if (!isFixed(containing))
+      unresolved.set(
+        containing,
+        found.map((f) => f.resolvedModule?.resolvedFileName),
+      );
     return found;
   },
   resolveTypeReferenceDirectiveReferences(references, containing, redirected, settings) {
     return references.map((reference) => {
       const name = typeof reference === 'string' ? reference : reference.fileName;
       if (name === 'node')
-        return { resolvedTypeReferenceDirective: { primary: true, resolvedFileName: nodeTypes(root) }, failedLookupLocations: [] };
+        return {
+          resolvedTypeReferenceDirective: { primary: true, resolvedFileName: nodeTypes(root) },
+          failedLookupLocations: [],
+        };
       return ts.resolveTypeReferenceDirective(name, containing, settings, host, redirected);
     });
   },
@@ -304,8 +311,15 @@ function complete({ code, position }) {
   const files = list ? undefined : paths(code, position);
   if (files) return files;
   // Where types say nothing (any, a record), the value itself may: the running side is asked.
-  const receiver = code.slice(0, position).match(/(?:^|[^\w$.\])])((?:[\p{ID_Start}$_][\p{ID_Continue}$]*\.)+)[\p{ID_Continue}$]*$/u)?.[1];
-  const values = receiver && { receiver: receiver.slice(0, -1).split('.'), typed: word, start: position - word.length, end: position };
+  const receiver = code
+    .slice(0, position)
+    .match(/(?:^|[^\w$.\])])((?:[\p{ID_Start}$_][\p{ID_Continue}$]*\.)+)[\p{ID_Continue}$]*$/u)?.[1];
+  const values = receiver && {
+    receiver: receiver.slice(0, -1).split('.'),
+    typed: word,
+    start: position - word.length,
+    end: position,
+  };
   if (!list) return { matches: [], start: position, end: position, values };
   const span = list.optionalReplacementSpan ?? list.entries.find((e) => e.replacementSpan)?.replacementSpan;
   const start = span ? currentModule.toCell(span.start) : position - word.length;
@@ -371,7 +385,8 @@ function inspect({ code, position, detail = 0 }) {
     };
   }
   // A name of a type stands for no value: asked again where a type stands.
-  const word = code.slice(0, position).match(/[\p{ID_Continue}$.]*$/u)[0] + code.slice(position).match(/^[\p{ID_Continue}$]*/u)[0];
+  const word =
+    code.slice(0, position).match(/[\p{ID_Continue}$.]*$/u)[0] + code.slice(position).match(/^[\p{ID_Continue}$]*/u)[0];
   if (!word || /^\d|\.$/.test(word)) return undefined;
   const asType = `type __inspected = ${word}`;
   setCurrent(cellModule(ts, asType, names, { wholeScope: true }));
@@ -446,7 +461,9 @@ service.getSemanticDiagnostics(current);
 const ahead = ['voxelbook', 'arquero', '@tensorflow/tfjs-node-gpu'];
 const idleMs = 300;
 function readAhead() {
-  const queue = ahead.map((name) => resolveModule(name, path.join(root, 'notebook.ts'), undefined, options, ts.ModuleKind.ESNext));
+  const queue = ahead.map((name) =>
+    resolveModule(name, path.join(root, 'notebook.ts'), undefined, options, ts.ModuleKind.ESNext),
+  );
   const read = new Set();
   const step = () => {
     if (performance.now() - lastAsked < idleMs) return void setTimeout(step, idleMs).unref();
@@ -456,7 +473,8 @@ function readAhead() {
       const snapshot = host.getScriptSnapshot(file);
       const source = snapshot && registry.acquireDocument(file, host, snapshot, versionOf(file), ts.ScriptKind.TS);
       for (const { moduleSpecifier: name } of source?.statements ?? [])
-        if (name && ts.isStringLiteral(name)) queue.push(resolveModule(name.text, file, undefined, options, ts.ModuleKind.ESNext));
+        if (name && ts.isStringLiteral(name))
+          queue.push(resolveModule(name.text, file, undefined, options, ts.ModuleKind.ESNext));
     }
     if (queue.length > 0) setImmediate(step);
   };

@@ -332,7 +332,11 @@ async function interrupt() {
 async function endChildren(cell) {
   const mine = [...children].filter(([, { id }]) => id === cell.id);
   const detached = new Set([...children].filter(([, c]) => c.detached).map(([pid]) => pid));
-  const below = () => [...mine.filter(([, c]) => !c.detached).map(([pid]) => pid), ...blocking()].flatMap((pid) => [pid, ...descendants(pid, detached)]);
+  const below = () =>
+    [...mine.filter(([, c]) => !c.detached).map(([pid]) => pid), ...blocking()].flatMap((pid) => [
+      pid,
+      ...descendants(pid, detached),
+    ]);
   // A call that waits for its process (execFileSync) is known here only by that process.
   const blocking = () => (cell.aborting || cell.ended ? [] : descendants(process.pid, new Set(children.keys())));
   let pids = below();
@@ -344,7 +348,12 @@ async function endChildren(cell) {
   await after(1500);
   signal(pids.filter(isAlive), 'SIGTERM');
   for (const [pid, { command }] of mine.filter(([, c]) => c.detached))
-    if (isAlive(pid)) print(parents.get(cell.id), 'stderr', `Process ${pid} was started on its own and goes on: ${command.slice(0, 200)}\n${attach(pid, command)}\n`);
+    if (isAlive(pid))
+      print(
+        parents.get(cell.id),
+        'stderr',
+        `Process ${pid} was started on its own and goes on: ${command.slice(0, 200)}\n${attach(pid, command)}\n`,
+      );
 }
 /** How to get hold of a process that goes on: a training is attached to by its run, anything else has its number. */
 const attach = (pid, command) =>
@@ -422,7 +431,8 @@ const handlers = {
     return { status: 'ok', found: true, data, metadata: {} };
   },
   // A console waits a second for this answer, once, and the compiler may be busy with a cell.
-  is_complete_request: ({ code }) => Promise.race([askTypes('isComplete', { code }), after(300).then(() => ({ status: 'unknown' }))]),
+  is_complete_request: ({ code }) =>
+    Promise.race([askTypes('isComplete', { code }), after(300).then(() => ({ status: 'unknown' }))]),
   history_request({ output, ...wanted }) {
     return { status: 'ok', history: past.find(wanted).map(([s, line, code]) => [s, line, output ? [code, null] : code]) };
   },
