@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { registrations } from '../kernels/voxelbook/register.mjs';
 import { hasNvidia, isDone, python, root, steps } from './steps.mjs';
 
 const say = (name, text) => console.log(`${name.padEnd(22)} ${text}`);
@@ -44,6 +45,11 @@ for (const kernel of ['voxelbook', 'tslab']) {
   const spec = path.join(root, 'environment/.venv/share/jupyter/kernels', kernel, 'kernel.json');
   check(`kernel ${kernel}`, fs.existsSync(spec) && path.relative(root, spec), 'Run npm run setup.');
 }
+for (const { who, folder, ours } of registrations({ prefix: path.join(root, 'environment/.venv') }))
+  say(
+    'kernel seen by',
+    `${who} (${folder})${ours ? '' : '. It belongs to another folder or Node: npx voxelbook register --user'}`,
+  );
 say(
   'GPU',
   hasNvidia()

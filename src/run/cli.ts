@@ -14,6 +14,7 @@ import { plan } from './commands/plan.js';
 import { postprocess } from './commands/postprocess.js';
 import { predict } from './commands/predict.js';
 import { preprocess } from './commands/preprocess.js';
+import { register } from './commands/register.js';
 import { reproduce } from './commands/reproduce.js';
 import { run } from './commands/run.js';
 import { study } from './commands/study.js';
@@ -33,6 +34,7 @@ const commands: Record<string, Command> = {
   'find-best': findBest,
   postprocess,
   model,
+  register,
   reproduce,
   list,
 };
