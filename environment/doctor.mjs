@@ -58,15 +58,12 @@ say(
 );
 const probe = `
 const { tf } = await import('voxelbook/tensor');
-const gpu = tf.backend().isUsingGpuDevice;
+const { nativeVariant, usesOneDnn } = await import(process.argv[1]);
+const { threads } = await import(process.argv[2]);
 const two = tf.add(1, 1).dataSync()[0];
-let oneDnn;
-try {
-  oneDnn = process.getBuiltinModule('module').createRequire(import.meta.url)(process.argv[1]).usesOneDnn();
-} catch {}
-console.log(JSON.stringify({ gpu, two, oneDnn }));`;
-const native = path.join(root, 'environment/native/voxelbook.node');
-const tensorflow = spawnSync(process.execPath, ['--input-type=module', '-e', probe, native], { encoding: 'utf8', cwd: root });
+console.log(JSON.stringify({ gpu: tf.backend().isUsingGpuDevice, two, oneDnn: usesOneDnn(), variant: nativeVariant(), threads: threads() }));`;
+const modules = ['tensor/native/load.js', 'base/threads.js'].map((name) => path.join(root, 'dist', name));
+const tensorflow = spawnSync(process.execPath, ['--input-type=module', '-e', probe, ...modules], { encoding: 'utf8', cwd: root });
 const answer = tensorflow.status === 0 ? JSON.parse(tensorflow.stdout.trim().split('\n').at(-1)) : undefined;
 const wheel = JSON.parse(fs.readFileSync(path.join(root, 'environment/tensorflow.json'), 'utf8')).version;
 check(
@@ -74,13 +71,16 @@ check(
   answer && `${wheel} (${answer.gpu ? 'CUDA' : 'CPU'}, oneDNN ${oneDnnState(answer.oneDnn)}), 1 + 1 = ${answer.two}`,
   `It did not start:\n${tensorflow.stderr.trim().split('\n').slice(-4).join('\n')}\nRun npm run setup.`,
 );
+if (answer) say('threads', `${answer.threads}`);
 say(
   'native kernels',
   process.env.VOXELBOOK_NATIVE === '0'
     ? 'switched off by VOXELBOOK_NATIVE=0'
-    : fs.existsSync(native)
-      ? 'compiled for this machine'
-      : 'not compiled: the plain, slower operators are used. Run npm run setup.',
+    : answer?.variant
+      ? `the ${answer.variant} ones`
+      : answer?.gpu
+        ? 'not used on a GPU'
+        : 'none: the plain, slower operators are used. Run npm run setup.',
 );
 for (const step of steps) if (!isDone(step)) say(`step "${step.name}"`, 'not up to date: run npm run setup');
 for (const [name, use] of [

@@ -1,7 +1,7 @@
 // Jobs side by side in worker threads: progress, abort, and a worker that dies is named with the job it had.
-import os from 'node:os';
 import { type Fault, VoxelbookError } from './errors.js';
 import { progressOf, type WorkOptions } from './progress.js';
+import { threads } from './threads.js';
 import { startWorker } from './workers.js';
 
 /** One piece of work: plain data. */
@@ -14,14 +14,11 @@ export interface Job {
 export type Answer = { id: string; result: unknown } | { id: string; faults: Fault[] } | { id: string; stage: string };
 
 export interface PoolOptions extends WorkOptions {
-  /** Threads; default one per core, at most one per job. */
+  /** Threads; default as many as this process may use, at most one per job. */
   workers?: number;
   /** What is done, for progress and errors: `preprocess`. */
   what: string;
 }
-
-/** Threads when nothing is said: one per core. */
-export const defaultWorkers = () => Math.max(1, os.availableParallelism());
 
 /**
  * Runs every job in workers of the module at `url` (which calls `answerJobs`).
@@ -105,9 +102,9 @@ export async function runJobs<J extends Job, R>(url: URL, jobs: readonly J[], op
   const abort =
     signal && new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
   try {
-    const count = Math.max(1, Math.min(options.workers ?? defaultWorkers(), jobs.length));
-    const threads = Promise.all(Array.from({ length: count }, thread));
-    await (abort ? Promise.race([threads, abort]) : threads);
+    const count = Math.max(1, Math.min(options.workers ?? threads(), jobs.length));
+    const all = Promise.all(Array.from({ length: count }, thread));
+    await (abort ? Promise.race([all, abort]) : all);
   } finally {
     await stop();
   }

@@ -214,8 +214,7 @@ function runScript(folder: string, options: SlurmOptions): string {
     ...header(folder, 'voxelbook', options),
     ...Object.entries(environment).map(([k, v]) => `export ${k}=${quote(v)}`),
     // biome-ignore lint/suspicious/noTemplateCurlyInString: bash's own substitution
-    'threads=${SLURM_CPUS_PER_TASK:-1}',
-    'export OMP_NUM_THREADS=$threads TF_NUM_INTRAOP_THREADS=$threads TF_NUM_INTEROP_THREADS=1 TF_CPP_MIN_LOG_LEVEL=2',
+    'export VOXELBOOK_THREADS=${SLURM_CPUS_PER_TASK:-1}',
     ...(options.setup ?? []),
     `cd ${quote(projectRoot)}`,
     `line=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" ${quote(path.join(folder, 'grid.jsonl'))})`,

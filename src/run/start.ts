@@ -25,7 +25,7 @@ export interface StartOptions {
   signal?: AbortSignal;
   /** Shows the live view; the kernel of this project gives its own. */
   display?: Display | null;
-  /** Threads the run computes with; all cores by default. */
+  /** Threads the run computes with; default as many as this process may use. */
   threads?: number;
   /** Environment variables of the child besides the caller's. */
   env?: Record<string, string>;
@@ -80,7 +80,7 @@ function launch(folder: string, { threads, env }: StartOptions): Death {
   const process_ = spawn(process.execPath, [...alone, ...nodeArguments(new URL('./child.js', import.meta.url)), folder], {
     detached: true,
     stdio: ['ignore', log, log],
-    env: { ...process.env, ...computeEnvironment(threads), ...env },
+    env: { ...process.env, ...(threads ? { VOXELBOOK_THREADS: `${threads}` } : {}), ...env },
     cwd: projectRoot,
   });
   fs.closeSync(log);
@@ -90,14 +90,6 @@ function launch(folder: string, { threads, env }: StartOptions): Death {
     process_.on('exit', (code, signal) => resolve(signal ? `killed by ${signal}` : `exit code ${code}`));
   });
   return { ended, pid: () => process_.pid };
-}
-
-/** Settings TensorFlow and its allocator read before the first instruction of ours runs. */
-export function computeEnvironment(threads?: number): Record<string, string> {
-  const count: Record<string, string> = threads
-    ? { TF_NUM_INTRAOP_THREADS: `${threads}`, TF_NUM_INTEROP_THREADS: '1', OMP_NUM_THREADS: `${threads}` }
-    : {};
-  return { TF_CPP_MIN_LOG_LEVEL: '2', ...count };
 }
 
 /** A run somebody else started: gone when its lease is no longer held by a living process. */

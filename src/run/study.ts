@@ -1,6 +1,6 @@
 // Many experiments: every fold and seed of each, in an order in which whatever a run starts from is finished first.
-import os from 'node:os';
 import { FaultList } from '../base/errors.js';
+import { threads } from '../base/threads.js';
 import type { Fold } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runFolderOf, runHash } from '../train/identity.js';
@@ -24,9 +24,9 @@ export interface PlannedRun extends RunOrder {
 }
 
 export interface StudyOptions {
-  /** Runs computed at the same time; 1 by default. Each gets its share of the cores. */
+  /** Runs computed at the same time; 1 by default. Each gets its share of the threads. */
   atOnce?: number;
-  /** Threads of each run; default its share of the cores when several run at once, else all. */
+  /** Threads of each run; default its share when several run at once, else all. */
   threads?: number;
   target?: 'local' | 'slurm';
   slurm?: SlurmOptions;
@@ -108,7 +108,7 @@ export async function study(experiments: readonly Experiment[], given: StudyOpti
 
 async function localStudy(runs: readonly PlannedRun[], options: StudyOptions): Promise<Study['failures']> {
   const { atOnce = 1, signal, onEvent, onProgress } = options;
-  const threads = Math.max(1, Math.floor(os.availableParallelism() / atOnce));
+  const share = Math.max(1, Math.floor(threads() / atOnce));
   const ended = new Map<string, 'finished' | 'failed'>();
   for (const run of runs) if (run.finished) ended.set(run.hash, 'finished');
   const waiting = new Set(runs.filter((run) => !run.finished));
@@ -126,7 +126,7 @@ async function localStudy(runs: readonly PlannedRun[], options: StudyOptions): P
       signal,
       display: options.display,
       onProgress: (line) => options.onLine?.(line, run),
-      threads: options.threads ?? (atOnce > 1 ? threads : undefined),
+      threads: options.threads ?? (atOnce > 1 ? share : undefined),
     }).then(
       () => {
         ended.set(run.hash, 'finished');

@@ -1,7 +1,7 @@
 // The same scores with classes spread over worker threads; the label maps are shared, not copied to each.
-import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
 import { progressOf, type WorkOptions } from '../base/progress.js';
+import { threads as threadsOfProcess } from '../base/threads.js';
 import { startWorker } from '../base/workers.js';
 import type { ClassScore } from '../train/experiment.js';
 import type { LabelMap } from '../volume/volume.js';
@@ -9,7 +9,7 @@ import type { Labels } from './masks.js';
 import { check, type Request, type ScoreOptions, scoreBetween, volume } from './volume.js';
 
 export interface ThreadOptions {
-  /** Worker threads; default one per core, at most 8. */
+  /** Worker threads; default as many as this process may use, at most 8. */
   threads?: number;
 }
 
@@ -85,7 +85,7 @@ class Pool {
 }
 
 const pool = new Pool();
-const defaultThreads = () => Math.min(8, availableParallelism());
+const defaultThreads = () => Math.min(8, threadsOfProcess());
 
 /** Labels in memory every thread sees. */
 function shared(data: Labels): Labels {

@@ -4,9 +4,12 @@
 // Node 23 removed util.isNullOrUndefined, which tfjs-node 4.22 still calls.
 import { createRequire } from 'node:module';
 import type * as TF from '@tensorflow/tfjs-node-gpu';
+import { threads } from '../base/threads.js';
 
-// One setting for all arithmetic: our kernels read it themselves. Results are the same to the bit for a given number.
-if (process.env.VOXELBOOK_THREADS) process.env.TF_NUM_INTRAOP_THREADS ??= process.env.VOXELBOOK_THREADS;
+// One setting for all arithmetic: our kernels get the same number. Results are the same to the bit for a given number.
+// Operators run one after the other: a second pool for several at once would only hold idle threads.
+process.env.TF_NUM_INTRAOP_THREADS = `${threads()}`;
+process.env.TF_NUM_INTEROP_THREADS = '1';
 const require = createRequire(import.meta.url);
 const util = require('node:util') as { isNullOrUndefined?: (v: unknown) => boolean; isArray?: (v: unknown) => boolean };
 util.isNullOrUndefined ??= (v) => v == null;

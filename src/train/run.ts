@@ -24,7 +24,7 @@ export interface RunOptions extends WorkOptions, Omit<LoopOptions, keyof WorkOpt
   onStage?: (stage: string) => void;
   /** Told what changed since an earlier result of this run, which is computed again; default the error stream. */
   onNotice?: (text: string) => void;
-  /** Augmentation threads; default one fewer than the cores, at least 1, at most 4. 0: in the training thread. The results are the same. */
+  /** Augmentation threads; default 1. 0: in the training thread. The results are the same. */
   workers?: number;
   /** Seconds after which an augmentation worker that gives no answer is given up. */
   hangSeconds?: number;

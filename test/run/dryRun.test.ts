@@ -168,6 +168,8 @@ describe('dry run of a study', () => {
       'summary.sh',
     ]);
     const script = fs.readFileSync(path.join(plan.scripts!, 'run.sh'), 'utf8');
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: bash's own substitution
+    assert.ok(script.includes('\nexport VOXELBOOK_THREADS=${SLURM_CPUS_PER_TASK:-1}\n'));
     for (const line of ['--partition=gpu', '--gres=gpu:1', '--mem=16G']) assert.ok(script.includes(`#SBATCH ${line}\n`), line);
     assert.match(fs.readFileSync(path.join(plan.scripts!, 'submit.sh'), 'utf8'), /--array=0-24 /);
   });
