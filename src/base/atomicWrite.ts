@@ -32,7 +32,8 @@ export function atomicWrite(file: string, chunks: string | Uint8Array | Iterable
     for (const part of parts) {
       needed += part.byteLength;
       for (let offset = 0; offset < part.byteLength; ) {
-        const written = fs.writeSync(descriptor, part, offset, part.byteLength - offset);
+        // One call writes less than 2 GiB.
+        const written = fs.writeSync(descriptor, part, offset, Math.min(part.byteLength - offset, 2 ** 30));
         if (written === 0) throw Object.assign(new Error('nothing more could be written'), { code: 'ENOSPC' });
         offset += written;
       }

@@ -2,11 +2,11 @@
 import { VoxelbookError } from '../../base/errors.js';
 import type { Geometry, Volume } from '../volume.js';
 import { readBmp } from './bmp.js';
-import { readGipl, readGiplHeader, writeGipl } from './gipl.js';
+import { gipl, readGipl, writeGipl } from './gipl.js';
 import { readHeaderOf } from './imageFile.js';
-import { readMetaImage, readMetaImageHeader, writeMetaImage } from './metaImage.js';
+import { metaImage, readMetaImage, writeMetaImage } from './metaImage.js';
 import { readNifti, readNiftiGeometry, writeNifti } from './nifti.js';
-import { readNrrd, readNrrdHeader, writeNrrd } from './nrrd.js';
+import { nrrd, readNrrd, writeNrrd } from './nrrd.js';
 import { pictureOf, readPng, writePng } from './png.js';
 import { readTiff } from './tiff.js';
 import { writeTiff } from './tiffWriter.js';
@@ -79,12 +79,12 @@ function headerOf(file: string) {
       return readNiftiGeometry(file);
     case '.nrrd':
     case '.nhdr':
-      return readHeaderOf(file, readNrrdHeader);
+      return readHeaderOf(file, nrrd);
     case '.mha':
     case '.mhd':
-      return readHeaderOf(file, readMetaImageHeader);
+      return readHeaderOf(file, metaImage);
     case '.gipl':
-      return readHeaderOf(file, readGiplHeader);
+      return readHeaderOf(file, gipl);
     default:
       return undefined;
   }

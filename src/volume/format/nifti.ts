@@ -1,12 +1,11 @@
 // NIfTI files in and out. The file's x runs fastest, so its bytes are already in our order (z, y, x).
 import fs from 'node:fs';
-import zlib from 'node:zlib';
 import { atomicWrite } from '../../base/atomicWrite.js';
 import { VoxelbookError } from '../../base/errors.js';
-import { channelsFirst, channelsLast, decodeNumbers, encodeNumbers } from '../dtype.js';
+import { channelArrays, channelsLast, decodeNumbers, encodeNumbers } from '../dtype.js';
 import { checkLength, type Volume, type VoxelArray, voxelCount } from '../volume.js';
-import { readBytes, readStart } from './bytes.js';
-import { expand, gunzipStart, isGzip } from './gzip.js';
+import { type ByteSource, sourceOf, withFile } from './bytes.js';
+import { expand, gunzipStart, gzipped, isGzip } from './gzip.js';
 import { datatypes, longestHeader, type NiftiHeader, niftiHeaderOf, readNiftiHeader } from './niftiHeader.js';
 
 /**
@@ -15,31 +14,24 @@ import { datatypes, longestHeader, type NiftiHeader, niftiHeaderOf, readNiftiHea
  * and what the header said
  * @throws VoxelbookError naming file, field, found and expected
  */
-export function readNifti(file: string): { volume: Volume; header: NiftiHeader } {
-  const bytes = readBytes(file);
-  const packed = isGzip(bytes);
-  const start = packed ? gunzipStart(bytes, longestHeader, file) : bytes;
-  const header = readNiftiHeader(start, file);
-  const declared = header.size[0] * header.size[1] * header.size[2] * header.frames * header.bytesPerVoxel;
-  if (header.single)
-    return { volume: volumeOf(packed ? expand(bytes, header.offset + declared, file) : bytes, header, file), header };
-  const image = imageOfPair(file);
-  const body = readBytes(image);
-  return { volume: volumeOf(isGzip(body) ? expand(body, header.offset + declared, image) : body, header, image), header };
-}
+export const readNifti = (file: string): { volume: Volume; header: NiftiHeader } => withFile(file, decode);
 
 /** Decodes NIfTI bytes that are already in memory (plain or gzip). */
-export function decodeNifti(bytes: Uint8Array, name = 'NIfTI'): { volume: Volume; header: NiftiHeader } {
-  const packed = isGzip(bytes);
-  const header = readNiftiHeader(packed ? gunzipStart(bytes, longestHeader, name) : bytes, name);
-  const declared = header.size[0] * header.size[1] * header.size[2] * header.frames * header.bytesPerVoxel;
-  return { volume: volumeOf(packed ? expand(bytes, header.offset + declared, name) : bytes, header, name), header };
-}
+export const decodeNifti = (bytes: Uint8Array, name = 'NIfTI'): { volume: Volume; header: NiftiHeader } =>
+  decode(sourceOf(bytes, name));
 
 /** Reads shape and geometry only; the voxels stay packed. */
-export function readNiftiGeometry(file: string): NiftiHeader {
-  const bytes = readStart(file, 8192);
-  return readNiftiHeader(isGzip(bytes) ? gunzipStart(bytes, longestHeader, file) : bytes, file);
+export const readNiftiGeometry = (file: string): NiftiHeader => withFile(file, headerIn);
+
+const isPacked = (source: ByteSource) => isGzip(source.read(0, 2));
+
+const headerIn = (source: ByteSource) =>
+  readNiftiHeader(isPacked(source) ? gunzipStart(source, longestHeader) : source.read(0, longestHeader), source.name);
+
+function decode(source: ByteSource): { volume: Volume; header: NiftiHeader } {
+  const header = headerIn(source);
+  if (header.single) return { volume: volumeOf(source, header), header };
+  return { volume: withFile(imageOfPair(source.name), (image) => volumeOf(image, header)), header };
 }
 
 function imageOfPair(file: string): string {
@@ -55,21 +47,23 @@ function imageOfPair(file: string): string {
   });
 }
 
-function volumeOf(file: Uint8Array, header: NiftiHeader, name: string): Volume {
+function volumeOf(source: ByteSource, header: NiftiHeader): Volume {
   const type = datatypes[header.datatype];
   const [width, height, depth] = header.size;
   const voxels = width * height * depth;
   const bytes = voxels * header.frames * header.bytesPerVoxel;
-  if (file.length < header.offset + bytes)
+  const { name } = source;
+  const whole = () => expand(source.read(0, source.size), header.offset + bytes, name);
+  const file = isPacked(source) ? sourceOf(whole(), name, true) : source;
+  if (file.size < header.offset + bytes)
     throw new VoxelbookError(`${name} cannot be read`, {
       code: 'nifti-cut',
       path: name,
-      given: `${Math.max(0, file.length - header.offset)} bytes of voxels`,
+      given: `${Math.max(0, file.size - header.offset)} bytes of voxels`,
       expected: `${bytes} (${[...header.size, header.frames].join('×')} of ${type.name})`,
       fix: 'The file is cut short; fetch it again.',
     });
-  const body = file.subarray(header.offset, header.offset + bytes);
-  let values = decodeNumbers(body, type.number, header.littleEndian, name);
+  let values = decodeNumbers(file.read(header.offset, bytes), type.number, header.littleEndian, name, file.owned);
   if (header.slope !== 1 || header.intercept !== 0) values = scaled(values, header.slope, header.intercept);
   const channels = header.frames * type.values;
   return {
@@ -92,17 +86,17 @@ function scaled(values: VoxelArray, slope: number, intercept: number): Float32Ar
 
 /** Writes a volume as .nii or .nii.gz, with the header of `niftiHeaderOf`. */
 export function writeNifti(file: string, volume: Volume): void {
-  const bytes = encodeNifti(volume);
-  atomicWrite(file, /\.gz$/i.test(file) ? zlib.gzipSync(bytes, { level: 6 }) : bytes);
+  atomicWrite(file, /\.gz$/i.test(file) ? gzipped(partsOf(volume)) : partsOf(volume));
 }
 
 /** The bytes of `writeNifti` before compression. */
-export function encodeNifti(volume: Volume): Uint8Array {
+export const encodeNifti = (volume: Volume): Uint8Array => new Uint8Array(Buffer.concat([...partsOf(volume)]));
+
+/** Header and voxels, a channel at a time. */
+function* partsOf(volume: Volume): Generator<Uint8Array> {
   checkLength(volume);
   const { channels, data } = volume;
-  const header = niftiHeaderOf(volume);
-  const bytes = new Uint8Array(header.length + data.byteLength);
-  bytes.set(header);
-  bytes.set(encodeNumbers(channels === 1 ? data : channelsFirst(data, voxelCount(volume), channels)), header.length);
-  return bytes;
+  yield niftiHeaderOf(volume);
+  if (channels === 1) yield encodeNumbers(data);
+  else for (const channel of channelArrays(data, voxelCount(volume), channels)) yield encodeNumbers(channel);
 }

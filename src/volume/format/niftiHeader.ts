@@ -138,8 +138,11 @@ function fieldsOf(bytes: Uint8Array, version: 1 | 2, littleEndian: boolean): Nif
 function checkMagic({ magic }: NiftiFields, version: 1 | 2, report: Report): boolean {
   const text = magic.slice(0, 3);
   const [one, pair] = [`n+${version}`, `ni${version}`];
-  if (text === '\0\0\0' || text === '') report('magic', 'none (ANALYZE 7.5)', `${one} or ${pair}`, 'Convert the file to NIfTI.');
-  else if (text !== one && text !== pair) report('magic', JSON.stringify(text), `${one} or ${pair}`);
+  // nifti-reader-js leaves zeros out. NIfTI-2 goes on with line ends, which a transfer as text changes; nibabel lets zeros pass.
+  const ends = version === 1 ? [''] : ['\r\n\x1a\n', ''];
+  if (magic === '') report('magic', 'none (ANALYZE 7.5)', `${one} or ${pair}`, 'Convert the file to NIfTI.');
+  else if ((text !== one && text !== pair) || !ends.includes(magic.slice(3)))
+    report('magic', JSON.stringify(text), `${one} or ${pair}`);
   return text === one;
 }
 
