@@ -91,7 +91,7 @@ describe('jobs in worker threads', function () {
     assert.deepEqual([status, signal], [7, null]);
   });
 
-  it('an abort stops threads in an endless loop', async () => 
+  it('an abort stops threads in an endless loop', async () => {
     const stop = new AbortController();
     setTimeout(() => stop.abort(), 1500);
     await assert.rejects(runJobs(url, jobs('loop', 'loop', 'ok'), { what: 'test', workers: 2, signal: stop.signal }), {
@@ -99,4 +99,5 @@ describe('jobs in worker threads', function () {
     });
   });
 
-  it('no job, no thread', async () => assert.deepEqual(await runJobs(url, [], { what: 'test' }), [])););
+  it('no job, no thread', async () => assert.deepEqual(await runJobs(url, [], { what: 'test' }), []));
+});
