@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWriteJson } from '../base/atomicWrite.js';
+import { atomicWriteSealedJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { runsFolder } from '../base/paths.js';
 import { readAs, writeAs } from '../dataset/index.js';
@@ -113,7 +113,7 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
       forecastBytes: most('forecastBytes'),
     },
   };
-  atomicWriteJson(path.join(folder, 'scores.json'), scores);
+  atomicWriteSealedJson(path.join(folder, 'scores.json'), scores);
   return scores;
 }
 

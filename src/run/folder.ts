@@ -1,7 +1,7 @@
 // A run folder as others see it: what was asked for, how far it is, what came out.
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWriteJson } from '../base/atomicWrite.js';
+import { atomicWriteJson, readSealedJson } from '../base/atomicWrite.js';
 import { type Fault, VoxelbookError } from '../base/errors.js';
 import { runsFolder } from '../base/paths.js';
 import type { Fold } from '../dataset/index.js';
@@ -34,10 +34,18 @@ const read = <T>(file: string): T | undefined => {
   }
 };
 
+const readWhole = <T extends object>(file: string): T | undefined => {
+  try {
+    return readSealedJson<T>(file);
+  } catch {
+    return undefined;
+  }
+};
+
 export const readOrder = (folder: string) => read<RunOrder>(path.join(folder, 'experiment.json'));
-/** Scores of a finished run. JSON has no NaN and no infinity: `state` says which of them a null was. */
+/** Scores of a finished run; a damaged file is none, and is made again of the cases' own. JSON has no NaN and no infinity: `state` says which of them a null was. */
 export function readScores(folder: string): RunScores | undefined {
-  const scores = read<RunScores>(path.join(folder, 'scores.json'));
+  const scores = readWhole<RunScores>(path.join(folder, 'scores.json'));
   for (const { classes } of scores?.cases ?? [])
     for (const score of Object.values(classes))
       for (const [key, value] of Object.entries(score)) {

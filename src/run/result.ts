@@ -3,6 +3,7 @@ import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import type { Fold } from '../dataset/index.js';
 import type { Experiment, ProgressLine, RunScores } from '../train/index.js';
+import { readStart, startText } from '../train/initial.js';
 import { readOrder, readProgress, readScores } from './folder.js';
 import { picture } from './live.js';
 
@@ -30,9 +31,15 @@ export function finishedRun(folder: string): FinishedRun {
     });
   const run: FinishedRun = { name: path.basename(folder), folder, ...order, scores, progress: readProgress(folder) };
   Object.defineProperty(run, Symbol.for('Jupyter.display'), {
-    value: () => picture(run.experiment.name, run.progress, meanText(scores)),
+    value: () => picture(run.experiment.name, run.progress, [meanText(scores), startOf(folder)].filter(Boolean).join('\n')),
   });
   return run;
+}
+
+/** What the run started from, as one line; nothing where its parameters were drawn. */
+function startOf(folder: string): string | undefined {
+  const record = readStart(folder);
+  return record && startText({ ...record, from: path.basename(record.from) });
 }
 
 /** `DSC 0.812 · NSD 0.87`, over classes and cases, values that do not exist left out. */

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
+import { outOfMemoryKills } from '../base/memory.js';
 import { projectRoot } from '../base/paths.js';
 import { nodeArguments } from '../base/workers.js';
 import { type Fold, tell, warningText } from '../dataset/index.js';
@@ -14,6 +15,7 @@ import { prepareFolder, readFailure, readProgress, readScores, readWarnings } fr
 import { settled } from './fresh.js';
 import { isAlive, readLease } from './lease.js';
 import { type Display, kernel, LiveView } from './live.js';
+import { outOfMemory } from './outOfMemory.js';
 import { type FinishedRun, finishedRun } from './result.js';
 
 export interface StartOptions {
@@ -69,7 +71,7 @@ export async function start(experiment: Experiment, given: StartOptions = {}): P
 }
 
 /** How a process ended: resolves once it is gone. */
-type Death = { ended: Promise<string>; pid: () => number | undefined };
+type Death = { ended: Promise<string>; pid: () => number | undefined; starved: () => boolean };
 
 /** Starts the child on its own: it outlives this process. */
 function launch(folder: string, { threads, env }: StartOptions): Death {
@@ -77,6 +79,7 @@ function launch(folder: string, { threads, env }: StartOptions): Death {
   const log = fs.openSync(path.join(folder, 'log.txt'), 'a');
   // A run that has one core leaves the others alone: V8's own helper threads would take a ninth of the time of the run beside it.
   const alone = threads === 1 ? ['--single-threaded'] : [];
+  const starved = watchMemory();
   const process_ = spawn(process.execPath, [...alone, ...nodeArguments(new URL('./child.js', import.meta.url)), folder], {
     detached: true,
     stdio: ['ignore', log, log],
@@ -89,12 +92,19 @@ function launch(folder: string, { threads, env }: StartOptions): Death {
     process_.on('error', (error) => resolve(`could not start: ${error.message}`));
     process_.on('exit', (code, signal) => resolve(signal ? `killed by ${signal}` : `exit code ${code}`));
   });
-  return { ended, pid: () => process_.pid };
+  return { ended, pid: () => process_.pid, starved };
+}
+
+/** Whether the system ended some process for want of memory since this was called. */
+function watchMemory(): () => boolean {
+  const before = outOfMemoryKills();
+  return () => outOfMemoryKills() > before;
 }
 
 /** A run somebody else started: gone when its lease is no longer held by a living process. */
 function watchLease(folder: string): Death {
   const pid = readLease(folder)?.pid;
+  const starved = watchMemory();
   const ended = new Promise<string>((resolve) => {
     const timer = setInterval(() => {
       if (isAlive(folder)) return;
@@ -103,7 +113,7 @@ function watchLease(folder: string): Death {
     }, 500);
     timer.unref();
   });
-  return { ended, pid: () => (readLease(folder)?.host === os.hostname() ? pid : undefined) };
+  return { ended, pid: () => (readLease(folder)?.host === os.hostname() ? pid : undefined), starved };
 }
 
 /** Passes new lines on until the process is gone, then says how it ended. */
@@ -140,7 +150,7 @@ async function follow(folder: string, name: string, death: Death, view: LiveView
   look();
   if (options.signal?.aborted) throw options.signal.reason;
   if (readScores(folder)) return;
-  throw failed(folder, name, how);
+  throw failed(folder, name, how, death.starved());
 }
 
 function tryKill(pid: number, signal: NodeJS.Signals): void {
@@ -151,9 +161,13 @@ function tryKill(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-function failed(folder: string, name: string, how: string): Error {
+function failed(folder: string, name: string, how: string, starved: boolean): Error {
   const failure = readFailure(folder);
   const step = failure?.step ?? readProgress(folder).at(-1)?.step ?? 0;
+  const memory = failure
+    ? undefined
+    : outOfMemory(folder, name, { how, step, starved, words: lastLines(path.join(folder, 'log.txt')) });
+  if (memory) return memory;
   const stage = failure ? `${failure.stage}, step ${step}` : `step ${step}`;
   const cause = failure?.message ?? lastLines(path.join(folder, 'log.txt'));
   return new VoxelbookError(`run ${name} died at ${stage}: ${failure ? failure.message : how}`, {

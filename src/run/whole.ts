@@ -1,7 +1,8 @@
 // A whole run: train, predict the fold's validation cases, score them. Each part is kept, so that a restart does none of it twice.
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWriteJson } from '../base/atomicWrite.js';
+import { atomicWriteSealedJson, readSealedJson } from '../base/atomicWrite.js';
+import { VoxelbookError } from '../base/errors.js';
 import { peakResidentBytes } from '../base/memory.js';
 import { writeAs } from '../dataset/index.js';
 import { forwardOf, predictCase } from '../predict/index.js';
@@ -33,13 +34,15 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
       onStage(`predict ${id}`);
       signal.throwIfAborted();
       const done = path.join(predictions, `${id}.scores.json`);
-      if (!fs.existsSync(done) || !handedOn(id)) {
+      let known = handedOn(id) ? readCase(done) : undefined;
+      if (!known) {
         const begin = performance.now();
         const classes = await predictAndScore(id, trained, order, folder, signal, onStage);
         lease.check();
-        atomicWriteJson(done, { id, classes, seconds: (performance.now() - begin) / 1000 });
+        known = { id, classes, seconds: (performance.now() - begin) / 1000 };
+        atomicWriteSealedJson(done, known);
       }
-      const { seconds, ...scored } = JSON.parse(fs.readFileSync(done, 'utf8'));
+      const { seconds, ...scored } = known;
       cases.push(scored);
       predictSeconds += seconds;
     }
@@ -59,9 +62,26 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
       },
     };
     lease.check();
-    atomicWriteJson(path.join(folder, 'scores.json'), scores);
+    atomicWriteSealedJson(path.join(folder, 'scores.json'), scores);
   } finally {
     tf.dispose(trained.params);
+  }
+}
+
+interface ScoredCase {
+  id: string;
+  classes: Record<string, ClassScore>;
+  seconds: number;
+}
+
+/** The scores of a case that is done; one whose file is damaged is not. */
+function readCase(file: string): ScoredCase | undefined {
+  try {
+    return readSealedJson<ScoredCase>(file);
+  } catch (error) {
+    if (!(error instanceof VoxelbookError)) throw error;
+    console.error(error.message);
+    return undefined;
   }
 }
 

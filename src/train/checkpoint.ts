@@ -3,6 +3,7 @@
 // Parameters stand under the official names in PyTorch's layout, so that any safetensors reader can use them; the
 // optimiser's slots beside them under `optimiser.`; position and sums as JSON in the header, with a checksum over it all.
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { atomicWriteJson, sweepTemporaryFiles } from '../base/atomicWrite.js';
 import { contentChecksum } from '../base/checksum.js';
@@ -60,7 +61,12 @@ export interface Checkpoint {
   params: Params;
   optimiser: OptimiserState;
   position: Position;
+  /** Threads TensorFlow computed with; undefined in checkpoints of an earlier version. */
+  threads?: number;
 }
+
+/** Threads TensorFlow computes with in this process. */
+export const computeThreads = () => Number(process.env.TF_NUM_INTRAOP_THREADS) || os.availableParallelism();
 
 type Stored = Record<string, { shape: readonly number[]; data: TensorData }>;
 const slotPrefix = 'optimiser.';
@@ -84,6 +90,7 @@ export function writeCheckpoint(file: string, run: string, network: Pick<Network
     optimiserStep: step,
     optimiserSteps: behind(step, steps),
     position: checkpoint.position,
+    threads: computeThreads(),
   });
   writeSafetensors(file, stored, { voxelbook: header, checksum: contentChecksum(header, stored) });
   return fs.statSync(file).size;
@@ -134,7 +141,7 @@ export function readCheckpoint(file: string, run: string, network: Pick<Network,
   const steps: Record<string, number> = { ...header.optimiserSteps };
   // Written only where a parameter is behind; one with slots and no count has taken every step.
   for (const slot of Object.keys(slots)) steps[slot.slice(slot.indexOf('.') + 1)] ??= step;
-  return { params, optimiser: { step, steps, slots }, position: header.position };
+  return { params, optimiser: { step, steps, slots }, position: header.position, threads: header.threads };
 }
 
 /** Counts of the parameters that have taken fewer steps than the optimiser. */

@@ -1,7 +1,6 @@
 // Memory before the start: the very training step, run on shapes alone, and what the process needs besides.
-import fs from 'node:fs';
-import os from 'node:os';
 import { VoxelbookError } from '../base/errors.js';
+import { availableBytes } from '../base/memory.js';
 import { product } from '../base/shape.js';
 import { type Network, type Params, parameterCount, symbolicParams } from '../model/network.js';
 import { symbolic, symbolicOutput } from '../tensor/symbolic.js';
@@ -146,25 +145,6 @@ function predictionBytes({ network, patch, inputChannels, largestCase }: Forecas
 }
 
 const slotKinds = (recipe: Recipe) => (recipe.optimiser.kind === 'sgd' ? ['momentum'] : ['m', 'v']);
-
-/** Bytes this process may still use: the machine's free memory, or what its control group leaves. */
-export function availableBytes(): number {
-  const limits = [os.freemem()];
-  const meminfo = readText('/proc/meminfo')?.match(/^MemAvailable:\s+(\d+) kB/m);
-  if (meminfo) limits[0] = Number(meminfo[1]) * 1024;
-  const limit = Number(readText('/sys/fs/cgroup/memory.max'));
-  const used = Number(readText('/sys/fs/cgroup/memory.current'));
-  if (limit > 0 && Number.isFinite(limit)) limits.push(limit - (Number.isFinite(used) ? used : 0));
-  return Math.min(...limits);
-}
-
-const readText = (file: string) => {
-  try {
-    return fs.readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
-};
 
 const gb = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e9 ? 2 : 1)} GB`;
 

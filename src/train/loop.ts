@@ -10,7 +10,7 @@ import type { WorkOptions } from '../base/progress.js';
 import { Random } from '../base/random.js';
 import type { Network, Params } from '../model/network.js';
 import { tf } from '../tensor/tf.js';
-import { CheckpointFolder, type Position, startPosition } from './checkpoint.js';
+import { CheckpointFolder, computeThreads, type Position, startPosition } from './checkpoint.js';
 import type { Recipe } from './experiment.js';
 import type { BatchSource } from './feed/feed.js';
 import type { Phase } from './feed/sample.js';
@@ -93,8 +93,14 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
   const checkpoints = new CheckpointFolder(folder, input.run, network);
   const log = new Log(path.join(folder, 'progress.jsonl'));
   const found = checkpoints.load(options.onNotice);
+  if (found?.threads !== undefined && found.threads !== computeThreads())
+    options.onNotice?.(
+      `this run computed with ${found.threads} threads so far and goes on with ${computeThreads()}: sums are added up in another order, so the result agrees with an uninterrupted run within round-off (about 1e-5 of the loss after 100 steps), not bit for bit; with ${found.threads} threads it would`,
+    );
   const position = found?.position ?? startPosition(input.seed);
-  let state: TrainState = found ?? { params: input.initial(), optimiser: initialState() };
+  let state: TrainState = found
+    ? { params: found.params, optimiser: found.optimiser }
+    : { params: input.initial(), optimiser: initialState() };
   log.keep(position.logLines);
 
   const names = network.parameters.filter((p) => !p.buffer && !p.aliasOf && p.dtype === 'float32').map((p) => p.name);

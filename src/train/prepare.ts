@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import { crc32 } from '../base/checksum.js';
 import type { Fault } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import {
@@ -136,12 +137,13 @@ export async function fingerprintOf(dataset: Dataset, experiment: Experiment, op
   return withLock(path.join(base, 'prepare.lock'), options, () => knownFingerprint(dataset, base, experiment, options));
 }
 
-/** The stored fingerprint of a data set if its files are still the same, else undefined. */
+/** The stored fingerprint of a data set if its files are still the same and it is as it was written, else undefined. */
 export function storedFingerprint(dataset: Dataset, { scale }: Experiment): Fingerprint | undefined {
   const { file, sourceFile, hash } = fingerprintFiles(dataset, preprocessedFolder(dataset), scale);
-  const same =
-    fs.existsSync(file) && fs.existsSync(sourceFile) && fs.readFileSync(sourceFile, 'utf8').trim() === JSON.stringify(hash);
-  return same ? JSON.parse(fs.readFileSync(file, 'utf8')) : undefined;
+  if (!fs.existsSync(file) || !fs.existsSync(sourceFile)) return undefined;
+  const text = fs.readFileSync(file, 'utf8');
+  const same = fs.readFileSync(sourceFile, 'utf8').trim() === JSON.stringify(`${hash} ${crc32(text)}`);
+  return same ? JSON.parse(text) : undefined;
 }
 
 /** The stored fingerprint, else a new one. */
@@ -157,7 +159,7 @@ async function knownFingerprint(
   const { signal, onProgress } = options;
   const print = await fingerprint(dataset, { draws: draws[experiment.scale], signal, onProgress });
   atomicWriteJson(file, print);
-  atomicWriteJson(sourceFile, hash);
+  atomicWriteJson(sourceFile, `${hash} ${crc32(fs.readFileSync(file))}`);
   return print;
 }
 

@@ -136,8 +136,8 @@ export function instanceNorm(
 }
 
 /** PyTorch's refusal: the norm of a single value is its shift, whatever the value. */
-function oneValue(name: string, shape: readonly number[], kind: 'batch' | 'instance'): VoxelbookError {
-  const batch = kind === 'batch';
+function oneValue(name: string, shape: readonly number[], kind: 'batch' | 'instance' | 'group'): VoxelbookError {
+  const batch = kind !== 'instance';
   return new VoxelbookError(`${kind} norm needs more than one value per channel while training`, {
     code: 'one-value-per-channel',
     path: name,
@@ -150,7 +150,11 @@ function oneValue(name: string, shape: readonly number[], kind: 'batch' | 'insta
 /** `GroupNorm`: `name.weight` and `name.bias`. */
 export function groupNorm(d: Declaration, name: string, channels: number, groups: number, epsilon = 1e-5): Weighted {
   const [gamma, beta] = affinePair(d, name, channels);
-  return weighted(d, name, ({ params }, x) => groupNormOp(x, groups, params[gamma], params[beta], epsilon), gamma, beta);
+  const apply: Layer = ({ params, training, onePatch }, x) => {
+    if (training && !onePatch && x.size === groups) throw oneValue(name, x.shape, 'group');
+    return groupNormOp(x, groups, params[gamma], params[beta], epsilon);
+  };
+  return weighted(d, name, apply, gamma, beta);
 }
 
 /** `LayerNorm` over the last axis: `name.weight` and `name.bias`. */
