@@ -5,12 +5,12 @@ export { type CheckOptions, check, gate, type IntegrityReport, tell, warningText
 export { Contents } from './content.js';
 export { convert, publicNames } from './convert/index.js';
 export type { CaseFiles, Dataset, DatasetJson } from './dataset.js';
-export { imageNameFindings } from './names.js';
 export { datasetJsonFaults, readDatasetJson } from './datasetJson.js';
 export { type Descriptor, describedNames, descriptor, descriptorIfAny } from './descriptor.js';
 export { datasetJsonText } from './labelOrder.js';
 export { type LabelOrRegion, type Labels, labels, maxLabel } from './labels.js';
 export { type LoadedCase, loadCase } from './loadCase.js';
+export { imageNameFindings } from './names.js';
 export { casesIn, open, placeOf } from './open.js';
 export { readAs, readerFor, readerNames, readerOf, writeAs } from './reader.js';
 export { filesOf, spacingFile } from './sideFile.js';

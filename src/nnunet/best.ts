@@ -204,12 +204,14 @@ export function findBestConfiguration(
         folderOf.set(name, { folder, models: [a, b] });
       }
   const options = [...folderOf].map(([name, entry]) => ({ name, ...entry }));
+  // Folds that were not trained leave references without a prediction.
+  const chill = { chill: true, onWarning: () => {} };
   const summaries = Object.fromEntries(
-    options.map((o) => [o.name, evaluateFolder(o.folder, references, heads, { ending, ...work })]),
+    options.map((o) => [o.name, evaluateFolder(o.folder, references, heads, { ending, ...chill, ...work })]),
   );
   const scores = Object.fromEntries(options.map((o) => [o.name, summaries[o.name].foreground_mean.Dice]));
   const best = firstHighest(options, scores);
-  const postprocessing = determinePostprocessing(best.folder, references, heads, { ending, ...work });
+  const postprocessing = determinePostprocessing(best.folder, references, heads, { ending, ...chill, ...work });
   const found = { results: scores, summaries, best: best.name, models: best.models, postprocessing };
   const information = inferenceInformation(dataset, models, folds, ensembles, found);
   writeNnunetJson(path.join(results, 'inference_information.json'), information);

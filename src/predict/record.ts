@@ -65,7 +65,10 @@ export interface Standing {
  * @param images digest of the images of each case to predict
  * @throws VoxelbookError naming the files that are somebody else's
  */
-export function keptCases(images: Readonly<Record<string, string>>, { output, ending, model, plans, overwrite, keep }: Standing): string[] {
+export function keptCases(
+  images: Readonly<Record<string, string>>,
+  { output, ending, model, plans, overwrite, keep }: Standing,
+): string[] {
   if (!fs.existsSync(output)) return [];
   const names = fs.readdirSync(output).filter((name) => name.endsWith(ending) && !isMacFile(name));
   const there = names.map((name) => name.slice(0, -ending.length));
@@ -75,7 +78,14 @@ export function keptCases(images: Readonly<Record<string, string>>, { output, en
   const untouched = (id: string) => record[id]?.labels === contents.sha256(fileOf(id));
   const faults: Fault[] = [];
   const refuse = (ids: readonly string[], given: string, expected: string, fix: string) =>
-    ids.length > 0 && faults.push({ code: 'predictions-there', path: output, given: `${some(ids.map((id) => id + ending))}: ${given}`, expected, fix });
+    ids.length > 0 &&
+    faults.push({
+      code: 'predictions-there',
+      path: output,
+      given: `${some(ids.map((id) => id + ending))}: ${given}`,
+      expected,
+      fix,
+    });
 
   const plansFile = path.join(output, 'plans.json');
   const otherPlans = fs.existsSync(plansFile) && fs.readFileSync(plansFile, 'utf8') !== plans;

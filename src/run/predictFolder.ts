@@ -7,8 +7,8 @@ import { network as networkOf, type Params } from '../model/index.js';
 import { configuration, type Fingerprint, inputChannels, type Plan } from '../plan/index.js';
 import { forwardOf, type PredictionModel, run as predict, type RunOptions } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
-import { readCheckpoint, toParams } from '../weights/index.js';
 import { runHash } from '../train/identity.js';
+import { readCheckpoint, toParams } from '../weights/index.js';
 import { readOrder } from './folder.js';
 
 /**
@@ -58,7 +58,9 @@ export function trainedModel(folders: readonly string[]): { model: PredictionMod
   });
   const mirrorAxes = experiment.prediction.mirrorAxes.filter((axis) => axis < config.patch_size.length);
   const settings = { ...experiment.prediction, mirrorAxes };
-  const identity = folders.map((folder) => new Contents(folder).sha256(path.join(folder, 'checkpoints', 'final.safetensors'))).join();
+  const identity = folders
+    .map((folder) => new Contents(folder).sha256(path.join(folder, 'checkpoints', 'final.safetensors')))
+    .join();
   return {
     model: { forwards, plan, configuration: experiment.configuration, dataset, settings, identity, fingerprint },
     dispose: () => tf.dispose(params),

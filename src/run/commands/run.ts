@@ -1,5 +1,5 @@
 // `voxelbook run`: train, predict and score experiments, each with what it starts from.
-import { bar, type Command, integer, interrupt, need, print, readExperiments } from './command.js';
+import { bar, type Command, foldOf, integer, interrupt, need, print, readExperiments } from './command.js';
 
 export const run: Command = {
   about: 'train, predict and score experiments, each with what it starts from',
@@ -11,7 +11,7 @@ export const run: Command = {
     'in-process': { type: 'boolean' },
   },
   help: {
-    fold: 'only this fold (default: those of the experiment)',
+    fold: 'only this fold, or all: every case in training and validation (default: those of the experiment)',
     seed: 'only this seed',
     'at-once': 'runs computed at the same time (default 1)',
     'in-process': 'compute here instead of in a child process; ends with code 85 after USR1, for job scripts',
@@ -24,7 +24,7 @@ export const run: Command = {
     const { statusLine } = await import('../live.js');
     const experiments = readExperiments(file).map((e) => ({
       ...e,
-      folds: values.fold === undefined ? e.folds : [integer(values.fold, 'fold', 0)],
+      folds: values.fold === undefined ? e.folds : [foldOf(values.fold, 0)],
       seeds: values.seed === undefined ? e.seeds : [integer(values.seed, 'seed', 0)],
     }));
     if (values['in-process']) {
