@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { VoxelbookError } from '../base/errors.js';
 import { type Command, print, stopped, type Values } from './commands/command.js';
+import { check } from './commands/check.js';
 import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
 import { findBest } from './commands/findBest.js';
@@ -21,6 +22,7 @@ import { submit } from './commands/submit.js';
 import { train } from './commands/train.js';
 
 const commands: Record<string, Command> = {
+  check,
   run,
   study,
   submit,
