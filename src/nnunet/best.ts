@@ -215,9 +215,7 @@ export function decide(
       }
   // Folds that were not trained leave references without a prediction.
   const settings = { ending, chill: true, onWarning: () => {}, ...work };
-  const summaries = Object.fromEntries(
-    options.map((o) => [o.name, evaluateFolder(o.folder, references, heads, settings)]),
-  );
+  const summaries = Object.fromEntries(options.map((o) => [o.name, evaluateFolder(o.folder, references, heads, settings)]));
   const results = Object.fromEntries(options.map((o) => [o.name, summaries[o.name].foreground_mean.Dice]));
   const best = firstHighest(options, results);
   return { results, summaries, best, postprocessing: determinePostprocessing(best.folder, references, heads, settings) };

@@ -125,7 +125,10 @@ function folderOf(members: readonly FinishedRun[], rule?: EnsembleOptions['repla
 }
 
 /** A member's trained network and what it takes of a case; the caller owns the parameters. */
-export async function predictor({ experiment, fold, seed, folder }: Pick<FinishedRun, 'experiment' | 'fold' | 'seed' | 'folder'>, signal?: AbortSignal) {
+export async function predictor(
+  { experiment, fold, seed, folder }: Pick<FinishedRun, 'experiment' | 'fold' | 'seed' | 'folder'>,
+  signal?: AbortSignal,
+) {
   const prepared = await prepare(experiment, { signal });
   const { dataset, labels, plan, configuration } = prepared;
   const previous = previousStageOf(experiment, prepared, fold, seed, runFolderOf);

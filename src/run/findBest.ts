@@ -79,8 +79,10 @@ async function modelsOf(folders: readonly string[], work: WorkOptions): Promise<
   for (const given of folders) {
     const folder = path.resolve(given);
     const order = readOrder(folder);
-    if (!order || !readScores(folder)) refuse(folder, order ? 'a run that is not finished' : 'no run folder', 'a finished run', 'Finish it: npx voxelbook run.');
-    else if (!(await settled(order, folder, work))) refuse(folder, 'a result of inputs that changed since', 'a finished run', 'Run it again: npx voxelbook run.');
+    if (!order || !readScores(folder))
+      refuse(folder, order ? 'a run that is not finished' : 'no run folder', 'a finished run', 'Finish it: npx voxelbook run.');
+    else if (!(await settled(order, folder, work)))
+      refuse(folder, 'a result of inputs that changed since', 'a finished run', 'Run it again: npx voxelbook run.');
     else trained.push({ ...order, folder });
   }
   const seeds = new Set(trained.map(({ seed }) => seed));
@@ -90,19 +92,29 @@ async function modelsOf(folders: readonly string[], work: WorkOptions): Promise<
     groups.set(key, [...(groups.get(key) ?? []), run]);
   }
   const found = new Map<string, Trained[]>();
-  const foldsOf = (runs: readonly Trained[]) => runs.map(({ fold }) => fold).sort().join(', ');
+  const foldsOf = (runs: readonly Trained[]) =>
+    runs
+      .map(({ fold }) => fold)
+      .sort()
+      .join(', ');
   const [first] = groups.values();
   for (const runs of groups.values()) {
     const [{ experiment, seed, folder }] = runs;
     if (experiment.dataset !== first[0].experiment.dataset)
       refuse(folder, `data set ${experiment.dataset}`, first[0].experiment.dataset, 'Compare experiments on one data set.');
     if (foldsOf(runs) !== foldsOf(first))
-      refuse(folder, `folds ${foldsOf(runs)} of "${experiment.name}"`, `folds ${foldsOf(first)} as "${first[0].experiment.name}"`, 'Run the same folds of every experiment.');
+      refuse(
+        folder,
+        `folds ${foldsOf(runs)} of "${experiment.name}"`,
+        `folds ${foldsOf(first)} as "${first[0].experiment.name}"`,
+        'Run the same folds of every experiment.',
+      );
     const readable = experiment.name.replace(/[^A-Za-z0-9.]+/g, '-');
     const name = seeds.size > 1 ? `${readable}_seed${seed}` : readable;
     found.set(found.has(name) ? `${name}-${runHash(experiment, 0, seed)}` : name, runs);
   }
-  if (trained.length === 0 && faults.length === 0) refuse('runs', 'none', 'at least one finished run', 'Give run folders, or the experiments they are of.');
+  if (trained.length === 0 && faults.length === 0)
+    refuse('runs', 'none', 'at least one finished run', 'Give run folders, or the experiments they are of.');
   if (faults.length > 0) throw new VoxelbookError('the best of these runs cannot be chosen', faults);
   return found;
 }
