@@ -77,7 +77,7 @@ export async function gate(
       `${dataset.name} cannot be used: ${stopping.length} ${stopping.length === 1 ? 'fault' : 'faults'}`,
       shortened(stopping),
     );
-  for (const w of warnings) onWarning(warningText(w));
+  for (const w of shortened(warnings, 5)) onWarning(warningText(w));
   return warnings;
 }
 
@@ -93,7 +93,7 @@ export function tell(text: string): void {
   console.warn(text);
 }
 
-/** At most twenty faults of one kind; the others are counted. */
+/** At most twenty findings of one kind; the others are counted. */
 function shortened(faults: readonly Fault[], most = 20): Fault[] {
   const codes = [...new Set(faults.map((f) => f.code))];
   return codes.flatMap((code) => {

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { VoxelbookError } from '../base/errors.js';
+import { check } from './commands/check.js';
 import { type Command, print, stopped, type Values } from './commands/command.js';
 import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
@@ -22,6 +23,7 @@ import { submit } from './commands/submit.js';
 import { train } from './commands/train.js';
 
 const commands: Record<string, Command> = {
+  check,
   run,
   study,
   submit,

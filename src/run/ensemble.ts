@@ -125,7 +125,10 @@ function folderOf(members: readonly FinishedRun[], rule?: EnsembleOptions['repla
 }
 
 /** A member's trained network and what it takes of a case; the caller owns the parameters. */
-async function predictor({ experiment, fold, seed, folder }: FinishedRun, signal?: AbortSignal) {
+export async function predictor(
+  { experiment, fold, seed, folder }: Pick<FinishedRun, 'experiment' | 'fold' | 'seed' | 'folder'>,
+  signal?: AbortSignal,
+) {
   const prepared = await prepare(experiment, { signal });
   const { dataset, labels, plan, configuration } = prepared;
   const previous = previousStageOf(experiment, prepared, fold, seed, runFolderOf);
@@ -143,5 +146,5 @@ async function predictor({ experiment, fold, seed, folder }: FinishedRun, signal
     patchSize: configuration.patch_size,
     settings: experiment.prediction,
   };
-  return { params, model, input: (id: string) => networkInput(prepared, previous, id) };
+  return { params, model, prepared, input: (id: string) => networkInput(prepared, previous, id) };
 }

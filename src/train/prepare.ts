@@ -110,7 +110,7 @@ export async function prepare(
  * @throws VoxelbookError for a patch of the recipe that the network cannot take
  */
 export function planOf(
-  dataset: Pick<Dataset, 'name' | 'json'>,
+  dataset: Planable,
   print: Fingerprint,
   experiment: Experiment,
   onNote: (note: Fault) => void = () => {},
@@ -124,7 +124,9 @@ export function planOf(
   });
 }
 
-function plannersPlan(dataset: Pick<Dataset, 'name' | 'json'>, print: Fingerprint, experiment: Experiment): Plan {
+type Planable = Pick<Dataset, 'name' | 'json'> & Partial<Pick<Dataset, 'cases'>>;
+
+function plannersPlan(dataset: Planable, print: Fingerprint, experiment: Experiment): Plan {
   const { planner = 'ExperimentPlanner', gpuMemoryGb } = experiment;
   const plansName = gpuMemoryGb === undefined ? undefined : `${planners[planner as PlannerName]?.plansName}_${gpuMemoryGb}GB`;
   return plan(dataset, print, { planner: planner as PlannerName, gpuMemoryGb, plansName });

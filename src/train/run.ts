@@ -102,7 +102,7 @@ export async function run(
     outputShapes,
     annotatedKey: annotatedKey(labels),
     previous,
-    cacheBytes: wholeBytes(caseShapes(prepared.folder, new Set([...train, ...val])), prepared) <= cacheBytes ? cacheBytes : 0,
+    cacheBytes: wholeBytes(shapesOf(prepared), prepared) <= cacheBytes ? cacheBytes : 0,
   };
   const feed = startFeed(source, { workers, hangSeconds: options.hangSeconds, turn: turnOf(experiment) });
   try {
@@ -155,9 +155,8 @@ export function forecastInputOf(
 }
 
 function forecastInput(experiment: Experiment, prepared: Prepared, workers: number, checkpointing?: boolean): ForecastInput {
-  const { configuration, folder } = prepared;
-  const ids = new Set(prepared.dataset.cases.map(({ id }) => id));
-  const shapes = caseShapes(folder, ids);
+  const { configuration } = prepared;
+  const shapes = shapesOf(prepared);
   const stageBytes = configuration.previous_stage ? shapes.reduce((sum, shape) => sum + voxels(shape), 0) : 0;
   const whole = wholeBytes(shapes, prepared);
   return forecastInputOf(experiment, prepared, {
@@ -183,11 +182,12 @@ const wholeBytes = (shapes: readonly (readonly number[])[], { dataset }: Pick<Pr
 
 const voxels = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
-const present = (folder: string, ids: ReadonlySet<string>) => listCases(folder).filter((id) => ids.has(id));
-
-/** Shapes of the preprocessed cases. */
-const caseShapes = (folder: string, ids: ReadonlySet<string>): number[][] =>
-  present(folder, ids).map((id) => JSON.parse(fs.readFileSync(path.join(folder, `${id}.json`), 'utf8')).shape);
+/** Shapes of the preprocessed cases of the data set. */
+function shapesOf({ folder, dataset }: Pick<Prepared, 'folder' | 'dataset'>): number[][] {
+  const ids = new Set(dataset.cases.map(({ id }) => id));
+  const made = listCases(folder).filter((id) => ids.has(id));
+  return made.map((id) => JSON.parse(fs.readFileSync(path.join(folder, `${id}.json`), 'utf8')).shape);
+}
 
 /** The batch after a batch: epochs alternate between training and validation iterations. */
 function turnOf({ recipe }: Experiment) {

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import type { ParseArgsConfig } from 'node:util';
 import { VoxelbookError } from '../../base/errors.js';
-import type { DatasetJson, Fold } from '../../dataset/index.js';
+import { type DatasetJson, type Fold, readDatasetJson } from '../../dataset/index.js';
 import type { Experiment, ProgressLine, Scale } from '../../train/index.js';
 
 export type Values = Record<string, string | boolean | string[] | undefined>;
@@ -26,9 +26,9 @@ export const integer = (value: unknown, name: string, fallback: number): number 
   if (!Number.isInteger(n)) throw usage(`--${name} ${value}`, 'a whole number');
   return n;
 };
-/** `--fold 2` or `--fold all`. */
+/** A fold's number, or `all`. */
 export const foldOf = (value: unknown, fallback: Fold): Fold =>
-  value === undefined ? fallback : value === 'all' ? 'all' : integer(value, 'fold', 0);
+  value === 'all' ? value : value === undefined ? fallback : integer(value, 'fold', 0);
 export const usage = (given: string, expected: string) =>
   new VoxelbookError('this command cannot run', {
     code: 'usage',
@@ -45,7 +45,7 @@ export function need(positionals: string[], ...names: string[]): string[] {
 
 export const readDataset = (file: string): DatasetJson => {
   if (!fs.existsSync(file)) throw usage(file, 'an existing dataset.json');
-  return JSON.parse(fs.readFileSync(file, 'utf8'));
+  return readDatasetJson(file);
 };
 
 /** One experiment, or a list of them, from a JSON file. */

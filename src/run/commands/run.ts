@@ -11,7 +11,7 @@ export const run: Command = {
     'in-process': { type: 'boolean' },
   },
   help: {
-    fold: 'only this fold (default: those of the experiment)',
+    fold: 'only this fold, or all: every case in training and validation (default: those of the experiment)',
     seed: 'only this seed',
     'at-once': 'runs computed at the same time (default 1)',
     'in-process': 'compute here instead of in a child process; ends with code 85 after USR1, for job scripts',
