@@ -3,10 +3,12 @@
 // CRC-32 is several times faster than reading and finds every burst of up to 32 flipped bits; checkpoints carry SHA-256 besides.
 import { createHash } from 'node:crypto';
 import zlib from 'node:zlib';
-import type { TensorData } from './safetensors.js';
 
 /** SHA-256 over a header and every tensor's name, shape and bytes, in name order. */
-export function contentChecksum(header: string, tensors: Record<string, { shape: readonly number[]; data: TensorData }>): string {
+export function contentChecksum(
+  header: string,
+  tensors: Record<string, { shape: readonly number[]; data: ArrayBufferView }>,
+): string {
   const hash = createHash('sha256').update(header);
   for (const name of Object.keys(tensors).sort()) {
     const { shape, data } = tensors[name];

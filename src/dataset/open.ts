@@ -5,10 +5,10 @@ import { VoxelbookError } from '../base/errors.js';
 import { dataFolder } from '../base/paths.js';
 import type { WorkOptions } from '../base/progress.js';
 import { displayed, type Shown, shownTable } from '../base/show.js';
-import { embeddedNames, writeEmbedded } from '../demo/index.js';
 import type { CaseFiles, Dataset } from './dataset.js';
 import { readDatasetJson } from './datasetJson.js';
 import { descriptorIfAny } from './descriptor.js';
+import { madeNames, makeEmbedded } from './embedded.js';
 import { labels } from './labels.js';
 import { isMacFile } from './names.js';
 import { readerOf } from './reader.js';
@@ -81,7 +81,7 @@ function trainingCases(folder: string, json: Dataset['json']): CaseFiles[] {
 
 function locate(given: string, options: WorkOptions): string {
   const place = placeOf(given);
-  if (place) return 'folder' in place ? place.folder : writeEmbedded(place.embedded, options);
+  if (place) return 'folder' in place ? place.folder : makeEmbedded(place.embedded, options);
   const known = descriptorIfAny(given);
   throw new VoxelbookError(`there is no data set ${given}`, {
     code: 'no-dataset',
@@ -93,7 +93,7 @@ function locate(given: string, options: WorkOptions): string {
         : 'neither a folder nor a known name',
     expected: known
       ? `${known.folder} below $nnUNet_raw`
-      : `a folder with dataset.json, a name or number below $nnUNet_raw, or one of ${embeddedNames.join(', ')}`,
+      : `a folder with dataset.json, a name or number below $nnUNet_raw, or one of ${madeNames().join(', ')}`,
     fix: known
       ? `${known.title}: ${known.apply}. Then ${known.sourceLayout.length > 0 ? `dataset.convert('${known.name}', <its folder>)` : 'bring it into the nnU-Net raw layout'}.`
       : 'Check the path; set nnUNet_raw to the folder that holds your data sets.',
@@ -131,4 +131,4 @@ export function placeOf(given: string): { folder: string } | { embedded: string 
 
 /** The embedded set that `SimGlioma` or `Dataset903_SimGlioma` means. */
 const embeddedOf = (given: string) =>
-  embeddedNames.find((name) => given === name || /^Dataset9\d\d_(.+)$/.exec(given)?.[1] === name);
+  madeNames().find((name) => given === name || /^Dataset9\d\d_(.+)$/.exec(given)?.[1] === name);

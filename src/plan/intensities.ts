@@ -147,7 +147,12 @@ function ranks(cases: readonly Drawn[]): (rank: number) => number {
       if (groupOf(value) === group) found.set(value, (found.get(value) ?? 0) + count);
     });
     let end = before;
-    const list = [...found].sort(([a], [b]) => a - b).map(([value, count]) => ({ value, end: (end += count) }));
+    const list = [...found]
+      .sort(([a], [b]) => a - b)
+      .map(([value, count]) => {
+        end += count;
+        return { value, end };
+      });
     groups.set(group, list);
     return list;
   };

@@ -15,6 +15,23 @@ export interface RunOrder {
   seed: number;
 }
 
+/** One run of a study and the runs it needs. */
+export interface PlannedRun extends RunOrder {
+  hash: string;
+  folder: string;
+  /** Hashes of the runs that must be finished first. */
+  needs: string[];
+  /** 0 needs nothing, 1 needs something of level 0, and so on. */
+  level: number;
+  finished: boolean;
+}
+
+/** A run of a study that ended without a result. */
+export interface FailedRun {
+  run: PlannedRun;
+  error: Error;
+}
+
 /** Why a run ended without a result; `error.json`. */
 export interface RunFailure {
   code: string;

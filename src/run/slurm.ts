@@ -12,9 +12,8 @@ import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { projectRoot, runsFolder } from '../base/paths.js';
 import { nodeArguments } from '../base/workers.js';
-import { readFailure, readScores } from './folder.js';
+import { type FailedRun, type PlannedRun, readFailure, readScores } from './folder.js';
 import { isAlive } from './lease.js';
-import type { PlannedRun, Study, StudyOptions } from './study.js';
 
 /** What a site wants in its job scripts; `site.json`. */
 export interface SlurmOptions {
@@ -248,8 +247,18 @@ function summaryScript(folder: string, options: SlurmOptions): string {
   ].join('\n')}\n`;
 }
 
+/** How a study on Slurm is watched. */
+export interface SlurmStudyOptions {
+  slurm?: SlurmOptions;
+  /** Runs at the same time, where `slurm` does not say. */
+  atOnce?: number;
+  signal?: AbortSignal;
+  onEvent?: (text: string) => void;
+  onProgress?: (done: number, total: number, what: string) => void;
+}
+
 /** Hands a study in and waits until Slurm has no job of it left; run folders say what became of each run. */
-export async function slurmStudy(runs: readonly PlannedRun[], options: StudyOptions): Promise<Study['failures']> {
+export async function slurmStudy(runs: readonly PlannedRun[], options: SlurmStudyOptions): Promise<FailedRun[]> {
   const { signal, onEvent, onProgress, slurm = {} } = options;
   const site = { ...slurm, atOnce: slurm.atOnce ?? options.atOnce };
   const { jobs, folder } = await submit(runs, site);

@@ -5,23 +5,14 @@ import type { Fold } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runFolderOf, runHash } from '../train/identity.js';
 import type { Experiment, ProgressLine } from '../train/index.js';
-import { prepareFolder, type RunOrder, readScores } from './folder.js';
+import { type FailedRun, type PlannedRun, prepareFolder, readScores } from './folder.js';
 import { settled } from './fresh.js';
 import { type Display, kernel } from './live.js';
 import { type FinishedRun, finishedRun } from './result.js';
 import { type SlurmOptions, slurmStudy } from './slurm.js';
 import { shortName, start } from './start.js';
 
-/** One run of a study and the runs it needs. */
-export interface PlannedRun extends RunOrder {
-  hash: string;
-  folder: string;
-  /** Hashes of the runs that must be finished first. */
-  needs: string[];
-  /** 0 needs nothing, 1 needs something of level 0, and so on. */
-  level: number;
-  finished: boolean;
-}
+export type { PlannedRun } from './folder.js';
 
 export interface StudyOptions {
   /** Runs computed at the same time; 1 by default. Each gets its share of the threads. */
@@ -43,7 +34,7 @@ export interface StudyOptions {
 export interface Study {
   runs: FinishedRun[];
   /** Runs that ended without a result; a study goes on with the others. */
-  failures: { run: PlannedRun; error: Error }[];
+  failures: FailedRun[];
 }
 
 /** The runs of a list of experiments with everything they depend on, dependencies first, each run once. */

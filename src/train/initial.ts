@@ -28,7 +28,7 @@ import { initOf } from './dependencies.js';
 import type { Experiment, Start } from './experiment.js';
 import type { runFolderOf } from './identity.js';
 import { endsOf, modelOf } from './model.js';
-import type { Prepared } from './prepare.js';
+import type { Prepared } from './prepared.js';
 
 /** What became of one parameter of the network, or of one tensor that the checkpoint has besides. */
 export interface StartRow {

@@ -3,7 +3,7 @@ import type { DatasetJson } from '../dataset/index.js';
 import { build, type Model } from '../model/index.js';
 import { inputChannels } from '../plan/index.js';
 import type { Experiment } from './experiment.js';
-import type { Prepared } from './prepare.js';
+import type { Prepared } from './prepared.js';
 
 /** What a network and its forecast take from a data set: its `dataset.json`, labels and planned configuration. */
 export type Planned = Pick<Prepared, 'labels' | 'configuration'> & { dataset: { json: DatasetJson } };

@@ -6,21 +6,8 @@ import { atomicWriteJson } from '../base/atomicWrite.js';
 import { crc32 } from '../base/checksum.js';
 import type { Fault } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
+import { Contents, type Dataset, type Fold, filesOf, gate, labels, open, tell, warningText } from '../dataset/index.js';
 import {
-  Contents,
-  type Dataset,
-  type Fold,
-  filesOf,
-  gate,
-  type Labels,
-  labels,
-  open,
-  type Split,
-  tell,
-  warningText,
-} from '../dataset/index.js';
-import {
-  type Configuration,
   configuration,
   type Fingerprint,
   fingerprint,
@@ -36,22 +23,9 @@ import type { Experiment, Scale } from './experiment.js';
 import { canonicalJson } from './identity.js';
 import { withLock } from './lock.js';
 import { fittedPatch } from './patch.js';
+import type { Prepared } from './prepared.js';
 import { checkStages } from './previousStage.js';
 import { splitOf } from './split.js';
-
-export interface Prepared {
-  dataset: Dataset;
-  labels: Labels;
-  plan: Plan;
-  /** The configuration, with the recipe's patch and batch size in it. */
-  configuration: Configuration;
-  /** Folder of the preprocessed cases. */
-  folder: string;
-  fingerprint: Fingerprint;
-  /** What a person should know of the data set and the plan; for the record of the run. */
-  warnings: Fault[];
-  split(fold: Fold): Split;
-}
 
 /**
  * Asks before anything is computed whether the data set and its splits allow a run.

@@ -10,7 +10,7 @@ import { configuration, type Plan } from '../plan/index.js';
 import { hasStageLabels, loadCase, loadStageLabels, type PreprocessedCase, withPreviousStage } from '../preprocess/index.js';
 import type { Experiment } from './experiment.js';
 import type { runFolderOf } from './identity.js';
-import type { Prepared } from './prepare.js';
+import type { Prepared } from './prepared.js';
 import { splitOf } from './split.js';
 
 /** Where the previous stage's labels lie: plain data. */

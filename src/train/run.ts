@@ -16,7 +16,8 @@ import { saveStart, startingParams, startText } from './initial.js';
 import { beginWith, inputsOf } from './inputs.js';
 import { type LoopOptions, loop } from './loop.js';
 import { endsOf, type Planned } from './model.js';
-import { admit, type Prepared, prepare } from './prepare.js';
+import { admit, prepare } from './prepare.js';
+import type { Prepared } from './prepared.js';
 import { type PreviousStage, previousStageOf } from './previousStage.js';
 import { objectiveOf } from './step.js';
 
