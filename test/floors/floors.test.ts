@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { projectRoot } from '../../src/base/paths.js';
@@ -24,6 +25,17 @@ function house(files: Record<string, string>): string {
   }
   return folder;
 }
+
+describe('the library', () => {
+  // Loaded once as CommonJS and once as ES modules it would register its backend, gradients and tables twice.
+  it('is loaded once in a process that runs any tests together', () => {
+    const required = Object.keys(createRequire(import.meta.url).cache);
+    assert.deepEqual(
+      required.filter((file) => file.startsWith(path.join(projectRoot, 'src'))),
+      [],
+    );
+  });
+});
 
 describe('the floors', () => {
   const built: string[] = [];
