@@ -37,7 +37,9 @@ export { type DcAndBceOptions, type DcAndCeOptions, dcAndBce, dcAndCe } from './
 export { binaryCrossEntropy, crossEntropy, topKCrossEntropy } from './loss/crossEntropy.js';
 export { deepSupervision, deepSupervisionScales, deepSupervisionWeights, downsampleLabels } from './loss/deepSupervision.js';
 export { type DiceOptions, diceLoss } from './loss/dice.js';
+export { type FocalOptions, focal } from './loss/focal.js';
 export { type MonaiDiceCeOptions, type MonaiDiceOptions, monaiDice, monaiDiceCe } from './loss/monaiLoss.js';
+export { type TverskyOptions, tversky } from './loss/tversky.js';
 export { endsOf, modelOf, type Planned } from './model.js';
 export {
   adamW,
