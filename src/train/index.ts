@@ -21,7 +21,6 @@ export {
   roundHalfEven,
 } from './feed/sampling.js';
 export {
-  availableBytes,
   type Forecast,
   type ForecastInput,
   forecast,

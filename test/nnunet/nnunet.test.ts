@@ -160,7 +160,10 @@ describe('the best configuration, on folders', () => {
       const instructions = fs.readFileSync(path.join(results, 'inference_instructions.txt'), 'utf8');
       assert.ok(instructions.includes(`--steps ${path.join(root, ours.postprocessing_file)}`));
       assert.ok(fs.existsSync(path.join(root, ours.postprocessing_file)));
-      assert.match(instructions, /^nnUNetv2_predict -d .* -i INPUT_FOLDER -o OUTPUT_FOLDER.* -f 0 1 2 3 4 -tr nnUNetTrainer -c /m);
+      assert.match(
+        instructions,
+        /^nnUNetv2_predict -d .* -i INPUT_FOLDER -o OUTPUT_FOLDER.* -f 0 1 2 3 4 -tr nnUNetTrainer -c /m,
+      );
       fs.rmSync(root, { recursive: true });
     });
 
