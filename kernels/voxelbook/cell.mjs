@@ -119,16 +119,17 @@ function withoutMagics(ts, code, names) {
     if (magic) candidates.push({ ...magic, i, offset, line });
     offset += line.length + 1;
   }
+  // The first semicolon may end the statement before, which had none.
   const blank = ({ kind, length, line }) =>
-    kind === 'time' || kind === 'timeit' ? ' '.repeat(length) + line.slice(length) : `;${' '.repeat(line.length - 1)}`;
+    kind === 'time' || kind === 'timeit' ? `;${' '.repeat(length - 1)}${line.slice(length)}` : `;;${' '.repeat(line.length - 2)}`;
   for (const c of candidates) lines[c.i] = blank(c);
   const statements = candidates.length > 0 ? parse(ts, lines.join('\n')).statements : [];
   for (const c of candidates) {
     const takes = c.kind === 'time' || c.kind === 'timeit';
     const found = statements.find((s) => {
       const start = s.getStart();
-      if (takes) return start >= c.offset && start < c.offset + c.line.length;
-      return start === c.offset && ts.isEmptyStatement(s);
+      if (takes) return start > c.offset && start < c.offset + c.line.length;
+      return (start === c.offset || start === c.offset + 1) && ts.isEmptyStatement(s);
     });
     if (found && !(c.kind === 'timeit' && !ts.isExpressionStatement(found))) magics.set(found.getStart(), c);
     else lines[c.i] = c.line;

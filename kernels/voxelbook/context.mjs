@@ -16,7 +16,7 @@ const original = { setTimeout, setInterval, setImmediate, clearInterval };
 const mostThrows = 100;
 
 /** A cell's run: 'live', 'stopping' while its code tidies up after Stop, 'dead' once it has ended stopped. */
-const newContext = (id) => ({ id, state: 'live', reason: undefined, throws: 0, waiting: new Set() });
+const newContext = (id) => ({ id, state: 'live', reason: undefined, throws: 0, waiting: new Set(), tidying: new Set() });
 
 /** @param onChild called with ({ pid, id, detached, command }) for each child process, and ({ pid, ended: true }) */
 export function contexts(onChild) {
@@ -73,7 +73,11 @@ export function contexts(onChild) {
     if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return value;
     const { context } = run;
     const promise = types.isPromise(value) ? value : new Promise((resolve) => resolve(value));
-    if (context.state === 'dead' || (context.state === 'stopping' && (tidy || run.tidy))) return promise;
+    if (context.state === 'dead') return promise;
+    if (context.state === 'stopping' && (tidy || run.tidy)) {
+      context.tidying.add(promise);
+      return promise;
+    }
     return new Promise((resolve, reject) => {
       run.reject = reject;
       context.waiting.add(run);
@@ -177,6 +181,15 @@ export function contexts(onChild) {
       current = context;
       for (const run of context.waiting) run.reject(reason);
       context.waiting.clear();
+    },
+    /** Resolves when what tidies up has done so. */
+    async tidied(context) {
+      for (const promise of context.tidying) {
+        await promise.catch(() => {});
+        context.tidying.delete(promise);
+        // What waited for it goes on first, and may wait again.
+        await new Promise((resolve) => original.setImmediate(resolve));
+      }
     },
     /** Its end: nothing of it goes on. */
     kill(context) {

@@ -138,7 +138,7 @@ export function emit(ts, program, source, cell) {
     if (specifier === undefined) return undefined;
     const module = f.createElementAccessExpression(id('__m'), f.createStringLiteral(specifier));
     if (found.imported === '*') return module;
-    return at(module, found.imported ?? 'module.exports');
+    return found.imported ? at(module, found.imported) : k('common', module);
   }
 
   function transformer(context) {

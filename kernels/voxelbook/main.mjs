@@ -206,11 +206,12 @@ async function runCell(message) {
   lastId = id;
   refuseWork(undefined);
   const declared = declaring(values, vars);
+  const bound = new Set();
   let answer = { status: 'error', error: { ename: 'KernelError', evalue: 'the cell did not end as a cell ends', traceback: [] } };
   try {
     loader.update(message.modules);
     const execute = async () => {
-      const start = await loader.cell(message, { cells, own: declared.own, run: { context } });
+      const start = await loader.cell(message, { cells, own: declared.own, run: { context }, bound });
       const [value] = (await start()) ?? [];
       await kernel.shown();
       if (value === undefined || kernel.isHandle(value)) return undefined;
@@ -222,7 +223,10 @@ async function runCell(message) {
   } catch (error) {
     answer = { status: 'error', error: trace.content(controller.signal.aborted ? stopReason : error) };
   } finally {
+    if (context.state === 'stopping') await Promise.race([follow.tidied(context), stopped]).catch(() => {});
     const unset = declared.end(answer.status === 'error');
+    if (answer.status === 'error')
+      for (const { names } of message.loads) unset.push(...names.map(({ name }) => name).filter((name) => !bound.has(name)));
     if (controller.signal.aborted) {
       follow.kill(context);
       loader.forgetUnfinished();

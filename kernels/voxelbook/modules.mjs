@@ -52,6 +52,8 @@ export function moduleLoader({ root, folder: home, builtin, calls, onScript, com
   const importers = new Map();
   const packages = new Map();
   const sources = new Map();
+  /** What `require` gives of a module. */
+  calls.common = (module) => module['module.exports'] ?? module.default ?? module;
 
   async function importFrom(folder, specifier, options) {
     const own = builtin[specifier];
@@ -271,8 +273,9 @@ export function moduleLoader({ root, folder: home, builtin, calls, onScript, com
      * @param cells the names of all cells
      * @param own where the cell's declarations go
      * @param run `{ context }` of the cell
+     * @param bound is filled with the names its imports gave a value
      */
-    async cell({ js, label, map, imports, loads }, { cells, own, run }) {
+    async cell({ js, label, map, imports, loads }, { cells, own, run, bound }) {
       const file = path.join(home, `${label}.ts`);
       for (const { specifier, needed, names } of loads) {
         let module;
@@ -284,12 +287,8 @@ export function moduleLoader({ root, folder: home, builtin, calls, onScript, com
           throw error;
         }
         for (const { name, imported } of names) {
-          const get =
-            imported === '*'
-              ? () => module
-              : imported === 'module.exports'
-                ? () => module['module.exports'] ?? module.default ?? module
-                : () => module[imported];
+          const get = () => (imported === '*' ? module : imported === 'module.exports' ? calls.common(module) : module[imported]);
+          bound.add(name);
           Object.defineProperty(cells, name, { configurable: true, enumerable: true, get });
         }
       }

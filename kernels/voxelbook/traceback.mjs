@@ -8,7 +8,7 @@ import { textOf } from './send.mjs';
 
 const ownFolder = path.dirname(fileURLToPath(import.meta.url));
 const hidden = [ownFolder, pathToFileURL(ownFolder).href, 'node:internal/', 'node:vm'];
-const isHidden = (text) => hidden.some((h) => text.includes(h));
+const isHidden = (text) => hidden.some((h) => text.includes(h)) || /^(\s+at )?AsyncGenerator\.next \(<anonymous>\)$/.test(text);
 const mostErrors = 20;
 
 /** A property of a thrown thing, which may be a trap. */
@@ -43,7 +43,7 @@ export function tracebacks() {
 
   // Every stack that anybody reads is made here, so e.stack, console.trace and loggers show the same lines.
   Error.prepareStackTrace = (error, sites) => {
-    const lines = sites.filter((site) => !isHidden(site.getFileName() ?? '')).map((site) => `\n    at ${lineOf(site)}`);
+    const lines = sites.filter((site) => !isHidden(site.getFileName() ?? String(site))).map((site) => `\n    at ${lineOf(site)}`);
     return headOf(error) + lines.join('');
   };
 

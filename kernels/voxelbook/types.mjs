@@ -100,6 +100,7 @@ const host = {
     return snapshot;
   },
   getCurrentDirectory: () => folder,
+  useCaseSensitiveFileNames: () => ts.sys.useCaseSensitiveFileNames,
   getDefaultLibFileName: (o) => ts.getDefaultLibFilePath(o),
   fileExists,
   readFile: (file) => ts.sys.readFile(real(file)),
@@ -148,7 +149,7 @@ function resolveModule(name, containing, redirected, settings, mode) {
   return ts.resolveModuleName(name, path.join(root, 'notebook.ts'), settings, host, cache, redirected, mode);
 }
 
-const registry = ts.createDocumentRegistry();
+const registry = ts.createDocumentRegistry(ts.sys.useCaseSensitiveFileNames, folder);
 const service = ts.createLanguageService(host, registry);
 
 function setCurrent(module) {
@@ -201,7 +202,8 @@ function localModules(program) {
   for (const file of program.getSourceFiles()) {
     const json = file.fileName.endsWith('.json') && !file.fileName.includes('/node_modules/');
     if (!json && !isLocal(file.fileName)) continue;
-    const version = versionOf(file.fileName);
+    // A file stays the same and yet means another, where what it imports was not there before.
+    const version = `${versionOf(file.fileName)} ${json ? '' : JSON.stringify(importsOf(program, file))}`;
     if (sent.get(file.fileName) === version) continue;
     if (json) {
       changed.push({ version, path: real(file.fileName), seen: file.fileName, json });
@@ -308,7 +310,7 @@ function complete({ code, position }) {
   const at = currentModule.fromCell(position);
   const list = service.getCompletionsAtPosition(current, at, { includeCompletionsWithInsertText: false });
   const word = code.slice(0, position).match(/[\p{ID_Continue}$]*$/u)[0];
-  const files = list ? undefined : paths(code, position);
+  const files = list && !/^!.*\s/.test(lineBefore(code, position)) ? undefined : paths(code, position);
   if (files) return files;
   // Where types say nothing (any, a record), the value itself may: the running side is asked.
   const receiver = code
@@ -332,10 +334,11 @@ function complete({ code, position }) {
   return { matches, start, end, values: list.isMemberCompletion && matches.length === 0 ? values : undefined };
 }
 
+const lineBefore = (code, position) => code.slice(code.lastIndexOf('\n', position - 1) + 1, position);
+
 /** Files and folders, when the cursor stands in a text that begins like a path, or in a shell command. */
 function paths(code, position) {
-  const line = code.slice(code.lastIndexOf('\n', position - 1) + 1, position);
-  const begun = line.match(/^!.*?\s((?:~|\.{0,2})\/?[^\s'"]*)$/)?.[1] ?? inString(code, position);
+  const begun = lineBefore(code, position).match(/^!.*?\s((?:~|\.{0,2})\/?[^\s'"]*)$/)?.[1] ?? inString(code, position);
   if (begun === undefined || !/^(~|\.{1,2})?\/|^[^/\s]+\/|^\.{0,2}$|^[\w.-]+$/.test(begun)) return undefined;
   const slash = begun.lastIndexOf('/') + 1;
   const typed = begun.slice(slash);
