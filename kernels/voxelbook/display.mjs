@@ -94,10 +94,10 @@ function updatable(publish) {
 
 /**
  * The module 'voxelbook/kernel'; its types stand in kernel.d.ts.
- * @returns the module, `isHandle(value)` for what `display` returns, which is no result, and `shown()`, a promise that
+ * @returns the module, `hide(value)` and `isHandle(value)` for what `display` returns, which is no result, and `shown()`, a promise that
  *   everything asked for so far is shown
  */
-export function kernelModule(publish, { signal, input, comms, widget }) {
+export function kernelModule(publish, { signal, input, comms }) {
   const handles = new WeakSet();
   let showing = Promise.resolve();
   const handle = (value) => {
@@ -110,7 +110,7 @@ export function kernelModule(publish, { signal, input, comms, widget }) {
     },
     display(value) {
       const show = updatable(publish);
-      const next = async (given) => show(await bundleOf(given));
+      const next = async (given) => show(await bundleOf(await given));
       const done = next(value).then(() => handle({ update: next }));
       showing = Promise.allSettled([showing, done]);
       return handle(done);
@@ -122,10 +122,9 @@ export function kernelModule(publish, { signal, input, comms, widget }) {
     },
     clearOutput: (wait = false) => publish('clear_output', { wait }),
     input,
-    widget,
     ...comms,
   };
-  return { module, isHandle: (value) => isObject(value) && handles.has(value), shown: () => showing };
+  return { module, hide: handle, isHandle: (value) => isObject(value) && handles.has(value), shown: () => showing };
 }
 
 /**

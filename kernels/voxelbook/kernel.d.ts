@@ -38,3 +38,54 @@ export declare function onComm(
   target: string,
   handler: (comm: Comm, data: any, extra: { metadata: Record<string, unknown>; buffers: Uint8Array[] }) => void,
 ): void;
+
+/** A control of `interact`; `T` is what its value is. */
+export interface Control<T> {
+  readonly kind: 'slider' | 'select' | 'check';
+  readonly value: T;
+}
+/**
+ * A slider; begins in the middle unless told.
+ * @throws RangeError unless min ≤ value ≤ max and step is above 0
+ */
+export declare function slider(about: {
+  min?: number;
+  max: number;
+  step?: number;
+  value?: number;
+  label?: string;
+}): Control<number>;
+/**
+ * One of several; begins with the first unless told.
+ * @throws RangeError when there are no options or `value` is none of them
+ */
+export declare function select<const T extends string | number>(
+  options: readonly T[],
+  about?: { value?: NoInfer<T>; label?: string },
+): Control<T>;
+/** On or off. */
+export declare function check(about?: { value?: boolean; label?: string }): Control<boolean>;
+
+/** The values of controls, by name. */
+export type Values<C> = { [K in keyof C]: C[K] extends Control<infer T> ? T : never };
+/**
+ * Shows controls, and beneath them what `draw` makes of their values, again whenever one of them moves:
+ * `interact({ z: slider({ max: 31 }) }, ({ z }) => report.view(volume, labels, { at: [z, y, x] }))`.
+ * Needs Jupyter with anywidget; elsewhere the first picture stands there.
+ */
+export declare function interact<C extends Record<string, Control<any>>>(
+  controls: C,
+  draw: (values: Values<C>) => unknown,
+): { readonly values: Values<C>; set(changed: Partial<Values<C>>): Promise<void>; close(): void };
+
+/**
+ * Any anywidget (https://anywidget.dev).
+ * @param esm text of a module whose default export has `render({ model, el })`
+ * @param state what page and cell share
+ * @param options.still HTML for pages without anywidget
+ */
+export declare function widget<S extends Record<string, unknown>>(
+  esm: string,
+  state: S,
+  options?: { css?: string; still?: string; onChange?: (changed: Partial<S>) => void },
+): { readonly state: S; set(changed: Partial<S>): void; close(): void };

@@ -115,7 +115,8 @@ Object.defineProperty(cells, '_', { configurable: true, enumerable: false, get: 
 
 const trace = tracebacks();
 const comm = commModule(publish, { owner: follow.now, within: (context, work) => follow.within(context ?? follow.now(), work) });
-const kernel = kernelModule(publish, { signal: currentSignal, input, comms: comm.comms, widget: widgets(comm.comms, publish) });
+const kernel = kernelModule(publish, { signal: currentSignal, input, comms: comm.comms });
+Object.assign(kernel.module, widgets(kernel.module, kernel.hide));
 const tslab = tslabModule(publish, versions);
 Object.assign(
   calls,

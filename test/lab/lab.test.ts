@@ -69,6 +69,65 @@ describe('JupyterLab', function () {
     assert.match(text, /In \[\d+\]:2:7 - error TS2322: Type 'string' is not assignable to type 'number'\./);
   });
 
+  it('a slider moves the slice of a volume and a select changes the plot, by code of the cell', async () => {
+    const cells = [
+      `import * as vb from 'voxelbook';
+import { interact, select, slider } from 'voxelbook/kernel';
+const shape: [number, number, number] = [16, 24, 24];
+const ball = (inside: number) => Float32Array.from({ length: 16 * 24 * 24 }, (_, i) => {
+  const [z, y, x] = [Math.floor(i / 576) - 8, (Math.floor(i / 24) % 24) - 12, (i % 24) - 12];
+  return z * z + y * y + x * x < inside * inside ? 100 + 10 * z : 1;
+});
+const volume = { data: ball(7), shape, channels: 1, spacingMm: [2, 1, 1] as [number, number, number], originMm: [0, 0, 0] as [number, number, number], direction: vb.volume.identityDirection };
+interact({ z: slider({ max: 15, value: 8, label: 'slice' }) }, ({ z }) => vb.report.view(volume, null, { at: [z, 12, 12] }));`,
+      `const scores = { dsc: new Float32Array([0.8, 0.9, 0.7]), nsd: new Float32Array([0.6, 0.95, 0.5]) };
+interact({ metric: select(['dsc', 'nsd'] as const, { label: 'metric' }) }, ({ metric }) => ({
+  [Symbol.for('Jupyter.display')]: () => ({ 'application/vnd.plotly.v1+json': {
+    data: [{ type: 'bar', x: ['kidney', 'tumour', 'cyst'], y: scores[metric] }], layout: { title: { text: metric }, height: 260 } } }),
+}));`,
+    ];
+    const notebook = {
+      cells: cells.map((source, i) => ({
+        ...{ cell_type: 'code', id: `c${i}`, source, outputs: [], execution_count: null },
+        metadata: {},
+      })),
+      metadata: { kernelspec: { name: 'voxelbook', display_name: 'voxelbook', language: 'typescript' } },
+      ...{ nbformat: 4, nbformat_minor: 5 },
+    };
+    fs.writeFileSync(path.join(folder, 'controls.ipynb'), JSON.stringify(notebook));
+    const page = await open('controls.ipynb');
+    await page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')");
+    await page.waitForSelector('input[type=range][name=z]', { timeout: 90_000 });
+    await page.waitForSelector('select[name=metric]', { timeout: 90_000 });
+    const shown = () =>
+      page.evaluate(() =>
+        JSON.stringify(
+          (globalThis as any).jupyterapp.shell.currentWidget.context.model.toJSON().cells.map((c: any) => c.outputs),
+        ),
+      );
+    const picture = async (name: string) => {
+      if (process.env.VOXELBOOK_SCREENSHOTS)
+        await page.screenshot({ path: path.join(process.env.VOXELBOOK_SCREENSHOTS, name) as `${string}.png` });
+    };
+    await page.waitForSelector('.js-plotly-plot .main-svg', { timeout: 60_000 });
+    const until = async (text: RegExp) => {
+      for (let i = 0; i < 300 && !text.test(await shown()); i++) await new Promise((r) => setTimeout(r, 200));
+      assert.match(await shown(), text);
+    };
+    await until(/planes at z 8, y 12/);
+    await picture('controls-before.png');
+    await page.$eval('input[type=range][name=z]', (input: any) => {
+      input.value = '3';
+      input.dispatchEvent(new Event('input'));
+    });
+    await page.select('select[name=metric]', 'nsd');
+    await until(/planes at z 3, y 12/);
+    await page.waitForFunction("document.querySelector('.js-plotly-plot .gtitle')?.textContent === 'nsd'", { timeout: 30_000 });
+    const heights = await page.$eval('.js-plotly-plot', (plot: any) => plot.data[0].y.map((v: number) => Math.round(v * 100)));
+    assert.deepEqual(heights, [60, 95, 50]);
+    await picture('controls-after.png');
+  });
+
   /** Opens the notebook in a workspace of its own and waits for the kernel itself, not for its idle badge. */
   async function open(notebook: string): Promise<Page> {
     const page = await browser.newPage();
