@@ -25,8 +25,10 @@ export function tracebacks() {
 
   /** Position in the JavaScript that ran → position in the cell or source file. */
   function original(label, line, column) {
-    const { map, header } = maps.get(label);
-    const entry = map.findEntry(line - 1, column - 1);
+    const known = maps.get(label);
+    known.parsed ??= new SourceMap(known.map);
+    const { parsed, header } = known;
+    const entry = parsed.findEntry(line - 1, column - 1);
     if (entry.originalLine === undefined) return undefined;
     const sourceLine = entry.originalLine + 1 - header;
     return sourceLine < 1 ? undefined : `${label}:${sourceLine}:${entry.originalColumn + 1}`;
@@ -71,7 +73,7 @@ export function tracebacks() {
 
   return {
     /** `map` of the code that runs under the file name `label`; `header` lines stand before a cell. */
-    add: (label, map, header) => void maps.set(label, { map: new SourceMap(map), header }),
+    add: (label, map, header) => void maps.set(label, { map, header }),
     /** Lines for a reader; whatever is given, it does not throw. */
     describe(error) {
       try {

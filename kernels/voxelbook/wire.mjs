@@ -235,8 +235,17 @@ async function perform(about) {
   const interrupted = new Promise((resolve) => {
     me.cancel = () => resolve({ faults: 'interrupted' });
   });
-  const compiled = await Promise.race([askTypes('compile', about), interrupted]);
-  if (compiled.faults === 'interrupted') return { status: 'error', ...stopped };
+  const compiling = askTypes('compile', about);
+  const compiled = await Promise.race([compiling, interrupted]);
+  if (compiled.faults === 'interrupted') {
+    // Its names never get a value.
+    compiling.then(
+      ({ values = [], loads = [] }) =>
+        types.postMessage({ ask: 'forget', id, unset: [...values, ...loads.flatMap((l) => l.names.map((n) => n.name))] }),
+      () => {},
+    );
+    return { status: 'error', ...stopped };
+  }
   if (compiled.faults) return { status: 'error', ...typeErrors(compiled.faults) };
   const expression = about.keep === false;
   const taken = expression ? {} : about;

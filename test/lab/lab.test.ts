@@ -122,7 +122,7 @@ interact({ metric: select(['dsc', 'nsd'] as const, { label: 'metric' }) }, ({ me
     });
     await page.select('select[name=metric]', 'nsd');
     await until(/planes at z 3, y 12/);
-    await page.waitForFunction("document.querySelector('.js-plotly-plot .gtitle')?.textContent === 'nsd'", { timeout: 30_000 });
+    await page.waitForFunction("document.querySelector('.js-plotly-plot')?.layout?.title?.text === 'nsd'", { timeout: 30_000 });
     const heights = await page.$eval('.js-plotly-plot', (plot: any) => plot.data[0].y.map((v: number) => Math.round(v * 100)));
     assert.deepEqual(heights, [60, 95, 50]);
     await picture('controls-after.png');

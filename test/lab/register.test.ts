@@ -189,7 +189,8 @@ describe('voxelbook register', function () {
         path.join(course, 'nbgrader_config.py'),
         "c = get_config()\nc.CourseDirectory.course_id = 'c'\nc.ClearSolutions.code_stub = {'typescript': 'throw new Error(\"not done\")'}\n",
       );
-      const grader = (...args: string[]) => run(path.join(bin, 'nbgrader'), args, { cwd: course, env });
+      const inside = { ...env, PATH: `${bin}${path.delimiter}${env.PATH}` };
+      const grader = (...args: string[]) => run(path.join(bin, 'nbgrader'), args, { cwd: course, env: inside });
       await grader('generate_assignment', 'ps1');
       for (const [who, body] of [
         ['right', 'function twice(n: number) { return n * 2 }'],
