@@ -82,13 +82,20 @@ export function tslabModule(publish, versions) {
   };
 }
 
+/** Plotly's extension of JupyterLab keeps the figure it has drawn, whatever replaces it. */
+const plotly = 'application/vnd.plotly.v1+json';
+
 /** Shows a bundle the first time and replaces it afterwards. */
 function updatable(publish) {
   const transient = { display_id: randomUUID() };
-  let shown = false;
+  let last;
   return (bundle) => {
-    publish(shown ? 'update_display_data' : 'display_data', { ...bundle, transient });
-    shown = true;
+    const type = last ? 'update_display_data' : 'display_data';
+    // Something else in between makes the page draw the next figure anew.
+    if (last && plotly in last.data && plotly in bundle.data)
+      publish(type, { data: { 'text/plain': '' }, metadata: {}, transient });
+    publish(type, { ...bundle, transient });
+    last = bundle;
   };
 }
 
