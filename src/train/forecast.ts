@@ -19,6 +19,7 @@ export interface Forecast {
   bytes: {
     /** Node, TensorFlow's library and the code, before any tensor. */
     process: number;
+    /** Their values, and the arrays the first ones came in: the first step copies them, and they are collected late. */
     parameters: number;
     optimiser: number;
     /** Activations, gradients and the step's other intermediate results, at their largest. */
@@ -100,7 +101,7 @@ export function forecast(input: ForecastInput): Forecast {
   const prediction = predictionBytes(input);
   const bytes = {
     process: (input.processBytes ?? loadedBytes) + firstStepBytes + workers * workerBytes,
-    parameters,
+    parameters: 2 * parameters,
     optimiser: optimiserBytes,
     activations: heapFactor * Math.max(0, step.peakBytes - parameters - optimiserBytes),
     batches: batchesAhead * 4 * (voxels * inputChannels + targets) * 2,

@@ -15,10 +15,10 @@ import type { Recipe } from './experiment.js';
 import type { BatchSource } from './feed/feed.js';
 import type { Phase } from './feed/sample.js';
 import { deepSupervisionWeights } from './loss/deepSupervision.js';
-import { initialState, isFrozen, optimiserOf } from './optim/optimiser.js';
+import { initialState, isFrozen, optimiserOf, type TrainState } from './optim/optimiser.js';
 import { learningRate } from './optim/schedule.js';
 import { ema, pseudoDice } from './pseudoDice.js';
-import { batchTensors, type Objective, type StepSettings, type TrainState, trainStep, validationStep } from './step.js';
+import { batchTensors, type Objective, type StepSettings, trainStep, validationStep } from './step.js';
 
 /** One line of progress.jsonl. Times and memory differ from run to run; everything else is a function of the experiment. */
 export interface ProgressLine {

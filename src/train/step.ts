@@ -9,7 +9,7 @@ import type { Recipe } from './experiment.js';
 import type { Batch } from './feed/feed.js';
 import { dcAndBce, dcAndCe } from './loss/compound.js';
 import { deepSupervision } from './loss/deepSupervision.js';
-import { clipByGlobalNorm, type Optimiser, type OptimiserState } from './optim/optimiser.js';
+import { applyGradients, type Optimiser, type TrainState } from './optim/optimiser.js';
 import { addCounts, type Counts, hardCounts } from './pseudoDice.js';
 
 /** The loss of a recipe on a data set's labels. */
@@ -66,11 +66,6 @@ export function batchTensors(batch: Batch, shapes: readonly (readonly number[])[
   return { x, targets };
 }
 
-export interface TrainState {
-  params: Params;
-  optimiser: OptimiserState;
-}
-
 export interface StepSettings {
   network: Network;
   optimiser: Optimiser;
@@ -112,7 +107,7 @@ export interface NotFinite {
 }
 
 /**
- * One optimiser step. Old parameters and slots that were replaced are disposed of: `state` is used up.
+ * One optimiser step. `state` is used up, as `applyGradients` says.
  * @returns the new state, or where the first value that is not finite was met (then `state` is untouched)
  */
 export function trainStep(
@@ -124,35 +119,25 @@ export function trainStep(
   random?: Random,
 ): { loss: number; norm: number; state: TrainState } | NotFinite {
   const { loss, gradients, updates } = lossAndGradients(settings, state.params, x, targets, random);
-  const clipped = clipByGlobalNorm(gradients, settings.gradientClip);
   try {
     if (!Number.isFinite(loss)) {
       tf.dispose(updates);
       return { what: 'loss', layer: firstNotFiniteLayer(settings.network, state.params, x, random) };
     }
-    if (!Number.isFinite(clipped.norm)) {
+    const stepped = applyGradients(settings.optimiser, state, gradients, learningRate, settings.gradientClip);
+    if (!stepped.state) {
       tf.dispose(updates);
       const order = settings.network.parameters.map((p) => p.name);
       const bad = order.filter((name) => gradients[name] && !allFinite(gradients[name]));
       // The backward pass runs from the last layer to the first: the last bad one is where it began.
       return { what: 'gradient', layer: bad.at(-1) ?? 'sum of all gradients' };
     }
-    const stepped = settings.optimiser(state.params, clipped.gradients, state.optimiser, learningRate);
-    return { loss, norm: clipped.norm, state: replace(state, stepped, updates) };
+    const { params } = stepped.state;
+    for (const name of Object.keys(updates)) params[name].dispose();
+    return { loss, norm: stepped.norm, state: { ...stepped.state, params: { ...params, ...updates } } };
   } finally {
     tf.dispose(gradients);
-    tf.dispose(clipped.gradients);
   }
-}
-
-function replace(state: TrainState, stepped: { params: Params; state: OptimiserState }, updates: Params): TrainState {
-  const fresh = { ...stepped.params, ...updates };
-  for (const name of Object.keys(fresh)) state.params[name].dispose();
-  for (const slot of Object.keys(stepped.state.slots)) state.optimiser.slots[slot]?.dispose();
-  return {
-    params: { ...state.params, ...fresh },
-    optimiser: { ...stepped.state, slots: { ...state.optimiser.slots, ...stepped.state.slots } },
-  };
 }
 
 const allFinite = (x: tf.Tensor) => tf.tidy(() => tf.all(tf.isFinite(tf.cast(x, 'float32'))).dataSync()[0] === 1);

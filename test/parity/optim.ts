@@ -3,7 +3,7 @@ import path from 'node:path';
 import { readSafetensors, type StoredTensor } from '../../src/base/safetensors.js';
 import type { Params } from '../../src/model/network.js';
 import { tf } from '../../src/tensor/tf.js';
-import { adamW, clipByGlobalNorm, globalNorm, initialState, type OptimiserState, poly, sgd } from '../../src/train/index.js';
+import { applyGradients, initialState, optimiserOf, poly, type Recipe } from '../../src/train/index.js';
 import { close, equal, type Family, namesIn, type Row, readJson } from './case.js';
 import { toMemory, toOfficial } from './models/compare.js';
 import { archs } from './models/table.js';
@@ -38,27 +38,22 @@ export const optim: Family = {
     })),
 };
 
-type Step = (params: Params, gradients: Params, state: OptimiserState, rate: number) => { params: Params; state: OptimiserState };
-
-function optimiserOf(json: any): Step {
-  const { name, lr: _lr, ...given } = json.optimizer;
+/** Our name for an optimiser of torch and its arguments. */
+function settingsOf(json: any): Recipe['optimiser'] {
+  const { name, lr, ...given } = json.optimizer;
   const known = (allowed: string[]) => {
     for (const key of Object.keys(given)) if (!allowed.includes(key)) throw new Error(`${name}: argument ${key} is not known`);
   };
   if (name === 'torch.optim.AdamW') {
     known(['betas', 'eps', 'weight_decay']);
     const [beta1, beta2] = given.betas ?? [0.9, 0.999];
-    const settings = { beta1, beta2, epsilon: given.eps ?? 1e-8, weightDecay: given.weight_decay ?? 0.01 };
-    return (params, gradients, state, rate) => adamW(params, gradients, state, rate, settings);
+    const weightDecay = given.weight_decay ?? 0.01;
+    return { kind: 'adamw', learningRate: lr, beta1, beta2, epsilon: given.eps ?? 1e-8, weightDecay };
   }
   if (name === 'torch.optim.SGD') {
     known(['momentum', 'nesterov', 'weight_decay']);
-    const settings = {
-      momentum: given.momentum ?? 0,
-      nesterov: given.nesterov ?? false,
-      weightDecay: given.weight_decay ?? 0,
-    };
-    return (params, gradients, state, rate) => sgd(params, gradients, state, rate, settings);
+    const { momentum = 0, nesterov = false } = given;
+    return { kind: 'sgd', learningRate: lr, momentum, nesterov, weightDecay: given.weight_decay ?? 0 };
   }
   throw new Error(`unknown: optimiser ${name}`);
 }
@@ -68,7 +63,7 @@ function rowsOf(json: any, file: string): Row[] {
   const arch = archs[folders[json.source.cls]];
   const net = arch?.network?.(json.constructor, json);
   if (!net) throw new Error(`unknown: no network of ${json.source.cls}`);
-  const step = optimiserOf(json);
+  const optimiser = optimiserOf(settingsOf(json));
   const factor = /^(?:([\d.e+-]+) \* )?mean\(\(y0 - t\)\^2\)$/.exec(json.loss);
   if (!factor) throw new Error(`unknown: loss ${json.loss}`);
   const scale = Number(factor[1] ?? 1);
@@ -101,11 +96,12 @@ function rowsOf(json: any, file: string): Row[] {
     for (const [k, name] of trained.entries()) if (result.grads[k]) gradients[name] = result.grads[k];
     rates.push(rate);
     losses.push(result.value.dataSync()[0]);
-    norms.push(globalNorm(gradients));
-    const clipped = json.clip_grad_norm ? clipByGlobalNorm(gradients, json.clip_grad_norm).gradients : gradients;
-    const stepped = step(params, clipped, state, rate);
-    params = { ...params, ...stepped.params, ...updates };
-    state = { ...stepped.state, slots: { ...state.slots, ...stepped.state.slots } };
+    const clip = json.clip_grad_norm ?? Number.POSITIVE_INFINITY;
+    const { norm, state: stepped } = applyGradients(optimiser, { params, optimiser: state }, gradients, rate, clip);
+    norms.push(norm);
+    if (!stepped) break;
+    params = { ...stepped.params, ...updates };
+    state = stepped.optimiser;
   }
 
   const untouched: string[] = json.parameters_without_gradient ?? [];

@@ -106,22 +106,32 @@ interface Backend {
 }
 
 /** Runs a native operator, outside the gradient tape. The caller owns the outputs; a fault names the shapes. */
-export function execute(
+export const execute = (
   name: string,
   inputs: tf.Tensor[],
   outputs: number,
   ints: readonly number[] = [],
   floats: readonly number[] = [],
+): tf.Tensor[] => run(name, inputs, outputs, ints, floats, false);
+
+/** The same for an operator that takes a list of tensors. */
+export const executeOnList = (name: string, inputs: tf.Tensor[], outputs: number, ints: readonly number[] = []): tf.Tensor[] =>
+  run(name, inputs, outputs, ints, [], true);
+
+function run(
+  name: string,
+  inputs: tf.Tensor[],
+  outputs: number,
+  ints: readonly number[],
+  floats: readonly number[],
+  list: boolean,
 ): tf.Tensor[] {
   const backend = tf.backend() as unknown as Backend;
   const { TF_ATTR_INT, TF_ATTR_FLOAT } = backend.binding;
-  return backend.executeMultipleOutputs(
-    name,
-    [
-      { name: 'ints', type: TF_ATTR_INT, value: [...ints] },
-      { name: 'floats', type: TF_ATTR_FLOAT, value: [...floats] },
-    ],
-    inputs,
-    outputs,
-  );
+  const attributes = [
+    { name: 'ints', type: TF_ATTR_INT, value: [...ints] },
+    { name: 'floats', type: TF_ATTR_FLOAT, value: [...floats] },
+    ...(list ? [{ name: 'N', type: TF_ATTR_INT, value: inputs.length }] : []),
+  ];
+  return backend.executeMultipleOutputs(name, attributes, inputs, outputs);
 }

@@ -74,6 +74,11 @@ class Call {
     fetch(i);
     return static_cast<const float*>(TF_TensorData(inputs_[i]));
   }
+  /// An input to be written to: only for tensors of which the caller knows that their memory is shared with nothing else.
+  float* inPlace(int i) {
+    fetch(i);
+    return static_cast<float*>(TF_TensorData(inputs_[i]));
+  }
   float* output(int i, const Shape& shape) {
     // 2^40 floats are more than any memory, and the product must not overflow.
     double size = 1;
@@ -141,13 +146,20 @@ inline bool firstCopy() {
   return first;
 }
 
-/// Registers an operator with `inputs` float inputs and `outputs` float outputs. `kernel` is a template argument so
+/// Number of inputs of an operator that takes a list of any length.
+constexpr int list = -1;
+
+/// Registers an operator with `inputs` float inputs (or a list) and `outputs` float outputs. `kernel` is a template argument so
 /// that each operator has its own plain C function.
 template <Kernel kernel>
 void registerOp(const char* name, int inputs, int outputs) {
   if (!firstCopy()) return;
   TF_Status* status = TF_NewStatus();
   TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
+  if (inputs == list) {
+    TF_OpDefinitionBuilderAddInput(op, "i: N * float");
+    TF_OpDefinitionBuilderAddAttr(op, "N: int >= 1");
+  }
   for (int i = 0; i < inputs; i++) TF_OpDefinitionBuilderAddInput(op, ("i" + std::to_string(i) + ": float").c_str());
   for (int i = 0; i < outputs; i++) TF_OpDefinitionBuilderAddOutput(op, ("o" + std::to_string(i) + ": float").c_str());
   TF_OpDefinitionBuilderAddAttr(op, "ints: list(int)");

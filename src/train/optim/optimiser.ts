@@ -1,6 +1,9 @@
 // Optimisers as pure functions: parameters, gradients and state in, new parameters and state out. PyTorch's arithmetic.
+// Training takes `applyGradients`, which clips, checks and steps: on our own kernel in one pass, written in place.
 import type { Params } from '../../model/network.js';
-import { execute, native } from '../../tensor/native/load.js';
+import { native, nativeAvailable } from '../../tensor/native/load.js';
+import { freshCopy, freshZeros, nativeGlobalNorm, nativeOptimiserStep } from '../../tensor/native/optimiser.js';
+import { isSymbolic } from '../../tensor/symbolic.js';
 import { tf } from '../../tensor/tf.js';
 import type { Recipe } from '../experiment.js';
 
@@ -19,7 +22,17 @@ export interface Stepped {
   state: OptimiserState;
 }
 
-export type Optimiser = (params: Params, gradients: Params, state: OptimiserState, learningRate: number) => Stepped;
+export interface Optimiser {
+  (params: Params, gradients: Params, state: OptimiserState, learningRate: number): Stepped;
+  /** What it computes, where that is one our kernel knows. */
+  readonly settings?: Recipe['optimiser'];
+}
+
+/** Parameters and what the optimiser keeps of them. */
+export interface TrainState {
+  params: Params;
+  optimiser: OptimiserState;
+}
 
 export const initialState = (): OptimiserState => ({ step: 0, steps: {}, slots: {} });
 
@@ -32,19 +45,119 @@ function counted(state: OptimiserState, gradients: Params): Pick<OptimiserState,
 
 /** The optimiser a recipe names. Parameters without a gradient are left alone, as PyTorch leaves them. */
 export function optimiserOf(settings: Recipe['optimiser']): Optimiser {
-  return settings.kind === 'sgd'
-    ? (params, gradients, state, rate) => sgd(params, gradients, state, rate, settings)
-    : (params, gradients, state, rate) => adamW(params, gradients, state, rate, settings);
+  const step: Optimiser =
+    settings.kind === 'sgd'
+      ? (params, gradients, state, rate) => sgd(params, gradients, state, rate, settings)
+      : (params, gradients, state, rate) => adamW(params, gradients, state, rate, settings);
+  return Object.assign(step, { settings });
 }
 
-/** SGD with (Nesterov) momentum and L2 weight decay, `torch.optim.SGD`. */
-export function sgd(
-  params: Params,
+/**
+ * One step of training: the gradients' norm is limited (`clipByGlobalNorm`), checked, and the optimiser's step taken.
+ * Without a gradient a parameter is left alone.
+ *
+ * @returns the norm before clipping and the new state; no state where the norm is not finite: then nothing was changed.
+ *   Else `state` is used up: what was replaced is disposed of, and what a step made itself is written in place by the next.
+ *   Whoever wants to keep a tensor over a step holds a clone of it (a reshaped view is no copy).
+ */
+export function applyGradients(
+  optimiser: Optimiser,
+  state: TrainState,
   gradients: Params,
-  state: OptimiserState,
+  learningRate: number,
+  gradientClip: number,
+): { norm: number; state?: TrainState } {
+  const { settings } = optimiser;
+  if (settings && isSymbolic() && nativeAvailable()) return { norm: 0, state };
+  if (settings && native() && Object.keys(gradients).length > 0)
+    return stepInPlace(settings, state, gradients, learningRate, gradientClip);
+  const { gradients: clipped, norm } = clipByGlobalNorm(gradients, gradientClip);
+  try {
+    if (!Number.isFinite(norm)) return { norm };
+    return { norm, state: replace(state, optimiser(state.params, clipped, state.optimiser, learningRate)) };
+  } finally {
+    tf.dispose(clipped);
+  }
+}
+
+/** The state with new entries, those they replace disposed of. */
+function replace(state: TrainState, stepped: Stepped): TrainState {
+  for (const name of Object.keys(stepped.params)) state.params[name].dispose();
+  for (const slot of Object.keys(stepped.state.slots)) state.optimiser.slots[slot]?.dispose();
+  return {
+    params: { ...state.params, ...stepped.params },
+    optimiser: { ...stepped.state, slots: { ...state.optimiser.slots, ...stepped.state.slots } },
+  };
+}
+
+/** Tensors whose memory our kernel made: nothing else looks at it, unless they were cloned. */
+const own = new WeakSet<tf.Tensor>();
+
+/** A tensor that may be written to: this one, or in its place a copy where others may look at its memory. */
+function writable(x: tf.Tensor): tf.Tensor {
+  if (isWritable(x)) return x;
+  const copy = freshCopy(x);
+  own.add(copy);
+  x.dispose();
+  return copy;
+}
+
+function zeros(like: tf.Tensor): tf.Tensor {
+  const made = freshZeros(like);
+  own.add(made);
+  return made;
+}
+
+const isWritable = (x: tf.Tensor | undefined) => x !== undefined && own.has(x) && tf.engine().backend.refCount(x.dataId) === 1;
+
+function stepInPlace(
+  settings: Recipe['optimiser'],
+  state: TrainState,
+  gradients: Params,
   rate: number,
-  settings: { momentum: number; nesterov: boolean; weightDecay: number },
-): Stepped {
+  clip: number,
+): { norm: number; state?: TrainState } {
+  const names = Object.keys(gradients);
+  const kinds = settings.kind === 'sgd' ? ['momentum'] : ['m', 'v'];
+  const given = names.map((name) => gradients[name]);
+  const params = { ...state.params };
+  const slots = { ...state.optimiser.slots };
+  if (!names.every((name) => isWritable(params[name]) && kinds.every((kind) => isWritable(slots[`${kind}.${name}`])))) {
+    // The first step, as a rule. Nothing is replaced before it is sure that the step is taken.
+    const norm = nativeGlobalNorm(given);
+    if (!Number.isFinite(norm)) return { norm };
+    for (const name of names) {
+      params[name] = writable(params[name]);
+      for (const slot of kinds.map((kind) => `${kind}.${name}`))
+        slots[slot] = slots[slot] ? writable(slots[slot]) : zeros(params[name]);
+    }
+  }
+  const counts = counted(state.optimiser, gradients);
+  const numbers = settings.kind === 'sgd' ? sgdNumbers(settings, rate) : adamWNumbers(settings, rate, names, counts.steps);
+  const kept = kinds.map((kind) => names.map((name) => slots[`${kind}.${name}`]));
+  const tensors = [names.map((name) => params[name]), given, ...kept];
+  const { norm, taken } = nativeOptimiserStep(settings.kind, tensors, clip, numbers);
+  return taken ? { norm, state: { params, optimiser: { ...counts, slots } } } : { norm };
+}
+
+const sgdNumbers = (settings: SgdSettings, rate: number) => [
+  settings.momentum,
+  settings.nesterov ? 1 : 0,
+  settings.weightDecay,
+  rate,
+];
+
+function adamWNumbers(settings: AdamWSettings, rate: number, names: readonly string[], steps: Record<string, number>): number[] {
+  const { beta1, beta2, epsilon, weightDecay } = settings;
+  const corrections = names.flatMap((name) => [Math.sqrt(1 - beta2 ** steps[name]), rate / (1 - beta1 ** steps[name])]);
+  return [beta1, 1 - beta1, beta2, 1 - beta2, epsilon, 1 - rate * weightDecay, ...corrections];
+}
+
+type SgdSettings = { momentum: number; nesterov: boolean; weightDecay: number };
+type AdamWSettings = { beta1: number; beta2: number; epsilon: number; weightDecay: number };
+
+/** SGD with (Nesterov) momentum and L2 weight decay, `torch.optim.SGD`. */
+export function sgd(params: Params, gradients: Params, state: OptimiserState, rate: number, settings: SgdSettings): Stepped {
   const { momentum, nesterov, weightDecay } = settings;
   const out: Stepped = { params: {}, state: { ...counted(state, gradients), slots: {} } };
   for (const name of Object.keys(gradients)) {
@@ -63,29 +176,17 @@ export function sgd(
 }
 
 /** Adam with decoupled weight decay, `torch.optim.AdamW`. */
-export function adamW(
-  params: Params,
-  gradients: Params,
-  state: OptimiserState,
-  rate: number,
-  settings: { beta1: number; beta2: number; epsilon: number; weightDecay: number },
-): Stepped {
+export function adamW(params: Params, gradients: Params, state: OptimiserState, rate: number, settings: AdamWSettings): Stepped {
   const { beta1, beta2, epsilon, weightDecay } = settings;
   const out: Stepped = { params: {}, state: { ...counted(state, gradients), slots: {} } };
-  const decay = 1 - rate * weightDecay;
   for (const name of Object.keys(gradients)) {
     const step = out.state.steps[name];
     const correction1 = 1 - beta1 ** step;
     const correction2 = Math.sqrt(1 - beta2 ** step);
-    const numbers = [beta1, 1 - beta1, beta2, 1 - beta2, epsilon, decay, correction2, rate / correction1];
     const [parameter, m, v] = tf.tidy(() => {
       const g = gradients[name];
       const oldM = state.slots[`m.${name}`];
       const oldV = state.slots[`v.${name}`];
-      if (native()) {
-        const slots = [oldM ?? tf.zerosLike(g), oldV ?? tf.zerosLike(g)];
-        return execute('VoxelbookAdamW', [params[name], g, ...slots, tf.tensor1d(numbers)], 3);
-      }
       const first = tf.mul(g, 1 - beta1);
       const second = tf.mul(tf.square(g), 1 - beta2);
       const newM = oldM ? tf.add(tf.mul(oldM, beta1), first) : first;
@@ -103,6 +204,7 @@ export function adamW(
 
 /** Norm of all gradients together. */
 export function globalNorm(gradients: Params): number {
+  if (native() && Object.keys(gradients).length > 0) return nativeGlobalNorm(Object.values(gradients));
   return tf.tidy(() => {
     const squares = Object.values(gradients).map((g) => tf.sum(tf.square(g)));
     return Math.sqrt(squares.length === 0 ? 0 : tf.addN(squares).dataSync()[0]);

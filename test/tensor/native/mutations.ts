@@ -1,7 +1,7 @@
 // Calls our operators with shapes and settings that mostly do not fit, in a process of its own: a crash is a result.
 // Arguments: the seed, the number of calls. Prints `<returned> <refused>`; dies where a kernel dies.
 import { Random } from '../../../src/base/random.js';
-import { execute, native } from '../../../src/tensor/native/load.js';
+import { execute, executeOnList, native } from '../../../src/tensor/native/load.js';
 import { tf } from '../../../src/tensor/tf.js';
 
 interface Call {
@@ -10,6 +10,8 @@ interface Call {
   outputs: number;
   ints: number[];
   floats: number[];
+  /** Takes a list of tensors, and no floats. */
+  list?: boolean;
   /** Contents of an input that random numbers would not fit, by its place. */
   contents?: Record<number, number[]>;
 }
@@ -101,7 +103,24 @@ const fitting: Call[] = [
     floats: [],
     contents: { 1: [0, 1, 4, 6], 2: [0, 4, 2, 1, 3, 3] },
   },
-  { name: 'VoxelbookAdamW', shapes: [[4, 5], [4, 5], [4, 5], [4, 5], [8]], outputs: 3, ints: [], floats: [] },
+  {
+    name: 'VoxelbookOptimiserStep',
+    shapes: [[4, 5], [3], [4, 5], [3], [4, 5], [3], [6]],
+    outputs: 1,
+    ints: [0, 2],
+    floats: [],
+    list: true,
+  },
+  {
+    name: 'VoxelbookOptimiserStep',
+    shapes: [[4, 5], [4, 5], [4, 5], [4, 5], [10]],
+    outputs: 1,
+    ints: [1, 1],
+    floats: [],
+    list: true,
+  },
+  { name: 'VoxelbookGlobalNorm', shapes: [[4, 5], [3]], outputs: 1, ints: [], floats: [], list: true },
+  { name: 'VoxelbookFresh', shapes: [[4, 5]], outputs: 1, ints: [1], floats: [] },
   { name: 'VoxelbookSelectiveScan', shapes: scan, outputs: 3, ints: [4, 1, 1, 3, 4], floats: [] },
 ];
 
@@ -155,7 +174,9 @@ for (let i = 0; i < count; i++) {
   // Said beforehand: where the process dies, this line is the last.
   process.stderr.write(`${JSON.stringify(call)}\n`);
   try {
-    const outputs = execute(call.name, inputs, call.outputs, call.ints, call.floats);
+    const outputs = call.list
+      ? executeOnList(call.name, inputs, call.outputs, call.ints)
+      : execute(call.name, inputs, call.outputs, call.ints, call.floats);
     for (const output of outputs)
       if (output.size > 0)
         output
