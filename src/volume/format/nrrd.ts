@@ -264,6 +264,12 @@ function geometryOf(fields: Map<string, string>, voxelAxes: number[], dimension:
   const { dimensions, signs = [1, 1, 1] } = known;
   if (dimensions > 0 && dimensions !== voxelAxes.length)
     faults.say('space', `${dimensions} dimensions`, `${voxelAxes.length}, one for each axis of voxels`);
+  const units = fields.get('space units');
+  if (units !== undefined && (units.match(/"[^"]*"/g) ?? []).length !== dimensions)
+    faults.say('space units', units, `${dimensions} entries in quotes`);
+  const frame = fields.get('measurement frame');
+  if (frame !== undefined && vectors(frame).length !== dimensions)
+    faults.say('measurement frame', frame, `${dimensions} vectors`);
   const rank = Math.min(voxelAxes.length, 3);
   const turned = (v: number[]) => v.slice(0, rank).map((value, i) => value * signs[i]);
   const axes = axesOf(fields, voxelAxes, dimensions, faults)?.map(turned);
@@ -307,6 +313,9 @@ function originOf(fields: Map<string, string>, dimensions: number, faults: Heade
 /** The older way to say an origin: the least position along each axis, a cell's edge unless the axis is node-centred. */
 function leastOf(fields: Map<string, string>, voxelAxes: number[], dimension: number, spacing: number[], faults: HeaderFaults) {
   const least = numbersAlong('axis mins', fields, voxelAxes, dimension, faults);
+  // Without a spacing ITK heeds the least positions of cells, and not those of nodes.
+  if (fields.has('axis mins') && !fields.has('spacings') && fields.has('centers'))
+    faults.say('spacings', 'missing', 'a spacing beside axis mins and centers');
   const centers = (fields.get('centers') ?? '').toLowerCase().split(/\s+/);
   const origin = least.map((m, i) => (centers[voxelAxes[i]] === 'node' ? m : m + spacing[i] / 2));
   return origin.some(Number.isNaN) ? undefined : origin;

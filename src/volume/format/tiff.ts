@@ -91,7 +91,7 @@ function stackFault(description: string, pages: number, { width, height, channel
   if (/^ImageJ=/.test(description)) {
     const said = (key: string) => Number(new RegExp(`^${key}=(\\d+)`, 'm').exec(description)?.[1] ?? 1);
     const axes = longer(['channels', 'slices', 'frames'].map(said));
-    if (axes.length > 1 || said('images') !== pages) return `an ImageJ hyperstack of ${said('images')} images`;
+    if (axes.length > 1 || said('images') !== pages || planar) return `an ImageJ hyperstack of ${said('images')} images`;
   }
   if (/<OME\b/.test(description)) {
     const all = (pattern: RegExp) => [...description.matchAll(pattern)];
