@@ -2,6 +2,7 @@
 // (batchgeneratorsv2 `GaussianBlurTransform`).
 import { z } from 'zod';
 import { roundHalfEven } from '../base/numpy/round.js';
+import { blurAxis } from '../volume/gaussian.js';
 import type { Planes } from './sample.js';
 import { probability, range, some, type Transform } from './transform.js';
 
@@ -43,7 +44,7 @@ export function applyBlur({ sigmas }: BlurDraw, sample: Planes): Planes {
     const own = sigmas[c];
     if (!own) continue;
     for (let axis = 0; axis < 3; axis++)
-      if (own[axis] > 0 && sample.shape[axis] > 1) blurAxis(plane, sample.shape, axis, own[axis]);
+      if (own[axis] > 0 && sample.shape[axis] > 1) blurAxis(plane, sample.shape, axis, kernel(own[axis]), 'mirror');
   }
   return sample;
 }
@@ -57,42 +58,4 @@ function kernel(sigma: number): Float64Array {
   const weights = Float64Array.from({ length }, (_, i) => Math.exp(-((i - middle) ** 2) / (2 * sigma * sigma)));
   const sum = weights.reduce((a, b) => a + b, 0);
   return weights.map((w) => w / sum);
-}
-
-function blurAxis(plane: Float32Array, shape: readonly number[], axis: number, sigma: number): void {
-  const weights = kernel(sigma);
-  const radius = (weights.length - 1) / 2;
-  if (radius === 0) return;
-  const length = shape[axis];
-  const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
-  const outer = plane.length / (length * inner);
-  const index = Int32Array.from({ length: length + 2 * radius }, (_, i) => mirrored(i - radius, length));
-  // A block of `inner` neighbouring lines is blurred together, so that memory is read in order along every axis.
-  const block = new Float64Array(length * inner);
-  for (let o = 0; o < outer; o++) {
-    const base = o * length * inner;
-    block.fill(0);
-    if (inner === 1) {
-      for (let i = 0; i < length; i++) {
-        let sum = 0;
-        for (let k = 0; k < weights.length; k++) sum += weights[k] * plane[base + index[i + k]];
-        block[i] = sum;
-      }
-    } else
-      for (let i = 0; i < length; i++)
-        for (let k = 0; k < weights.length; k++) {
-          const w = weights[k];
-          const from = base + index[i + k] * inner;
-          for (let j = 0, t = i * inner; j < inner; j++, t++) block[t] += w * plane[from + j];
-        }
-    plane.set(block, base);
-  }
-}
-
-/** Index reflected at the borders, the border itself not repeated. */
-function mirrored(i: number, length: number): number {
-  if (length === 1) return 0;
-  const period = 2 * (length - 1);
-  const m = ((i % period) + period) % period;
-  return m < length ? m : period - m;
 }

@@ -2,7 +2,7 @@
 // (nnU-Net v2's cascade transforms).
 import { z } from 'zod';
 import type { Random } from '../base/random.js';
-import { components } from '../volume/components.js';
+import { connectedComponents } from '../volume/components.js';
 import { applyOperator, type BinaryOperator, binaryOperators } from './morphology.js';
 import type { Planes } from './sample.js';
 import { probability, range, type Transform } from './transform.js';
@@ -87,8 +87,8 @@ export function applyRemove({ steps }: RemoveDraw, sample: Planes, labels: numbe
   const oneHot = sample.channels.slice(-labels);
   for (const { label, which } of steps) {
     const plane = oneHot[label];
-    const found = components(plane, sample.shape);
-    const small = found.sizes.flatMap((size, i) => (i > 0 && size < plane.length * 0.15 ? [i] : []));
+    const found = connectedComponents(plane, sample.shape, 26);
+    const small = [...found.sizes].flatMap((size, i) => (size < plane.length * 0.15 ? [i + 1] : []));
     if (small.length === 0) continue;
     const target = small[Math.floor(which * small.length)];
     for (let i = 0; i < plane.length; i++) if (found.labels[i] === target) plane[i] = 0;

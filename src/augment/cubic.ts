@@ -1,11 +1,13 @@
-// Cubic spline interpolation at arbitrary places, as nnU-Net v1's augmentation takes it from scipy
+// Cubic spline interpolation at arbitrary coordinates, as nnU-Net v1's augmentation takes it from scipy
 // (`map_coordinates(order=3, mode='constant', cval=0)`): samples become B-spline coefficients first, mirrored at the borders.
 
+import { cubicWeights, splineFilter } from '../volume/spline.js';
+
 /**
- * Reads planes at places.
+ * Reads planes at coordinates.
  * @param at z, y, x one after the other, in voxels; outside of the volume the result is 0
- * @param axes along which to interpolate; along the others places must be whole
- * @returns one value a place for each plane
+ * @param axes along which to interpolate; along the others coordinates must be whole
+ * @returns one value a point for each plane
  */
 export function sampleCubic(
   planes: readonly Float32Array[],
@@ -62,20 +64,13 @@ function taps(c: number, length: number, stride: number, interpolated: boolean, 
     return;
   }
   const low = Math.floor(c);
-  const x = c - low;
-  const z = 1 - x;
-  weight[0] = (z * z * z) / 6;
-  weight[1] = (x * x * (x - 2) * 3 + 4) / 6;
-  weight[2] = (z * z * (z - 2) * 3 + 4) / 6;
-  weight[3] = 1 - weight[0] - weight[1] - weight[2];
+  cubicWeights(c - low, weight);
   const period = 2 * (length - 1);
   for (let t = 0; t < 4; t++) {
     const i = (((low - 1 + t) % period) + period) % period;
     index[t] = (i < length ? i : period - i) * stride;
   }
 }
-
-const pole = Math.sqrt(3) - 2;
 
 /** Coefficients whose B-spline goes through the samples: a recursive filter forth and back along each axis. */
 function splineCoefficients(plane: Float32Array, shape: readonly number[], axes: readonly number[]): Float32Array {
@@ -86,29 +81,10 @@ function splineCoefficients(plane: Float32Array, shape: readonly number[], axes:
     const line = new Float64Array(length);
     for (let block = 0; block < out.length; block += length * stride)
       for (let start = block; start < block + stride; start++) {
-        for (let i = 0, k = start; i < length; i++, k += stride) line[i] = out[k] * 6;
-        filter(line);
+        for (let i = 0, k = start; i < length; i++, k += stride) line[i] = out[k];
+        splineFilter(line, length, 1, 'mirror');
         for (let i = 0, k = start; i < length; i++, k += stride) out[k] = line[i];
       }
   }
   return out;
-}
-
-/** In place; the line is continued by its mirror image, the ends not repeated. */
-function filter(line: Float64Array): void {
-  const n = line.length;
-  // The sum over the mirrored line; its terms fall below any rounding after 40 samples.
-  let sum = line[0];
-  let power = pole;
-  for (let i = 1; i < Math.min(n - 1, 40); i++, power *= pole) sum += power * line[i];
-  if (n <= 40) {
-    const whole = pole ** (n - 1);
-    sum += whole * line[n - 1];
-    for (let i = n - 2, p = whole * pole; i > 0; i--, p *= pole) sum += p * line[i];
-    sum /= 1 - whole * whole;
-  }
-  line[0] = sum;
-  for (let i = 1; i < n; i++) line[i] += pole * line[i - 1];
-  line[n - 1] = (pole / (pole * pole - 1)) * (line[n - 1] + pole * line[n - 2]);
-  for (let i = n - 2; i >= 0; i--) line[i] = pole * (line[i + 1] - line[i]);
 }

@@ -3,6 +3,7 @@
 // White noise smoothed with sigma has no detail finer than sigma, so it is drawn and smoothed on a grid of sigma / 2 and read off linearly:
 // the same fields in distribution, at a fraction of the work.
 import { Random } from '../base/random.js';
+import { blurAxis, gaussianTaps } from '../volume/gaussian.js';
 import { voxels } from './sample.js';
 
 /**
@@ -26,8 +27,12 @@ function field(shape: readonly number[], sigmas: readonly number[], magnitude: n
   if (magnitude === 0) return new Float32Array(n);
   const step = sigmas.map((sigma) => Math.max(1, sigma / 2));
   const coarse = shape.map((side, axis) => Math.ceil((side - 1) / step[axis]) + 1);
-  let grid: Float64Array = Float64Array.from({ length: voxels(coarse) }, () => random.uniform(-1, 1));
-  for (let axis = 0; axis < 3; axis++) grid = smooth(grid, coarse, axis, sigmas[axis] / step[axis]);
+  const grid = Float64Array.from({ length: voxels(coarse) }, () => random.uniform(-1, 1));
+  for (let axis = 0; axis < 3; axis++) {
+    const sigma = sigmas[axis] / step[axis];
+    // Periodic, as the original filters in Fourier space.
+    if (coarse[axis] > 1 && sigma > 0) blurAxis(grid, coarse, axis, gaussianTaps(sigma, Math.ceil(4 * sigma)), 'periodic');
+  }
   let largest = 0;
   for (const v of grid) largest = Math.max(largest, Math.abs(v));
   const factor = magnitude / (largest + 1e-8);
@@ -52,26 +57,5 @@ function field(shape: readonly number[], sigmas: readonly number[], magnitude: n
         out[o++] = sum * factor;
       }
     }
-  return out;
-}
-
-/** Gaussian smoothing along one axis, the array taken as periodic (the original filters in Fourier space). */
-function smooth(grid: Float64Array, shape: readonly number[], axis: number, sigma: number): Float64Array {
-  const length = shape[axis];
-  if (length === 1 || sigma === 0) return grid;
-  const radius = Math.ceil(4 * sigma);
-  const weights = Float64Array.from({ length: 2 * radius + 1 }, (_, i) => Math.exp(-0.5 * ((i - radius) / sigma) ** 2));
-  const stride = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
-  const out = new Float64Array(grid.length);
-  for (let i = 0; i < grid.length; i++) {
-    const position = Math.floor(i / stride) % length;
-    const start = i - position * stride;
-    let sum = 0;
-    for (let k = -radius; k <= radius; k++) {
-      const p = (((position + k) % length) + length) % length;
-      sum += weights[k + radius] * grid[start + p * stride];
-    }
-    out[i] = sum;
-  }
   return out;
 }

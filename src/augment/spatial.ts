@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { toHalf } from '../base/float16.js';
 import { roundHalfEven } from '../base/numpy/round.js';
+import { settled, winner } from '../volume/vote.js';
 import { sampleCubic } from './cubic.js';
 import { elasticOffsets } from './elastic.js';
 import { type Planes, voxels } from './sample.js';
@@ -432,8 +433,10 @@ function sampleLabels(labels: Int16Array, shape: readonly number[], places: Plac
     for (let t = 0; t < count; t++) tapLabel[t] = tapIndex[t] < 0 ? outsideLabel : labels[tapIndex[t]];
     const found = fillScores(inPlane, reachesOutside);
     const two = pair[inPlane ? z0 : 0];
-    const label = two ? larger(two, found) : winner(found);
-    out[o] = label ?? settled(found, two !== null, nearestLabel(labels, shape, z, y, x));
+    const label = two ? larger(two, found) : winner(known, score, found);
+    // Of two labels the nearest one is always among the tied.
+    const tie = () => nearestLabel(labels, shape, z, y, x);
+    out[o] = label ?? (two ? tie() : settled(known, score, found, tie()));
   }
   return out;
 }
@@ -463,38 +466,12 @@ function fillScores(inPlane: boolean, reachesOutside: boolean): number {
   return found;
 }
 
-/** The label of the highest score; null when several share it. */
-function winner(found: number): number | null {
-  let best = 0;
-  let tied = false;
-  for (let j = 1; j < found; j++)
-    if (score[j] > score[best]) {
-      best = j;
-      tied = false;
-    } else if (score[j] === score[best]) tied = true;
-  return tied ? null : known[best];
-}
-
 /** Of two labels in all, the larger one's score decides alone; null at one half. */
 function larger([low, high]: readonly [number, number], found: number): number | null {
   let own = 0;
   for (let j = 0; j < found; j++) if (known[j] === high) own = score[j];
   if (own === 500) return null;
   return own > 500 ? high : low;
-}
-
-/** A tie: the nearest voxel's label if it is among the tied (of two labels it always is), else the smallest of them. */
-function settled(found: number, two: boolean, nearest: number): number {
-  if (two) return nearest;
-  let best = Number.NEGATIVE_INFINITY;
-  for (let j = 0; j < found; j++) best = Math.max(best, score[j]);
-  let label = Number.POSITIVE_INFINITY;
-  for (let j = 0; j < found; j++)
-    if (score[j] === best) {
-      if (known[j] === nearest) return nearest;
-      label = Math.min(label, known[j]);
-    }
-  return label;
 }
 
 /** The two labels of every piece of the map (a slice, or all of it) that has exactly two, the outside counted where it is reached. */

@@ -3,25 +3,44 @@
 // CRC-32 is several times faster than reading and finds every burst of up to 32 flipped bits; checkpoints carry SHA-256 besides.
 import { createHash } from 'node:crypto';
 import zlib from 'node:zlib';
+import { dataOf, type TensorData, type TensorSource } from './tensorData.js';
 
-/** SHA-256 over a header and every tensor's name, shape and bytes, in name order. */
-export function contentChecksum(
-  header: string,
-  tensors: Record<string, { shape: readonly number[]; data: ArrayBufferView }>,
-): string {
+/** SHA-256 over a header and every tensor's name, shape and bytes, in name order; one tensor at a time. */
+export function contentChecksum(header: string, tensors: Record<string, TensorSource>): string {
   const hash = createHash('sha256').update(header);
   for (const name of Object.keys(tensors).sort()) {
-    const { shape, data } = tensors[name];
+    const { shape } = tensors[name];
+    const data = dataOf(tensors[name]);
     hash.update(JSON.stringify([name, shape, data.constructor.name]));
-    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    for (const bytes of slices(data)) hash.update(bytes);
   }
   return hash.digest('hex');
 }
 
+/** The bytes of an array, as many at a time as one call takes. */
+function* slices(data: TensorData): Generator<Uint8Array> {
+  for (let at = 0; at < data.byteLength; at += 2 ** 30)
+    yield new Uint8Array(data.buffer, data.byteOffset + at, Math.min(2 ** 30, data.byteLength - at));
+}
+
+/** CRC-32 of what is added, as eight hexadecimal digits. */
+export class Crc32 {
+  private sum = 0;
+
+  add(part: TensorData | string): void {
+    if (typeof part !== 'string') for (const bytes of slices(part)) this.sum = zlib.crc32(bytes, this.sum);
+    // Of nothing zlib gives 0, whatever the sum so far.
+    else if (part.length > 0) this.sum = zlib.crc32(part, this.sum);
+  }
+
+  get hex(): string {
+    return this.sum.toString(16).padStart(8, '0');
+  }
+}
+
 /** CRC-32 of parts one after another, as eight hexadecimal digits. */
-export const crc32 = (...parts: (Uint8Array | string)[]): string =>
-  parts
-    .filter((part) => part.length > 0) // of nothing zlib gives 0, whatever the sum so far
-    .reduce((sum, part) => zlib.crc32(part, sum), 0)
-    .toString(16)
-    .padStart(8, '0');
+export function crc32(...parts: (Uint8Array | string)[]): string {
+  const sum = new Crc32();
+  for (const part of parts) sum.add(part);
+  return sum.hex;
+}

@@ -5,20 +5,11 @@
 // A file written here carries a CRC-32 over names, shapes and arrays in its metadata, which reading the whole file asks for.
 import fs from 'node:fs';
 import { atomicWrite } from './atomicWrite.js';
-import { crc32 } from './checksum.js';
+import { Crc32 } from './checksum.js';
 import { FaultList, failedOn, VoxelbookError } from './errors.js';
+import { dataOf, type TensorData, type TensorSource } from './tensorData.js';
 
-export type TensorData =
-  | Float64Array
-  | Float32Array
-  | BigInt64Array
-  | BigUint64Array
-  | Int32Array
-  | Uint32Array
-  | Int16Array
-  | Uint16Array
-  | Int8Array
-  | Uint8Array;
+export type { TensorData } from './tensorData.js';
 
 /** One stored array. F16 and BF16 are widened to Float32Array on reading; `dtype` keeps the stored name. */
 export interface StoredTensor {
@@ -76,14 +67,38 @@ export function readSafetensors(source: string | Uint8Array): {
   metadata: Record<string, string>;
   checked: boolean;
 } {
-  const file = typeof source === 'string' ? source : 'safetensors bytes';
-  const bytes = typeof source === 'string' ? readWhole(source) : source;
+  if (typeof source !== 'string')
+    return readArrays('safetensors bytes', source.byteLength, (begin, end) => source.subarray(begin, end).slice());
+  try {
+    const descriptor = fs.openSync(source, 'r');
+    try {
+      return readArrays(source, fs.fstatSync(descriptor).size, (begin, end) => readRange(descriptor, begin, end));
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  } catch (error) {
+    throw error instanceof VoxelbookError ? error : failedOn(source, error, 'read');
+  }
+}
+
+/** Every array by its own range, in the file's order, so that a file may be larger than any one array. */
+function readArrays(file: string, size: number, read: (begin: number, end: number) => Uint8Array) {
   const {
     ranges,
     metadata: { crc32: written, ...metadata },
     start,
-  } = parse(file, bytes.byteLength, (begin, end) => bytes.subarray(begin, end));
-  if (written !== undefined && written !== crc32(headerOf(ranges, start, metadata), bytes.subarray(start)))
+  } = parse(file, size, read);
+  const sum = new Crc32();
+  sum.add(headerOf(ranges, start, metadata));
+  const tensors: Record<string, StoredTensor> = Object.create(null);
+  for (const [name, { dtype, shape, begin, end }] of Object.entries(ranges).sort(([, a], [, b]) => a.begin - b.begin)) {
+    const bytes = read(begin, end);
+    sum.add(bytes);
+    // A Buffer's own `slice` shares memory that is not aligned.
+    const own = bytes.byteOffset === 0 && bytes.buffer.byteLength === bytes.length ? bytes : new Uint8Array(bytes);
+    tensors[name] = { dtype, shape, data: decode(dtype, own.buffer as ArrayBuffer) };
+  }
+  if (written !== undefined && written !== sum.hex)
     throw new VoxelbookError(`${file} is damaged`, {
       code: 'checksum',
       path: file,
@@ -91,21 +106,7 @@ export function readSafetensors(source: string | Uint8Array): {
       expected: 'the content as it was written',
       fix: 'Restore the file from a copy, or make it again.',
     });
-  const tensors: Record<string, StoredTensor> = Object.create(null);
-  for (const [name, { dtype, shape, begin, end }] of Object.entries(ranges)) {
-    const copy = bytes.slice(begin, end);
-    const buffer = copy.buffer.slice(copy.byteOffset, copy.byteOffset + copy.byteLength) as ArrayBuffer;
-    tensors[name] = { dtype, shape, data: decode(dtype, buffer) };
-  }
   return { tensors, metadata, checked: written !== undefined };
-}
-
-function readWhole(file: string): Uint8Array {
-  try {
-    return fs.readFileSync(file);
-  } catch (error) {
-    throw failedOn(file, error, 'read');
-  }
 }
 
 /** What the checksum covers of a header: everything in it, by name. */
@@ -331,39 +332,50 @@ const nameOf = (data: TensorData): string => {
 
 /**
  * Writes arrays to a safetensors file, atomically, each tensor aligned to 8 bytes by ordering wide types first.
+ * @param tensors arrays, or what makes them (`TensorSource`): those are asked one at a time, for the checksum and for writing
  * @throws VoxelbookError when an array's length is not the product of its shape, and as `atomicWrite`
  */
 export function writeSafetensors(
   file: string,
-  tensors: Record<string, { shape: readonly number[]; data: TensorData }>,
+  tensors: Record<string, TensorSource>,
   metadata: Record<string, string> = {},
 ): void {
   atomicWrite(file, safetensorsChunks(tensors, metadata));
 }
 
-/** The bytes of a safetensors file, in pieces (nothing is copied). */
+/** The bytes of a safetensors file, in pieces; one array at a time, none is copied. */
 export function safetensorsChunks(
-  tensors: Record<string, { shape: readonly number[]; data: TensorData }>,
+  tensors: Record<string, TensorSource>,
   metadata: Record<string, string> = {},
-): Uint8Array[] {
+): Iterable<Uint8Array> {
   const faults = new FaultList();
-  const entries = Object.entries(tensors).map(([name, { shape, data }]) => {
+  const entries = Object.entries(tensors).map(([name, source]) => {
+    const { shape } = source;
     const count = shape.reduce((a, b) => a * b, 1);
-    if (count !== data.length)
-      faults.add('size', name, `${data.length} values`, `${count} for shape [${shape}]`, 'Pass data and shape that agree.');
-    return { name, shape: [...shape], data, dtype: nameOf(data) };
+    if ('data' in source && count !== source.data.length)
+      faults.add(
+        'size',
+        name,
+        `${source.data.length} values`,
+        `${count} for shape [${shape}]`,
+        'Pass data and shape that agree.',
+      );
+    const dtype = 'data' in source ? nameOf(source.data) : source.dtype;
+    return { name, shape: [...shape], dtype, source, length: count * sizes[dtype] };
   });
   faults.throwIfAny('these arrays cannot be written as safetensors');
   entries.sort((a, b) => sizes[b.dtype] - sizes[a.dtype]);
-  const bytes = entries.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   const ranges: Record<string, TensorRange> = Object.create(null);
   let offset = 0;
-  for (const { name, shape, data, dtype } of entries) {
-    ranges[name] = { dtype, shape, begin: offset, end: offset + data.byteLength };
-    offset += data.byteLength;
+  for (const { name, shape, dtype, length } of entries) {
+    ranges[name] = { dtype, shape, begin: offset, end: offset + length };
+    offset += length;
   }
+  const sum = new Crc32();
+  sum.add(headerOf(ranges, 0, metadata));
+  for (const { source } of entries) sum.add(dataOf(source));
   const header: Record<string, unknown> = Object.create(null);
-  header.__metadata__ = { ...metadata, crc32: crc32(headerOf(ranges, 0, metadata), ...bytes) };
+  header.__metadata__ = { ...metadata, crc32: sum.hex };
   for (const [name, { dtype, shape, begin, end }] of Object.entries(ranges))
     header[name] = { dtype, shape, data_offsets: [begin, end] };
   const text = JSON.stringify(header);
@@ -371,5 +383,16 @@ export function safetensorsChunks(
   const head = Buffer.alloc(8 + Math.ceil(length / 8) * 8, ' ');
   head.writeBigUInt64LE(BigInt(head.length - 8), 0);
   head.write(text, 8);
-  return [head, ...bytes];
+  return pieces(
+    head,
+    entries.map(({ source }) => source),
+  );
+}
+
+function* pieces(head: Uint8Array, sources: TensorSource[]): Generator<Uint8Array> {
+  yield head;
+  for (const source of sources) {
+    const data = dataOf(source);
+    yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  }
 }

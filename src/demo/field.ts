@@ -1,5 +1,6 @@
 // Scalar fields on a voxel grid: smooth noise, Gaussian blur, distances. What the simulated data sets are made of.
 import type { Random } from '../base/random.js';
+import { blurAxis, gaussianTaps } from '../volume/gaussian.js';
 
 /** A scalar on a `[depth, height, width]` grid with isotropic voxels of `mm` (2-D: depth 1). */
 export interface Field {
@@ -18,35 +19,9 @@ export const field = (shape: Field['shape'], mm: number): Field => ({
 export function blur(source: Field, sigmaMm: number): Field {
   const sigma = sigmaMm / source.mm;
   if (sigma <= 0) return source;
-  const radius = Math.max(1, Math.ceil(3 * sigma));
-  const kernel = Float64Array.from({ length: 2 * radius + 1 }, (_, i) => Math.exp(-0.5 * ((i - radius) / sigma) ** 2));
-  const [d, h, w] = source.shape;
-  let data = source.data;
-  for (const [length, stride, count] of [
-    [w, 1, d * h],
-    [h, w, d * w],
-    [d, h * w, h * w],
-  ]) {
-    if (length === 1) continue;
-    const out = new Float32Array(data.length);
-    const total = Float64Array.from({ length }, (_, i) => {
-      let weight = 0;
-      for (let j = Math.max(0, i - radius); j <= Math.min(length - 1, i + radius); j++) weight += kernel[j - i + radius];
-      return weight;
-    });
-    const values = new Float64Array(length);
-    for (let line = 0; line < count; line++) {
-      const start = stride === 1 ? line * w : stride === w ? Math.floor(line / w) * h * w + (line % w) : line;
-      for (let i = 0; i < length; i++) values[i] = data[start + i * stride];
-      for (let i = 0; i < length; i++) {
-        const to = Math.min(length - 1, i + radius);
-        let sum = 0;
-        for (let j = Math.max(0, i - radius); j <= to; j++) sum += kernel[j - i + radius] * values[j];
-        out[start + i * stride] = sum / total[i];
-      }
-    }
-    data = out;
-  }
+  const taps = gaussianTaps(sigma, Math.max(1, Math.ceil(3 * sigma)));
+  const data = source.data.slice();
+  for (const axis of [2, 1, 0]) if (source.shape[axis] > 1) blurAxis(data, source.shape, axis, taps, 'renormalise');
   return { ...source, data };
 }
 

@@ -1,6 +1,6 @@
 // Post-processing of label maps: nnU-Net v2's `remove_all_but_largest_component_from_segmentation`, and KAIST's rule for tiny tumours.
 import type { LabelOrRegion } from '../dataset/labels.js';
-import { components } from '../volume/components.js';
+import { connectedComponents } from '../volume/components.js';
 
 type LabelArray = Uint8Array | Uint16Array | Int16Array;
 
@@ -23,10 +23,10 @@ export function keepLargestComponent<A extends LabelArray>(
 ): A {
   const members = new Set([labelsOrRegions].flat(2));
   const inside = Uint8Array.from(labels, (v) => (members.has(v) ? 1 : 0));
-  const found = components(inside, shape);
-  const largest = Math.max(...found.sizes);
+  const found = connectedComponents(inside, shape, 26);
+  const largest = found.sizes.reduce((most, size) => Math.max(most, size), 0);
   const out = labels.slice() as A;
-  for (let i = 0; i < out.length; i++) if (inside[i] && found.sizes[found.labels[i]] !== largest) out[i] = 0;
+  for (let i = 0; i < out.length; i++) if (inside[i] && found.sizes[found.labels[i] - 1] !== largest) out[i] = 0;
   return out;
 }
 

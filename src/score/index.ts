@@ -25,9 +25,6 @@ export {
   nnunetMetrics,
   nnunetSummary,
 } from '../nnunet/summary.js';
-export { assign } from './assignment.js';
-export { type BootstrapResult, bootstrap, bootstrapMean, type Interval, resamples } from './bootstrap.js';
-export { type Calibration, calibration } from './calibration.js';
 export {
   type Components,
   type Connectivity,
@@ -37,7 +34,10 @@ export {
   fillHoles,
   largestComponent,
   removeSmaller,
-} from './components.js';
+} from '../volume/components.js';
+export { assign } from './assignment.js';
+export { type BootstrapResult, bootstrap, bootstrapMean, type Interval, resamples } from './bootstrap.js';
+export { type Calibration, calibration } from './calibration.js';
 export { type Definition, type DefinitionName, definitions } from './definitions.js';
 export { distanceTransform } from './distanceTransform.js';
 export { type Agreement, blandAltman, kendallTau, type PairedEffect, pairedEffect, pearson, spearman } from './effect.js';

@@ -1,5 +1,5 @@
 // Lesion-wise Dice and HD95 of the BraTS 2023 challenge.
-import { connectedComponents, dilate } from './components.js';
+import { connectedComponents, dilate } from '../volume/components.js';
 import type { Shape3 } from './masks.js';
 import { scoreMasks } from './volume.js';
 

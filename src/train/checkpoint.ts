@@ -8,7 +8,8 @@ import path from 'node:path';
 import { atomicWriteJson, sweepTemporaryFiles } from '../base/atomicWrite.js';
 import { contentChecksum } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
-import { readSafetensors, type TensorData, writeSafetensors } from '../base/safetensors.js';
+import { readSafetensors, writeSafetensors } from '../base/safetensors.js';
+import type { TensorSource } from '../base/tensorData.js';
 import { fromMemory, type Network, type ParamInfo, type Params, toMemory } from '../model/network.js';
 import type { tf } from '../tensor/tf.js';
 import { initialState, type OptimiserState } from './optim/optimiser.js';
@@ -68,7 +69,7 @@ export interface Checkpoint {
 /** Threads TensorFlow computes with in this process. */
 export const computeThreads = () => Number(process.env.TF_NUM_INTRAOP_THREADS) || os.availableParallelism();
 
-type Stored = Record<string, { shape: readonly number[]; data: TensorData }>;
+type Stored = Record<string, TensorSource>;
 const slotPrefix = 'optimiser.';
 
 /**
@@ -153,7 +154,11 @@ const slotsOf = (name: string, slots: Params): [string, tf.Tensor][] =>
   slotKinds.flatMap((kind) => (slots[`${kind}.${name}`] ? [[`${kind}.${name}`, slots[`${kind}.${name}`]]] : []));
 
 /** In PyTorch's order; an exact reordering. */
-const toDisk = (info: ParamInfo, tensor: tf.Tensor) => ({ shape: info.shape, data: fromMemory(info, tensor) });
+const toDisk = (info: ParamInfo, tensor: tf.Tensor): TensorSource => ({
+  shape: info.shape,
+  dtype: tensor.dtype === 'int32' ? 'I32' : 'F32',
+  read: () => fromMemory(info, tensor),
+});
 
 /** The checkpoints of one run folder: the last two, the best, the final; an index beside them says what must be there. */
 export class CheckpointFolder {

@@ -4,6 +4,9 @@
 // (z = √3 − 2) on the line with 12 edge values on each side, then four taps. Everything in float64.
 // An axis that keeps its length is left alone: the spline goes through the samples.
 
+import { cubicWeights, splineFilter } from './spline.js';
+import { settled, winner } from './vote.js';
+
 /** Samples a line of length n at N places. `taps` rows of `count` indices and weights per output. */
 interface Taps {
   count: number;
@@ -14,7 +17,6 @@ interface Taps {
 }
 
 const pad = 12;
-const pole = Math.sqrt(3) - 2;
 
 /** Where output o of N samples a line of n: half-pixel centres. */
 const centre = (o: number, n: number, N: number) => (o + 0.5) * (n / N) - 0.5;
@@ -50,15 +52,8 @@ function cubicTaps(n: number, N: number): Taps {
   for (let o = 0; o < N; o++) {
     const c = clamp(centre(o, n, N) + pad, 0, length - 1);
     const i = Math.floor(c);
-    const x = c - i;
-    const z = 1 - x;
-    const w0 = (z * z * z) / 6;
-    const w1 = (x * x * (x - 2) * 3 + 4) / 6;
-    const w2 = (z * z * (z - 2) * 3 + 4) / 6;
-    [w0, w1, w2, 1 - w0 - w1 - w2].forEach((w, k) => {
-      index[4 * o + k] = clamp(i - 1 + k, 0, length - 1);
-      weight[4 * o + k] = w;
-    });
+    for (let k = 0; k < 4; k++) index[4 * o + k] = clamp(i - 1 + k, 0, length - 1);
+    cubicWeights(c - i, weight, 4 * o);
   }
   return { count: 4, index, weight, length };
 }
@@ -124,7 +119,7 @@ function resizeAxis(data: ArrayLike<number>, shape: readonly number[], axis: num
           scratch[to] = data[at];
       if (order === 3) {
         spreadEdges(scratch, n, width);
-        prefilter(scratch, taps.length, width);
+        splineFilter(scratch, taps.length, width, 'reflect');
       }
       const to = sheet * N * inner + first * outColumn;
       if (order === 3) evaluateCubic(scratch, width, taps, out, to, N, inner, outColumn);
@@ -140,28 +135,6 @@ function spreadEdges(rows: Float64Array, n: number, width: number): void {
     rows.copyWithin(r * width, pad * width, (pad + 1) * width);
     rows.copyWithin((pad + n + r) * width, (pad + n - 1) * width, (pad + n) * width);
   }
-}
-
-/** Cubic B-spline coefficients in place, for every column, with half-sample symmetric ends (scipy `spline_filter1d`, mode reflect). */
-function prefilter(rows: Float64Array, n: number, width: number): void {
-  const z = pole;
-  const gain = (1 - z) * (1 - 1 / z);
-  for (let i = 0; i < n * width; i++) rows[i] *= gain;
-  const zn = z ** n;
-  const last = (n - 1) * width;
-  for (let c = 0; c < width; c++) {
-    let sum = rows[c] + zn * rows[last + c];
-    // z^i is below 1e-18 after 32 terms, beyond which a float64 sum does not change.
-    let zi = z;
-    for (let i = 1; i < n && i < 40; i++) {
-      sum += zi * (rows[i * width + c] + zn * rows[(n - 1 - i) * width + c]);
-      zi *= z;
-    }
-    rows[c] += sum * (z / (1 - zn * zn));
-  }
-  for (let i = width; i < n * width; i++) rows[i] += z * rows[i - width];
-  for (let c = 0; c < width; c++) rows[last + c] *= z / (z - 1);
-  for (let i = last - 1; i >= 0; i--) rows[i] = z * (rows[i + width] - rows[i]);
 }
 
 function evaluateCubic(
@@ -281,23 +254,11 @@ function linearLabels(data: Int16Array, from: number[], to: number[]): Int16Arra
           }
           scores[j] += score;
         }
-        out[at++] = winner(names, scores, known, data[(nz[z] * h + ny[y]) * w + nx[x]]);
+        for (let j = 0; j < known; j++) scores[j] = Math.min(scores[j], 1);
+        out[at++] = winner(names, scores, known) ?? settled(names, scores, known, data[(nz[z] * h + ny[y]) * w + nx[x]]);
       }
     }
   return out;
-}
-
-function winner(names: Int16Array, scores: Float64Array, known: number, nearestLabel: number): number {
-  let best = -1;
-  let label = 0;
-  for (let j = 0; j < known; j++) {
-    const score = Math.min(scores[j], 1);
-    if (score < best) continue;
-    if (score > best) label = names[j];
-    else if (names[j] === nearestLabel || (label !== nearestLabel && names[j] < label)) label = names[j];
-    best = score;
-  }
-  return label;
 }
 
 function cubicLabels(data: Int16Array, shape: readonly number[], newShape: readonly number[]): Int16Array {
@@ -357,5 +318,6 @@ function cubicScores(mask: Uint8Array, shape: readonly number[], newShape: reado
 function prefilterAxis(data: Float64Array, shape: readonly number[], axis: number): void {
   const n = shape[axis];
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
-  for (let start = 0; start < data.length; start += n * inner) prefilter(data.subarray(start, start + n * inner), n, inner);
+  for (let start = 0; start < data.length; start += n * inner)
+    splineFilter(data.subarray(start, start + n * inner), n, inner, 'reflect');
 }

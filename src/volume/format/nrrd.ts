@@ -33,6 +33,9 @@ const types: Record<NumberType, string[]> = {
 
 /** Kinds of an axis along which voxels lie; any other axis holds the numbers of one voxel. */
 const voxelKinds = ['domain', 'space', 'time', '???', 'none'];
+const valueKinds =
+  /^(list|point|vector|covariant-vector|normal|stub|scalar|complex|[234]-vector|[34]-color|(rgb|hsv|xyz|rgba)-color|3-gradient|3-normal|quaternion|[23]d-(symmetric-|masked-|masked-symmetric-)?matrix)$/;
+const centerings = ['cell', 'node', '???', 'none'];
 
 interface Space {
   dimensions: number;
@@ -131,6 +134,7 @@ function fieldsOf(bytes: Uint8Array, faults: HeaderFaults) {
     faults.say('magic', JSON.stringify(text.slice(0, 8)), 'NRRD0001 to NRRD0009', 'This is no NRRD file.');
   else if (!empty && bytes.length > longestText)
     faults.say('header', `no end in ${longestText} bytes`, 'an empty line before the voxels');
+  else if (!text.endsWith('\n') && !empty) faults.say('header', 'an end within a line', 'whole lines');
   else if (controls.test(text.slice(0, end).replace(/^data ?file: .*$/im, '')))
     faults.say('header', 'control characters', 'text');
   else for (const line of text.slice(0, end).split(/\r?\n/).slice(1)) addField(line, fields, faults);
@@ -179,8 +183,14 @@ function checkEntries(fields: Map<string, string>, dimension: number, faults: He
   for (const key of ['axis maxs', 'thicknesses', 'kinds', 'centers'])
     if (fields.has(key) && count(key, /\S+/g) !== dimension) faults.say(key, fields.get(key), `${dimension} entries`);
   for (const key of ['labels', 'units'])
-    if (fields.has(key) && count(key, /"[^"]*"/g) !== dimension)
+    if (fields.has(key) && (count(key, /"[^"]*"/g) !== dimension || !/^("[^"]*"(\s+|$))+$/.test(fields.get(key)!)))
       faults.say(key, fields.get(key), `${dimension} entries in quotes`);
+  for (const center of (fields.get('centers') ?? 'none').toLowerCase().split(/\s+/))
+    if (!centerings.includes(center)) faults.say('centers', center, `one of ${centerings.join(', ')}`);
+  for (const kind of (fields.get('kinds') ?? 'none').toLowerCase().split(/\s+/))
+    if (!voxelKinds.includes(kind) && !valueKinds.test(kind)) faults.say('kinds', kind, 'a kind that NRRD names');
+  if (fields.has('space directions') && !/^((\([^()]*\)|none)(\s+|$))+$/i.test(fields.get('space directions')!))
+    faults.say('space directions', fields.get('space directions'), `${dimension} vectors, or none for an axis of channels`);
   for (const key of ['axis maxs', 'thicknesses'])
     if (
       fields.has(key) &&
@@ -224,9 +234,9 @@ function layoutOf(fields: Map<string, string>, sizes: number[], faults: HeaderFa
     faults.say('space directions', fields.get('space directions'), `${sizes.length} vectors, or none for an axis of channels`);
     return undefined;
   }
-  const isVoxelAxis = sizes.map(
-    (_, i) => voxelKinds.includes(kinds[i] || 'none') && (!fields.has('space directions') || !!directions[i]),
-  );
+  const isVoxelAxis = sizes.map((_, i) => voxelKinds.includes(kinds[i] || 'none'));
+  if (fields.has('space directions') && isVoxelAxis.some((voxels, i) => voxels !== !!directions[i]))
+    faults.say('space directions', fields.get('space directions'), 'a vector for each axis of voxels, none for channels');
   const voxelAxes = sizes.map((_, i) => i).filter((i) => isVoxelAxis[i]);
   const others = sizes.map((_, i) => i).filter((i) => !isVoxelAxis[i]);
   if (kinds.includes('complex')) faults.say('kinds', 'complex numbers', 'real numbers', 'Convert the file to real numbers.');
@@ -252,6 +262,14 @@ function geometryOf(fields: Map<string, string>, voxelAxes: number[], dimension:
     return undefined;
   }
   const { dimensions, signs = [1, 1, 1] } = known;
+  if (dimensions > 0 && dimensions !== voxelAxes.length)
+    faults.say('space', `${dimensions} dimensions`, `${voxelAxes.length}, one for each axis of voxels`);
+  const units = fields.get('space units');
+  if (units !== undefined && (units.match(/"[^"]*"/g) ?? []).length !== dimensions)
+    faults.say('space units', units, `${dimensions} entries in quotes`);
+  const frame = fields.get('measurement frame');
+  if (frame !== undefined && vectors(frame).length !== dimensions)
+    faults.say('measurement frame', frame, `${dimensions} vectors`);
   const rank = Math.min(voxelAxes.length, 3);
   const turned = (v: number[]) => v.slice(0, rank).map((value, i) => value * signs[i]);
   const axes = axesOf(fields, voxelAxes, dimensions, faults)?.map(turned);
@@ -276,8 +294,6 @@ function geometryOf(fields: Map<string, string>, voxelAxes: number[], dimension:
 /** The vectors from voxel to voxel, of at most three axes; undefined where the file has none. */
 function axesOf(fields: Map<string, string>, voxelAxes: number[], dimensions: number, faults: HeaderFaults) {
   if (!fields.has('space directions')) return undefined;
-  if (dimensions !== voxelAxes.length)
-    faults.say('space', `${dimensions} dimensions`, `${voxelAxes.length}, one for each axis of voxels`);
   const directions = vectors(fields.get('space directions'));
   const axes = voxelAxes.map((i) => directions[i]!);
   if (axes.some((v) => v.length !== dimensions || !v.every(Number.isFinite)))
@@ -297,6 +313,9 @@ function originOf(fields: Map<string, string>, dimensions: number, faults: Heade
 /** The older way to say an origin: the least position along each axis, a cell's edge unless the axis is node-centred. */
 function leastOf(fields: Map<string, string>, voxelAxes: number[], dimension: number, spacing: number[], faults: HeaderFaults) {
   const least = numbersAlong('axis mins', fields, voxelAxes, dimension, faults);
+  // Without a spacing ITK heeds the least positions of cells, and not those of nodes.
+  if (fields.has('axis mins') && !fields.has('spacings') && fields.has('centers'))
+    faults.say('spacings', 'missing', 'a spacing beside axis mins and centers');
   const centers = (fields.get('centers') ?? '').toLowerCase().split(/\s+/);
   const origin = least.map((m, i) => (centers[voxelAxes[i]] === 'node' ? m : m + spacing[i] / 2));
   return origin.some(Number.isNaN) ? undefined : origin;

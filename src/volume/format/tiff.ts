@@ -55,7 +55,7 @@ export function decodeTiff(bytes: Uint8Array, name = 'TIFF'): Volume {
       'pages of one size, type and compression',
       'Export the stack again without preview pages.',
     );
-  const other = stackFault(first.description, pages.length, first);
+  const other = stackFault(first.description, pages.length, first) ?? (first.description && apart(pages));
   if (other)
     throw fault(
       name,
@@ -76,13 +76,22 @@ export function decodeTiff(bytes: Uint8Array, name = 'TIFF'): Volume {
   return pages.length === 1 ? picture : { ...picture, shape: [pages.length, first.height, first.width], spacingMm: [1, 1, 1] };
 }
 
+/** tifffile reads described, uncompressed pages from one place on, whatever they say themselves. */
+function apart(pages: Page[]): string | undefined {
+  if (pages.length === 1 || pages[0].compression !== 1 || !/^ImageJ=|"shape"|^shape=/.test(pages[0].description))
+    return undefined;
+  const chunks = pages.flatMap(({ offsets, counts }) => offsets.map((offset, i) => ({ offset, end: offset + counts[i] })));
+  const gap = chunks.findIndex(({ offset }, i) => i > 0 && offset !== chunks[i - 1].end);
+  return gap < 0 ? undefined : `a described stack whose pixels are not in one piece (byte ${chunks[gap].offset})`;
+}
+
 /** What an ImageDescription says of a stack that its pages do not; undefined where both agree, or it says nothing. */
 function stackFault(description: string, pages: number, { width, height, channels, planar }: Page): string | undefined {
   const longer = (sizes: number[]) => sizes.filter((n) => n > 1);
   if (/^ImageJ=/.test(description)) {
     const said = (key: string) => Number(new RegExp(`^${key}=(\\d+)`, 'm').exec(description)?.[1] ?? 1);
     const axes = longer(['channels', 'slices', 'frames'].map(said));
-    if (axes.length > 1 || said('images') !== pages) return `an ImageJ hyperstack of ${said('images')} images`;
+    if (axes.length > 1 || said('images') !== pages || planar) return `an ImageJ hyperstack of ${said('images')} images`;
   }
   if (/<OME\b/.test(description)) {
     const all = (pattern: RegExp) => [...description.matchAll(pattern)];
@@ -150,6 +159,7 @@ const tags = {
   tileHeight: 323,
   tileOffsets: 324,
   tileCounts: 325,
+  subDirectories: 330,
   extraSamples: 338,
   sampleFormat: 339,
 };
@@ -162,6 +172,7 @@ const lists = new Set([
   tags.stripCounts,
   tags.tileOffsets,
   tags.tileCounts,
+  tags.subDirectories,
   tags.extraSamples,
   tags.sampleFormat,
 ]);
@@ -224,7 +235,8 @@ function valuesOf(
   const tag = view.getUint16(entry, littleEndian);
   const type = view.getUint16(entry + 2, littleEndian);
   const count = view.getUint32(entry + 4, littleEndian);
-  const sizes: Record<number, number> = tag === tags.description ? { 2: 1 } : { 3: 2, 4: 4 };
+  const sizes: Record<number, number> =
+    tag === tags.description ? { 2: 1 } : tag === tags.subDirectories ? { 4: 4, 13: 4 } : { 3: 2, 4: 4 };
   const size = sizes[type];
   if (!size) throw damaged(`field ${tag} of type ${type}`);
   const at = size * count <= 4 ? entry + 8 : view.getUint32(entry + 8, littleEndian);
@@ -251,7 +263,7 @@ function pageOf(
   const format = one('sampleFormat', 1);
   const compression = one('compression', 1);
   const predictor = one('predictor', 1);
-  const photometric = one('photometric', 1);
+  const photometric = one('photometric', -1);
   const type = typeOf(bits, format);
   const same = (tag: number) => {
     const values = fields.get(tag);
@@ -338,8 +350,8 @@ function checkSizes(page: Page, used: { pixels: number; packed: number }, fileBy
       `${chunks} for ${width}×${height} pixels`,
       'Fetch the file again.',
     );
-  // Uncompressed strips need no lengths.
-  if (counts.length === 0 && compression === 1) for (let i = 0; i < chunks; i++) counts.push(chunkRows(page, i) * rowBytes(page));
+  // A single uncompressed strip of whole bytes needs no length.
+  if (counts.length === 0 && chunks === 1 && compression === 1 && page.bits > 1) counts.push(chunkRows(page, 0) * rowBytes(page));
   if (counts.length !== chunks)
     throw fault(
       name,
@@ -351,7 +363,14 @@ function checkSizes(page: Page, used: { pixels: number; packed: number }, fileBy
   for (let i = 0; i < chunks; i++) {
     used.packed += counts[i];
     const declared = chunkRows(page, i) * rowBytes(page);
-    if (!(offsets[i] + counts[i] <= fileBytes && used.packed <= fileBytes && declared <= counts[i] * ratios[compression]))
+    if (
+      !(
+        offsets[i] >= 8 &&
+        offsets[i] + counts[i] <= fileBytes &&
+        used.packed <= fileBytes &&
+        declared <= counts[i] * ratios[compression]
+      )
+    )
       throw fault(
         name,
         'tiff-cut',
@@ -380,7 +399,11 @@ function pixels(page: Page, bytes: Uint8Array, budget: { bytes: number }, name: 
   for (const [i, offset] of page.offsets.entries()) {
     const rows = chunkRows(page, i);
     const packed = bytes.subarray(offset, offset + page.counts[i]);
-    const values = numbersOf(page, expandChunk(packed, rows * rowBytes(page), page.compression, budget, name), name);
+    const values = numbersOf(
+      page,
+      expandChunk(packed, rows * rowBytes(page), chunk.height * rowBytes(page), page.compression, budget, name),
+      name,
+    );
     out ??= new (values.constructor as new (n: number) => VoxelArray)(width * height * channels);
     const left = (i % across) * chunk.width;
     const top = (Math.floor(i / across) % down) * chunk.height;
@@ -410,10 +433,11 @@ function numbersOf(page: Page, body: Uint8Array, name: string): VoxelArray {
   return values;
 }
 
-/** `length` bytes out of a strip or tile; what goes beyond them is not expanded, or (deflate) ends with the budget. */
+/** `length` bytes out of a strip or tile that holds `whole` of them at most (a last strip may be filled up); LZW beyond them is not expanded. */
 function expandChunk(
   packed: Uint8Array,
   length: number,
+  whole: number,
   compression: number,
   budget: { bytes: number },
   name: string,
@@ -444,15 +468,15 @@ function expandChunk(
         'Fetch the file again.',
       );
     }
-    written = Math.min(out.length, length);
-    budget.bytes -= out.length - written;
+    written = out.length;
+    budget.bytes -= Math.max(0, written - length);
   }
-  if (written < length)
+  if (written < length || written > whole)
     throw fault(name, 'tiff-damaged', `${written} bytes when expanded`, `${length} bytes of pixels`, 'Fetch the file again.');
   return out.subarray(0, length);
 }
 
-/** Runs of literal bytes (n, then n+1 bytes) and of one byte repeated (-n, then the byte), until `out` is full. */
+/** Runs of literal bytes (n, then n+1 bytes) and of one byte repeated (-n, then the byte), until `out` is full, or more than that. */
 function expandPackBits(packed: Uint8Array, out: Uint8Array): number {
   let written = 0;
   for (let at = 0; at < packed.length && written < out.length; ) {
@@ -460,9 +484,8 @@ function expandPackBits(packed: Uint8Array, out: Uint8Array): number {
     if (n === 128) continue;
     const run = n < 128 ? packed.subarray(at, at + n + 1) : new Uint8Array(257 - n).fill(packed[at]);
     at += n < 128 ? n + 1 : 1;
-    const kept = run.subarray(0, out.length - written);
-    out.set(kept, written);
-    written += kept.length;
+    out.set(run.subarray(0, out.length - written), written);
+    written += run.length;
   }
   return written;
 }

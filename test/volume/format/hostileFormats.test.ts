@@ -310,4 +310,22 @@ describe('hostile NRRD, MetaImage and GIPL files', () => {
     const vectors = `space directions: ${'('.repeat(2 ** 21)}`;
     refused('deep.nrrd', nrrd({ space: `LPS\n${vectors}` }), /space directions: \(+…; expected 3 vectors, or none/);
   });
+
+  it('a header is read without the voxels, and more of them than an array holds is said plainly', () => {
+    const sizes = '8192 8192 4096';
+    for (const [name, header] of [
+      ['wide.nrrd', nrrd({ sizes }, Buffer.alloc(0))],
+      ['wide.mha', meta({ DimSize: sizes }, Buffer.alloc(0))],
+    ] as const) {
+      const file = path.join(folder, name);
+      fs.writeFileSync(file, header);
+      fs.truncateSync(file, header.length + 2 ** 39);
+      assert.deepEqual(readGrid(file)?.shape, [4096, 8192, 8192]);
+      assert.throws(
+        () => readVolume(file),
+        (error) => error instanceof VoxelbookError && /549755813888 bytes; expected no more than Node v/.test(error.message),
+      );
+      fs.rmSync(file);
+    }
+  });
 });

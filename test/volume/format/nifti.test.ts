@@ -178,6 +178,18 @@ describe('NIfTI', () => {
     assert.throws(() => decodeNifti(bytes.subarray(0, bytes.length - 4)), /20 bytes of voxels; expected 24 \(3×2×2×1 of int16\)/);
   });
 
+  it('64-bit labels are the numbers they are, also below 0', () => {
+    const values = [0, 1, 255, 2 ** 31, 2 ** 32, 2 ** 53 - 1];
+    for (const [datatype, list] of [
+      [1024, [...values.slice(0, 4), -1, -(2 ** 40), 1 - 2 ** 53]],
+      [1280, values],
+    ] as const)
+      for (const littleEndian of [true, false]) {
+        const bytes = niftiFile({ datatype, littleEndian, values: [...list], dim: [3, list.length, 1, 1, 1, 1, 1, 1] });
+        assert.deepEqual([...decodeNifti(bytes).volume.data], list);
+      }
+  });
+
   it('integers beyond 2^53 are refused rather than rounded', () => {
     const bytes = niftiFile({ datatype: 1024 });
     bytes.writeBigInt64LE(2n ** 60n, 352);

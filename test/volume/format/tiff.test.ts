@@ -183,9 +183,14 @@ describe('hostile TIFF files', () => {
     assert.equal(data.length, height * width);
   });
 
-  it('PackBits runs end where the declared pixels end', () => {
-    const { data } = bounded(() => decodeTiff(tiff([Buffer.alloc(200_000, 0x81)], { compression: 32773 })));
-    assert.deepEqual([...data], [129, 129, 129, 129, 129, 129]);
+  it('PackBits runs that go on behind the declared pixels are refused, and not expanded', () => {
+    bounded(() =>
+      refused(tiff([Buffer.alloc(200_000, 0x81)], { compression: 32773 }), /128 bytes when expanded; expected 6 bytes/),
+    );
+  });
+
+  it('a deflated strip that holds more rows than the page declares is refused', () => {
+    refused(tiff([zlib.deflateSync(Buffer.alloc(9))], { compression: 8 }), /9 bytes when expanded; expected 6 bytes/);
   });
 
   it('codes and runs that end too early are refused', () => {
