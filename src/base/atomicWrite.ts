@@ -9,9 +9,13 @@ import { failedOn, VoxelbookError } from './errors.js';
 
 const here = createHash('sha256').update(os.hostname()).digest('hex').slice(0, 6);
 
-/** The name a file has while it is being written: it says by which thread of which process on which machine. */
-export const temporaryName = (file: string) => `${file}.${here}-${threadId}.${process.pid}.tmp`;
-const temporaryPattern = /(?:\.([0-9a-f]{6})-\d+)?\.(\d+)\.tmp$/;
+let written = 0;
+/**
+ * A name for a file while it is being written: it says by which thread of which process on which machine, and no two are the same, so
+ * that a sweep that judged one never removes the next.
+ */
+export const temporaryName = (file: string) => `${file}.${here}-${threadId}-${written++}.${process.pid}.tmp`;
+const temporaryPattern = /(?:\.([0-9a-f]{6})-\d+-\d+)?\.(\d+)\.tmp$/;
 
 /** Hours after which another machine's temporary file counts as left behind. */
 const remoteHours = 1;

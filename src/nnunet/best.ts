@@ -1,6 +1,7 @@
 // The best configuration or pair of configurations by cross-validation (nnU-Net v2 `find_best_configuration`).
 import fs from 'node:fs';
 import path from 'node:path';
+import { atomicWrite } from '../base/atomicWrite.js';
 import { FaultList, VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import type { DatasetJson } from '../dataset/dataset.js';
@@ -277,10 +278,10 @@ function mergeFolds(modelFolder: string, folds: readonly number[], ending: strin
     for (const name of fs.readdirSync(folder).filter((n) => n.endsWith(ending))) {
       const target = path.join(output, name);
       if (fs.existsSync(target)) refuse('case-twice', name, 'each case in one fold only', 'Check splits_final.json.');
-      fs.copyFileSync(path.join(folder, name), target);
+      atomicWrite(target, fs.readFileSync(path.join(folder, name)));
       const id = name.slice(0, -ending.length);
       const stored = probabilityFile(folder, id);
-      if (fs.existsSync(stored)) fs.copyFileSync(stored, probabilityFile(output, id));
+      if (fs.existsSync(stored)) atomicWrite(probabilityFile(output, id), fs.readFileSync(stored));
     }
   }
   return output;

@@ -92,7 +92,7 @@ const isIndexList = (v: unknown): v is number[] => Array.isArray(v) && v.length 
 
 /** Only text is text: a list of shared lists would make text of any length. */
 function text(v: unknown): string {
-  if (typeof v !== 'string') throw new PickleFault('pickle', `a ${typeof v} where text belongs`, 'text');
+  if (typeof v !== 'string') throw new PickleFault('pickle', `no text but a value of type ${typeof v}`, 'text');
   return v;
 }
 

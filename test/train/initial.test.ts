@@ -6,10 +6,12 @@ import type { VoxelbookError } from '../../src/base/errors.js';
 import { writeSafetensors } from '../../src/base/safetensors.js';
 import { type DatasetJson, labels } from '../../src/dataset/index.js';
 import { build, type ModelSpec, networkNames, network as networkOf, type Params } from '../../src/model/index.js';
+import { study, studyNames } from '../../src/paper/studies.js';
 import type { Configuration } from '../../src/plan/index.js';
 import { tf } from '../../src/tensor/tf.js';
 import {
   type Experiment,
+  initOf,
   type Prepared,
   readStart,
   type Start,
@@ -31,6 +33,24 @@ const json = {
   file_ending: '.nii.gz',
 } as DatasetJson;
 const prepared = { dataset: { json }, labels: labels(json), configuration } as unknown as Prepared;
+
+/** A configuration with a topology, for networks that take it from the plan. */
+const plan = (dimensions: number) => {
+  const arch_kwargs = {
+    n_stages: 3,
+    features_per_stage: [4, 8, 16],
+    kernel_sizes: Array(3).fill(Array(dimensions).fill(3)),
+    strides: [Array(dimensions).fill(1), Array(dimensions).fill(2), Array(dimensions).fill(2)],
+    n_conv_per_stage: [1, 1, 1],
+    n_blocks_per_stage: [1, 1, 1],
+    n_conv_per_stage_decoder: [1, 1],
+    conv_op: `torch.nn.modules.conv.Conv${dimensions}d`,
+    norm_op: `torch.nn.modules.instancenorm.InstanceNorm${dimensions}d`,
+    norm_op_kwargs: { eps: 1e-5, affine: true },
+    conv_bias: true,
+  };
+  return { patch_size: Array(dimensions).fill(64), architecture: { arch_kwargs } } as unknown as Configuration;
+};
 
 const experiment = (model: ModelSpec, init?: Start, dataset = 'Here') =>
   ({ name: 'x', dataset, model, init, recipe: { deepSupervision: 'nnunet' } }) as unknown as Experiment;
@@ -75,22 +95,6 @@ describe('what a run starts from', function () {
       transunet: /^segmentation_head\./,
       unetr: /^out\./,
       'swin-unetr': /^out\./,
-    };
-    const plan = (dimensions: number) => {
-      const arch_kwargs = {
-        n_stages: 3,
-        features_per_stage: [4, 8, 16],
-        kernel_sizes: Array(3).fill(Array(dimensions).fill(3)),
-        strides: [Array(dimensions).fill(1), Array(dimensions).fill(2), Array(dimensions).fill(2)],
-        n_conv_per_stage: [1, 1, 1],
-        n_blocks_per_stage: [1, 1, 1],
-        n_conv_per_stage_decoder: [1, 1],
-        conv_op: `torch.nn.modules.conv.Conv${dimensions}d`,
-        norm_op: `torch.nn.modules.instancenorm.InstanceNorm${dimensions}d`,
-        norm_op_kwargs: { eps: 1e-5, affine: true },
-        conv_bias: true,
-      };
-      return { patch_size: Array(dimensions).fill(64), architecture: { arch_kwargs } } as unknown as Configuration;
     };
     const said: Record<string, object> = {
       mednext: { size: 'S', kernel: 3 },
@@ -231,6 +235,32 @@ describe('what a run starts from', function () {
       () => start(experiment(model, { weights: file })),
       /VMamba-Tiny leaves \d+ tensors[\s\S]*vssm_encoder\.layers\.2\.blocks\.1\./,
     );
+  });
+
+  it('every start of every paper, at both scales, finds all that its rule names in what it starts from', () => {
+    const parameters = ({ model, recipe, configuration: name }: Experiment, classes: number) =>
+      networkOf(model, plan(name === '2d' ? 2 : 3), {
+        inputChannels: 3,
+        classes,
+        deepSupervision: recipe.deepSupervision !== 'none',
+      }).network.parameters;
+    let starts = 0;
+    for (const name of studyNames)
+      for (const scale of ['demo', 'paper'] as const)
+        for (const given of study(name, { scale }).experiments) {
+          const before = initOf(given);
+          if (!before) continue;
+          const only = given.init && 'only' in given.init ? given.init.only : undefined;
+          const there = new Map(parameters(before, 4).map((p) => [p.name, p.shape.join()]));
+          for (const p of parameters(given, 3)) {
+            if (p.head || p.aliasOf || (only && !only.some((prefix) => p.name.startsWith(prefix)))) continue;
+            const found = there.get(p.name);
+            assert.ok(found, `${given.name}: ${p.name}`);
+            if (!('upkernFrom' in given.init!)) assert.equal(found, p.shape.join(), `${given.name}: ${p.name}`);
+          }
+          starts++;
+        }
+    assert.ok(starts > 30, String(starts));
   });
 
   it('a start leaves nothing behind but what it returns', () => {

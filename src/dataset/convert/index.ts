@@ -1,7 +1,7 @@
 // Public data sets into nnU-Net v2's raw layout. `datasets/*.json` says what each set is, where to apply for it and how it comes.
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWriteJson, temporaryName } from '../../base/atomicWrite.js';
+import { atomicWrite, atomicWriteJson } from '../../base/atomicWrite.js';
 import { FaultList, VoxelbookError } from '../../base/errors.js';
 import { dataFolder } from '../../base/paths.js';
 import { progressOf, type WorkOptions } from '../../base/progress.js';
@@ -93,8 +93,5 @@ function place(from: string | (() => Volume), to: string): void {
   const ending = /(\.nii\.gz|\.[^.]+)$/.exec(to)![1];
   if (typeof from === 'function') writeVolume(to, from());
   else if (!from.endsWith(ending)) writeVolume(to, readVolume(from));
-  else {
-    fs.copyFileSync(from, temporaryName(to));
-    fs.renameSync(temporaryName(to), to);
-  }
+  else atomicWrite(to, fs.readFileSync(from));
 }
