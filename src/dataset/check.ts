@@ -13,6 +13,7 @@ import type { Dataset } from './dataset.js';
 import { likelyPatients, some } from './groups.js';
 import { labels } from './labels.js';
 import { nameFindings } from './names.js';
+import { readerNames } from './reader.js';
 import { filesOf } from './sideFile.js';
 import type { Split } from './splits.js';
 import { knownSplits } from './splitsFile.js';
@@ -48,6 +49,7 @@ export async function check(dataset: Dataset, options: CheckOptions = {}): Promi
   warnings.faults.push(...names.warnings, ...found.flatMap((f) => f.warnings));
   const split = splitsOf(dataset, faults, warnings);
   numberOfCases(dataset, warnings);
+  reader(dataset, warnings);
   regionOrder(dataset, faults, warnings);
   labelUse(dataset, found, warnings);
   duplicates(dataset, found, split, warnings);
@@ -194,6 +196,7 @@ const order = [
     'patient-split',
     'splits-unused',
     'num-training',
+  'reader',
     'regions-order',
     'voxel-size',
   ],
@@ -242,6 +245,20 @@ function numberOfCases({ cases, json }: Dataset, warnings: FaultList): void {
     String(json.numTraining),
     `${cases.length}, the cases in imagesTr`,
     'Add the missing cases, or set it: npx voxelbook check --fix does that.',
+  );
+}
+
+/** As nnU-Net, a reader of another name is passed over, and said. */
+function reader({ json }: Dataset, warnings: FaultList): void {
+  const name = json.overwrite_image_reader_writer;
+  if (name === undefined || name === 'None' || readerNames.includes(name)) return;
+  const expected = `one of ${readerNames.join(', ')}`;
+  warnings.add(
+    'reader',
+    'dataset.json overwrite_image_reader_writer',
+    String(name),
+    expected,
+    'The file ending decides now; remove the entry.',
   );
 }
 

@@ -1,13 +1,23 @@
 // How files of a data set are read where nnU-Net lets it choose: turned to RAS, or as stored.
+import { VoxelbookError } from '../base/errors.js';
 import { fromRas, type ReadOptions, readVolume, toRas, type Volume, writeVolume } from '../volume/index.js';
 import type { CaseFiles, DatasetJson } from './dataset.js';
 
 /** nnU-Net's readers. All but the turning one read as this library does: the file's ending decides. */
 export const readerNames = ['NaturalImage2DIO', 'SimpleITKIO', 'Tiff3DIO', 'NibabelIO', 'NibabelIOWithReorient'];
 
-/** How a reader's name has files read. */
-export const readerFor = (name: string | undefined): CaseFiles['reader'] =>
-  name === 'NibabelIOWithReorient' ? 'reorient' : undefined;
+/** How a reader's name has files read. @throws VoxelbookError for the reader of nnU-Net that is not here */
+export function readerFor(name: string | undefined): CaseFiles['reader'] {
+  if (name === 'SimpleITKIOWithReorient')
+    throw new VoxelbookError('these images cannot be read as asked', {
+      code: 'reader',
+      path: 'overwrite_image_reader_writer',
+      given: name,
+      expected: `one of ${readerNames.join(', ')}`,
+      fix: 'NibabelIOWithReorient turns NIfTI files to RAS as well.',
+    });
+  return name === 'NibabelIOWithReorient' ? 'reorient' : undefined;
+}
 
 /** The reader that `dataset.json` asks for. */
 export const readerOf = ({ overwrite_image_reader_writer: name }: Pick<DatasetJson, 'overwrite_image_reader_writer'>) =>

@@ -23,10 +23,10 @@ import { submit } from './commands/submit.js';
 import { train } from './commands/train.js';
 
 const commands: Record<string, Command> = {
-  check,
   run,
   study,
   submit,
+  check,
   plan,
   preprocess,
   train,

@@ -37,6 +37,21 @@ export async function changesOf(
 }
 
 /**
+ * What changed of a run's cases, splits and `dataset.json` since it was computed, by a look at the files; its plan is taken as it was.
+ * For lists: a data set that is not here, or cannot be used now, says nothing.
+ */
+export function dataChangesOf({ experiment, fold, seed }: RunOrder, folder: string): string[] {
+  const before = readInputs(folder);
+  if (!before) return ['nothing says what it was made from'];
+  try {
+    const plan = JSON.parse(fs.readFileSync(path.join(folder, 'plan.json'), 'utf8'));
+    return changes(before, inputsOf(experiment, fold, seed, { dataset: open(experiment.dataset), plan }));
+  } catch {
+    return [];
+  }
+}
+
+/**
  * Whether a run folder holds a result that still holds. One that does not is moved aside, with a word about what changed.
  * @param say told what changed
  */

@@ -2,10 +2,11 @@
 import path from 'node:path';
 import type { Fold } from '../dataset/index.js';
 import type { ProgressLine } from '../train/index.js';
-import { type RunState, readFailure, readOrder, readProgress, readScores, runFolders } from './folder.js';
+import { type RunOrder, type RunState, readFailure, readOrder, readProgress, readScores, runFolders } from './folder.js';
+import { dataChangesOf } from './fresh.js';
 import { isAlive } from './lease.js';
 import { duration } from './live.js';
-import { meanText } from './result.js';
+import { meanText, outdatedText } from './result.js';
 
 export interface ListedRun {
   name: string;
@@ -34,7 +35,7 @@ export function stateOf(folder: string): RunState {
 export function list(): ListedRun[] {
   const rows = runFolders().flatMap((folder) => {
     const order = readOrder(folder);
-    return order ? [rowOf(folder, order.experiment.name, order.fold, order.seed)] : [];
+    return order ? [rowOf(folder, order)] : [];
   });
   Object.defineProperty(rows, Symbol.for('Jupyter.display'), {
     value: () => ({ 'text/plain': listText(rows), 'text/html': listHtml(rows) }),
@@ -42,13 +43,15 @@ export function list(): ListedRun[] {
   return rows;
 }
 
-function rowOf(folder: string, experiment: string, fold: Fold, seed: number): ListedRun {
+function rowOf(folder: string, order: RunOrder): ListedRun {
+  const { experiment, fold, seed } = order;
   const lines = readProgress(folder);
   const last: ProgressLine | undefined = lines.at(-1);
   const state = stateOf(folder);
   const scores = readScores(folder);
+  const outdated = state === 'finished' ? dataChangesOf(order, folder) : [];
   const notes: Record<RunState, string> = {
-    finished: scores ? meanText(scores) : '',
+    finished: scores ? [meanText(scores), outdatedText(outdated)].filter(Boolean).join(' · ') : '',
     running: last ? `${duration(last.etaSeconds)} left` : 'starting',
     failed: readFailure(folder)?.message.split('\n')[0] ?? '',
     stopped: 'starting it again goes on here',
@@ -56,7 +59,7 @@ function rowOf(folder: string, experiment: string, fold: Fold, seed: number): Li
   };
   return {
     name: path.basename(folder),
-    experiment,
+    experiment: experiment.name,
     fold,
     seed,
     state,

@@ -5,6 +5,7 @@ import type { Fold } from '../dataset/index.js';
 import type { Experiment, ProgressLine, RunScores } from '../train/index.js';
 import { readStart, startText } from '../train/initial.js';
 import { readOrder, readProgress, readScores } from './folder.js';
+import { dataChangesOf } from './fresh.js';
 import { picture } from './live.js';
 
 export interface FinishedRun {
@@ -15,6 +16,8 @@ export interface FinishedRun {
   seed: number;
   scores: RunScores;
   progress: ProgressLine[];
+  /** What changed of its inputs since, in sentences; absent where nothing did. */
+  outdated?: string[];
 }
 
 /** Reads a finished run from its folder. In a cell it shows its curves and its mean scores. */
@@ -29,9 +32,22 @@ export function finishedRun(folder: string): FinishedRun {
       expected: 'a finished run',
       fix: 'Start it: run.start(experiment) goes on where it stopped.',
     });
-  const run: FinishedRun = { name: path.basename(folder), folder, ...order, scores, progress: readProgress(folder) };
+  const outdated = dataChangesOf(order, folder);
+  const run: FinishedRun = {
+    name: path.basename(folder),
+    folder,
+    ...order,
+    scores,
+    progress: readProgress(folder),
+    ...(outdated.length > 0 && { outdated }),
+  };
   Object.defineProperty(run, Symbol.for('Jupyter.display'), {
-    value: () => picture(run.experiment.name, run.progress, [meanText(scores), startOf(folder)].filter(Boolean).join('\n')),
+    value: () =>
+      picture(
+        run.experiment.name,
+        run.progress,
+        [meanText(scores), startOf(folder), outdatedText(outdated)].filter(Boolean).join('\n'),
+      ),
   });
   return run;
 }
@@ -41,6 +57,10 @@ function startOf(folder: string): string | undefined {
   const record = readStart(folder);
   return record && startText({ ...record, from: path.basename(record.from) });
 }
+
+/** Said beside a result that is no longer that of its inputs. */
+export const outdatedText = (outdated: readonly string[]) =>
+  outdated.length > 0 ? `out of date: ${outdated.join('; ')}; starting it again computes it anew` : '';
 
 /** `DSC 0.812 · NSD 0.87`, over classes and cases, values that do not exist left out. */
 export function meanText(scores: RunScores): string {

@@ -49,6 +49,7 @@ describe('voxelbook in a terminal', () => {
     assert.equal(status, 0);
     for (const name of [
       'run',
+      'check',
       'plan',
       'preprocess',
       'train',
