@@ -1,4 +1,5 @@
 // The room of training: what a notebook sees as `train`.
+export { availableBytes } from '../base/memory.js';
 export {
   type Checkpoint,
   CheckpointFolder,
