@@ -1,4 +1,5 @@
 // The room of augmentation: what a notebook sees as `augment`.
+export { cutBox } from './crop.js';
 export { initialPatchSize, type PatchRules, patchRules } from './patchSize.js';
 export { checkEntries, type Draw, type Pipeline, type PipelineSettings, pipeline } from './pipeline.js';
 export { type PipelineName, pipelines } from './pipelines.js';

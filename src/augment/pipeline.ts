@@ -4,10 +4,11 @@ import { FaultList } from '../base/errors.js';
 import type { Random } from '../base/random.js';
 import { definitions, lookup, registered } from '../base/registry.js';
 import { appendOneHot } from './cascade.js';
+import { centreStart, cutBox } from './crop.js';
 import { maskOutside, outsideToBackground } from './mask.js';
 import { patchRules } from './patchSize.js';
 import { type PipelineName, pipelines } from './pipelines.js';
-import { fromPlanes, type Planes, type Sample, toPlanes } from './sample.js';
+import { fromPlanes, type Planes, type Sample, toPlanes, voxels } from './sample.js';
 import { middle, type SpatialDraw } from './spatial.js';
 import { applyStep, type DrawContext, type Entry, type Step } from './transform.js';
 
@@ -134,24 +135,17 @@ export function pipeline(augmentation: PipelineName | readonly Entry[], settings
 function firstPlanes([step]: Draw, sample: Sample): Planes {
   const first = step as SpatialDraw | undefined;
   if (first?.transform !== 'spatial' || first.angles || first.scale || first.elastic) return toPlanes(sample);
-  const start = first.patchSize.map((side, axis) => Math.floor(sample.shape[axis] / 2) - Math.floor(side / 2));
-  if (start.some((s, axis) => s < 0 || s + first.patchSize[axis] > sample.shape[axis])) return toPlanes(sample);
-  const [depth, height, width] = first.patchSize;
-  const c = sample.channels;
-  const cut = <A extends Float32Array | Int16Array>(source: A, out: A, values: number): A => {
-    for (let z = 0; z < depth; z++)
-      for (let y = 0; y < height; y++) {
-        const row = ((z + start[0]) * sample.shape[1] + y + start[1]) * sample.shape[2] + start[2];
-        out.set(source.subarray(row * values, (row + width) * values) as never, (z * height + y) * width * values);
-      }
-    return out;
-  };
-  const n = depth * height * width;
+  const size = first.patchSize;
+  const start = centreStart(sample.shape, size);
+  if (start.some((s, axis) => s < 0 || s + size[axis] > sample.shape[axis])) return toPlanes(sample);
+  const n = voxels(size);
+  const cut = <A extends Float32Array | Int16Array>(source: A, out: A, values = 1): A =>
+    cutBox(source, sample.shape, start, size, out, values);
   return toPlanes({
-    image: cut(sample.image, new Float32Array(n * c), c),
-    seg: cut(sample.seg, new Int16Array(n), 1),
-    previous: sample.previous && cut(sample.previous, new Int16Array(n), 1),
-    shape: [depth, height, width],
-    channels: c,
+    image: cut(sample.image, new Float32Array(n * sample.channels), sample.channels),
+    seg: cut(sample.seg, new Int16Array(n)),
+    previous: sample.previous && cut(sample.previous, new Int16Array(n)),
+    shape: [...size],
+    channels: sample.channels,
   });
 }

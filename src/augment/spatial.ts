@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { toHalf } from '../base/float16.js';
 import { roundHalfEven } from '../base/numpy/round.js';
 import { settled, winner } from '../volume/vote.js';
+import { centreStart, cutBox } from './crop.js';
 import { sampleCubic } from './cubic.js';
 import { elasticOffsets } from './elastic.js';
 import { type Planes, voxels } from './sample.js';
@@ -128,21 +129,9 @@ export function applySpatial(draw: SpatialDraw, sample: Planes): Planes {
 }
 
 function centreCrop(sample: Planes, shape: [number, number, number]): Planes {
-  const start = shape.map((side, axis) => Math.floor(sample.shape[axis] / 2) - Math.floor(side / 2));
-  const crop = <A extends Float32Array | Int16Array>(source: A, out: A): A => {
-    const [depth, height, width] = sample.shape;
-    const from = Math.max(start[2], 0);
-    const to = Math.min(start[2] + shape[2], width);
-    for (let z = 0; z < shape[0]; z++)
-      for (let y = 0; y < shape[1]; y++) {
-        const [sz, sy] = [z + start[0], y + start[1]];
-        if (sz < 0 || sz >= depth || sy < 0 || sy >= height || to <= from) continue;
-        const row = (sz * height + sy) * width;
-        out.set(source.subarray(row + from, row + to) as never, (z * shape[1] + y) * shape[2] + from - start[2]);
-      }
-    return out;
-  };
+  const start = centreStart(sample.shape, shape);
   const n = voxels(shape);
+  const crop = <A extends Float32Array | Int16Array>(source: A, out: A): A => cutBox(source, sample.shape, start, shape, out);
   return {
     shape,
     channels: sample.channels.map((plane) => crop(plane, new Float32Array(n))),

@@ -43,6 +43,7 @@ export { type TverskyOptions, tversky } from './loss/tversky.js';
 export { endsOf, modelOf, type Planned } from './model.js';
 export {
   adamW,
+  applyGradients,
   clipByGlobalNorm,
   globalNorm,
   initialState,
@@ -52,6 +53,7 @@ export {
   optimiserOf,
   type Stepped,
   sgd,
+  type TrainState,
 } from './optim/optimiser.js';
 export { cosine, learningRate, poly } from './optim/schedule.js';
 export { admit, fingerprintOf, planOf, prepare, storedFingerprint } from './prepare.js';
@@ -68,7 +70,6 @@ export {
   type Objective,
   objectiveOf,
   type StepSettings,
-  type TrainState,
   trainStep,
   validationStep,
 } from './step.js';

@@ -162,7 +162,7 @@ const withChecksum = (() => {
     b: { shape: [], data: data(1) },
     n: { shape: [0, 4], data: data(0) },
   };
-  return Buffer.concat(safetensorsChunks(tensors, { made: 'here' }));
+  return Buffer.concat([...safetensorsChunks(tensors, { made: 'here' })]);
 })();
 const foreign = safetensors(
   '{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"b":{"dtype":"BF16","shape":[3],"data_offsets":[16,22]},"c":{"dtype":"I64","shape":[1],"data_offsets":[22,30]}}',

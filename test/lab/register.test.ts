@@ -115,7 +115,7 @@ describe('voxelbook register', function () {
 
     it('jupyter run runs a file of TypeScript', async () => {
       fs.writeFileSync(path.join(folder, 'script.ts'), 'const six: number = 6;\nconsole.log(six * 7);\n');
-      const { stdout } = await tool('jupyter', 'run', '--kernel=voxelbook', 'script.ts')!;
+      const { stdout } = await run(path.join(own, 'jupyter'), ['run', '--kernel=voxelbook', 'script.ts'], { cwd: folder, env });
       assert.equal(stdout.trim(), '42');
     });
 

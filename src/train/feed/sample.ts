@@ -1,5 +1,5 @@
 // One training sample: drawn from its name alone, so that any worker, at any time, makes the same one.
-import { type Pipeline, pipeline } from '../../augment/index.js';
+import { cutBox, type Pipeline, pipeline } from '../../augment/index.js';
 import { Random } from '../../base/random.js';
 import { loadStageLabels, type StageLabels, StoredCase } from '../../preprocess/index.js';
 import type { Recipe } from '../experiment.js';
@@ -153,23 +153,13 @@ export function cutPatch(
   patch: [number, number, number],
 ) {
   const { shape, channels } = from;
-  const image = new Float32Array(patch[0] * patch[1] * patch[2] * channels);
-  const seg = new Int16Array(patch[0] * patch[1] * patch[2]).fill(-1);
-  const previous = from.previous && seg.slice();
-  const x0 = Math.max(0, place[2]);
-  const x1 = Math.min(shape[2], place[2] + patch[2]);
-  for (let z = 0; z < patch[0]; z++) {
-    const sz = place[0] + z;
-    if (sz < 0 || sz >= shape[0] || x1 <= x0) continue;
-    for (let y = 0; y < patch[1]; y++) {
-      const sy = place[1] + y;
-      if (sy < 0 || sy >= shape[1]) continue;
-      const source = (sz * shape[1] + sy) * shape[2];
-      const target = (z * patch[1] + y) * patch[2] + x0 - place[2];
-      image.set(from.data.subarray((source + x0) * channels, (source + x1) * channels), target * channels);
-      seg.set(from.seg.subarray(source + x0, source + x1), target);
-      previous?.set(from.previous!.subarray(source + x0, source + x1), target);
-    }
-  }
-  return { image, seg, previous, shape: [...patch] as [number, number, number], channels };
+  const n = patch[0] * patch[1] * patch[2];
+  const labels = (source: Int16Array | StageLabels) => cutBox(source, shape, place, patch, new Int16Array(n).fill(-1));
+  return {
+    image: cutBox(from.data, shape, place, patch, new Float32Array(n * channels), channels),
+    seg: labels(from.seg),
+    previous: from.previous && labels(from.previous),
+    shape: [...patch] as [number, number, number],
+    channels,
+  };
 }
