@@ -2,7 +2,7 @@
 // and compared, and what was done to a sample can be logged and replayed.
 import { z } from 'zod';
 import type { Random } from '../base/random.js';
-import { lookup } from '../base/registry.js';
+import { lookup, openKind } from '../base/registry.js';
 import type { Planes } from './sample.js';
 
 /** One transform with what was drawn for a sample; plain JSON. */
@@ -44,6 +44,8 @@ declare module '../base/registry.js' {
     transforms: Transform;
   }
 }
+
+openKind('transforms', 'draw', 'apply');
 
 /** The settings of every transform by its name; a transform from outside adds its own by declaration merging. */
 // biome-ignore lint/suspicious/noEmptyInterface: filled by the transforms

@@ -11,13 +11,24 @@ export interface Fault {
   fix: string;
 }
 
+/** Text that a terminal shows as it stands: control characters other than a new line and a tab are written out. */
+export const printable = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, (c) =>
+    c === '\n' || c === '\t' ? c : `\\u${c.codePointAt(0)!.toString(16).padStart(4, '0')}`,
+  );
+
+/** The same in one line. */
+const oneLine = (text: string) => printable(text).replaceAll('\n', '\\n');
+
 /** Thrown for every fault a person can mend. `faults` is the data; the message is made of it. */
 export class VoxelbookError extends Error {
   readonly faults: readonly Fault[];
 
   constructor(what: string, faults: Fault | readonly Fault[]) {
     const list = Array.isArray(faults) ? (faults as readonly Fault[]) : [faults as Fault];
-    super([what, ...list.map((f) => `  ${f.path}: ${f.given}; expected ${f.expected}. ${f.fix}`)].join('\n'));
+    super(
+      [printable(what), ...list.map((f) => `  ${oneLine(`${f.path}: ${f.given}; expected ${f.expected}. ${f.fix}`)}`)].join('\n'),
+    );
     this.name = 'VoxelbookError';
     this.faults = list;
   }

@@ -21,7 +21,7 @@ const plain = (name: string) =>
 /** Edits from one name to the other; undefined when they have little in common. */
 function distance(a: string, b: string): number | undefined {
   if (a === b) return 0;
-  const edits = levenshtein(a, b);
+  const edits = editDistance(a, b);
   if (edits <= Math.max(1, Math.floor(Math.max(a.length, b.length) / 3))) return edits;
   // `lr` for learningRate, `weight_dec` for weightDecay: the letters in order, the first one the same.
   const short = a.length >= 2 && a[0] === b[0] && isSubsequence(a, b);
@@ -34,13 +34,15 @@ function isSubsequence(a: string, b: string): boolean {
   return at === a.length;
 }
 
-function levenshtein(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+/** Letters to insert, remove, replace or exchange with their neighbour. */
+function editDistance(a: string, b: string): number {
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-    row = next;
+    rows[i] = [i];
+    for (let j = 1; j <= b.length; j++) {
+      rows[i][j] = Math.min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+      if (a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) rows[i][j] = Math.min(rows[i][j], rows[i - 2][j - 2] + 1);
+    }
   }
-  return row[b.length];
+  return rows[a.length][b.length];
 }

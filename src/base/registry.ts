@@ -1,6 +1,6 @@
 // Everything an experiment may name lies in one table of definitions a kind: what is built in and what a user's module brings.
-import type { z } from 'zod';
-import { VoxelbookError } from './errors.js';
+import { z } from 'zod';
+import { FaultList, VoxelbookError } from './errors.js';
 import { nearest } from './nearest.js';
 
 /**
@@ -19,6 +19,14 @@ export interface Definition {
   settings?: z.ZodObject;
 }
 
+/** Functions that every definition of a kind must have. */
+const functionsOf = new Map<string, readonly string[]>();
+
+/** Opens a kind: its definitions have a name and these functions. */
+export function openKind(kind: Kind, ...functions: string[]): void {
+  functionsOf.set(kind, functions);
+}
+
 interface Entry {
   definition: Definition;
   /** The module that brought it; undefined: built in. */
@@ -34,6 +42,7 @@ export const registryVersion = () => changes;
 
 /** Adds one definition to its table. A module that is loaded again replaces its own; nothing else is replaced. */
 export function register<K extends Kind>(kind: K, definition: Kinds[K] & Definition): void {
+  checkDefinition(kind, definition);
   const table = tables.get(kind) ?? new Map<string, Entry>();
   const { name } = definition;
   const known = table.get(name);
@@ -47,6 +56,38 @@ export function register<K extends Kind>(kind: K, definition: Kinds[K] & Definit
     });
   tables.set(kind, table.set(name, { definition, source: loading }));
   changes++;
+}
+
+function checkDefinition(kind: string, given: unknown): void {
+  const functions = functionsOf.get(kind);
+  const faults = new FaultList();
+  const kinds = [...functionsOf.keys()];
+  if (!functions) {
+    const guess = nearest(kind, kinds);
+    faults.add(
+      'extension',
+      kind,
+      'an unknown kind',
+      `one of ${kinds.join(', ')}`,
+      guess ? `Did you mean ${guess}?` : 'Remove it.',
+    );
+  } else {
+    const part = (typeof given === 'object' && given !== null ? given : {}) as Record<string, unknown>;
+    const name = typeof part.name === 'string' && /^[A-Za-z][\w.+-]{0,63}$/.test(part.name) ? part.name : undefined;
+    const path = name ? `${kind}.${name}` : kind;
+    if (!name) faults.add('extension', `${path}.name`, String(part.name), 'a name of letters, digits, ., +, - and _', 'Name it.');
+    for (const f of functions)
+      if (typeof part[f] !== 'function') faults.add('extension', `${path}.${f}`, typeof part[f], 'a function', `Add ${f}.`);
+    if (part.settings !== undefined && !(part.settings instanceof z.ZodObject))
+      faults.add(
+        'extension',
+        `${path}.settings`,
+        typeof part.settings,
+        'a zod object (vb.z.object)',
+        'Describe its settings so.',
+      );
+  }
+  faults.throwIfAny(`this part of ${kind} cannot be used`);
 }
 
 /** The definition of a name. @throws VoxelbookError naming what there is */
@@ -91,5 +132,5 @@ export type Extension = { [K in Kind]?: readonly (Kinds[K] & Definition)[] };
  */
 export function extend(parts: Extension): void {
   for (const [kind, list] of Object.entries(parts) as [Kind, readonly (Kinds[Kind] & Definition)[]][])
-    for (const definition of list) register(kind, definition);
+    for (const definition of [list ?? []].flat()) register(kind, { settings: z.strictObject({}), ...definition });
 }

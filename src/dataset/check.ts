@@ -196,7 +196,7 @@ const order = [
     'patient-split',
     'splits-unused',
     'num-training',
-  'reader',
+    'reader',
     'regions-order',
     'voxel-size',
   ],

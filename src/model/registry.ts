@@ -1,5 +1,5 @@
 // The networks a specification can name: the built-in ones enter by the door that is open to others as well.
-import { register } from '../base/registry.js';
+import { openKind, register } from '../base/registry.js';
 import { coTr } from './baselines/coTr.js';
 import { nnFormer } from './baselines/nnFormer.js';
 import { plainConvUnet } from './baselines/plainConvUnet.js';
@@ -55,4 +55,5 @@ declare module '../base/registry.js' {
   }
 }
 
+openKind('networks', 'build');
 for (const definition of builtIn) register('networks', definition);

@@ -1,5 +1,6 @@
 // A `plans.json` from outside: every fault at once, with its place and what to do.
 import { type Fault, FaultList, VoxelbookError } from '../base/errors.js';
+import { deepest, isDeeperThan, shortJson } from '../base/json.js';
 import { product } from '../base/shape.js';
 import type { Plan } from './plan.js';
 
@@ -7,6 +8,9 @@ const schemes = ['CTNormalization', 'ZScoreNormalization', 'RescaleTo01Normaliza
 const statistics = ['max', 'mean', 'median', 'min', 'percentile_00_5', 'percentile_99_5', 'std'];
 /** Largest patch, voxels; beyond it nothing can be allocated. */
 const mostVoxels = 2 ** 30;
+const longestEdge = 4096;
+/** Most blocks of a stage. */
+const mostBlocks = 64;
 
 type Json = Record<string, unknown>;
 type Say = (path: string, given: unknown, expected: string, fix?: string) => void;
@@ -19,6 +23,10 @@ export function planFaults(value: unknown): Fault[] {
   const faults = new FaultList();
   const say: Say = (path, given, expected, fix = 'Mend plans.json, or plan again.') =>
     faults.add('plan', path, shortJson(given), expected, fix);
+  if (isDeeperThan(value)) {
+    say('plans.json', value, `at most ${deepest} levels of nesting`);
+    return faults.faults;
+  }
   if (!isRecord(value)) {
     say('plans.json', value, 'an object');
     return faults.faults;
@@ -109,6 +117,8 @@ function configurationFaults(c: Json, path: string, plan: Json, say: Say): void 
   const axes = Array.isArray(c.patch_size) ? c.patch_size.length : 0;
   if ((axes !== 2 && axes !== 3) || !isWhole(c.patch_size, axes))
     say(at('patch_size'), c.patch_size, '2 or 3 whole numbers above 0');
+  else if ((c.patch_size as number[]).some((edge) => edge > longestEdge))
+    say(at('patch_size'), c.patch_size, `at most ${longestEdge} voxels an axis`, 'Choose a smaller patch.');
   else if (product(c.patch_size as number[]) > mostVoxels)
     say(at('patch_size'), c.patch_size, `at most ${mostVoxels} voxels`, 'Choose a smaller patch.');
   if (!isPositive(c.spacing, axes)) say(at('spacing'), c.spacing, `${axes} voxel sizes above 0 mm`);
@@ -218,8 +228,8 @@ function architectureFaults(c: Json, axes: number, path: string, say: Say): void
     });
   const residual = typeof name === 'string' && /ResidualEncoderUNet$/.test(name);
   const blocks = residual ? 'n_blocks_per_stage' : 'n_conv_per_stage';
-  if (!isWhole(k[blocks], n, 1000)) say(at(blocks), k[blocks], `${n} whole numbers above 0`);
-  if (!isWhole(k.n_conv_per_stage_decoder, n - 1, 1000))
+  if (!isWhole(k[blocks], n, mostBlocks)) say(at(blocks), k[blocks], `${n} whole numbers above 0`);
+  if (!isWhole(k.n_conv_per_stage_decoder, n - 1, mostBlocks))
     say(at('n_conv_per_stage_decoder'), k.n_conv_per_stage_decoder, `${n - 1} whole numbers above 0`);
   for (const key of ['conv_op', 'norm_op'])
     if (typeof k[key] !== 'string' || !(k[key] as string).endsWith(`${axes}d`))
@@ -234,9 +244,3 @@ const isWhole = (list: unknown, n: number, most = 2 ** 31): list is number[] =>
   Array.isArray(list) && list.length === n && list.every((v) => Number.isInteger(v) && v >= 1 && v <= most);
 /** Fit to be a folder: no path in it. */
 const safeName = (name: string) => /^[\w][\w.+-]*$/.test(name) && !name.includes('..');
-
-function shortJson(value: unknown): string {
-  const text =
-    value === undefined ? 'missing' : typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? typeof value);
-  return text.length > 120 ? `${text.slice(0, 117)}…` : text;
-}

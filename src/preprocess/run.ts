@@ -2,7 +2,7 @@
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWrite, atomicWriteJson, sweepTemporaryFiles } from '../base/atomicWrite.js';
+import { atomicWrite, sweepTemporaryFiles } from '../base/atomicWrite.js';
 import { preprocessedFolder } from '../base/paths.js';
 import { runJobs } from '../base/pool.js';
 import type { WorkOptions } from '../base/progress.js';
@@ -19,7 +19,7 @@ import {
   loadCase,
   open,
 } from '../dataset/index.js';
-import { configuration } from '../plan/index.js';
+import { configuration, storePlan } from '../plan/index.js';
 import type { Plan } from '../plan/plan.js';
 import { forecastBytes, workersThatFit } from './memory.js';
 import { preprocessCase } from './preprocessCase.js';
@@ -59,7 +59,7 @@ const version = 'voxelbook-preprocess-3';
  * Preprocesses every training case for one configuration.
  * Can be interrupted or killed at any time: finished cases stay, and are not made again while their files and settings are the same.
  * What was made of cases that are no longer in the data set is removed.
- * Beside the cases: `dataset.json`, `<plans_name>.json` and `splits_final.json` (kept if somebody wrote it) as nnU-Net places them.
+ * Beside the cases: `dataset.json`, `<plans_name>.json` and `splits_final.json` (the last two kept if somebody wrote them) as nnU-Net places them.
  * @throws VoxelbookError with all faults of the data set before anything is made
  */
 export async function run(
@@ -74,7 +74,7 @@ export async function run(
   fs.mkdirSync(folder, { recursive: true });
   sweepTemporaryFiles(folder);
   atomicWrite(path.join(base, 'dataset.json'), datasetJsonText(dataset.json));
-  atomicWriteJson(path.join(base, `${plan.plans_name}.json`), plan);
+  if (!fs.existsSync(path.join(base, `${plan.plans_name}.json`))) storePlan(base, plan);
   const ids = dataset.cases.map((c) => c.id);
   keepSplits(dataset, base);
   removeGone(dataset, folder);

@@ -4,6 +4,7 @@ import { loadCase } from '../preprocess/index.js';
 import type { Variant } from '../report/index.js';
 import { tf } from '../tensor/tf.js';
 import { applyVoxelTable, type Experiment, fitVoxelTable, prepare, type RunScores, type VoxelTable } from '../train/index.js';
+import { complete, type ShortExperiment } from './complete.js';
 import { referenceOf, scorerOf } from './scoring.js';
 
 /**
@@ -11,7 +12,8 @@ import { referenceOf, scorerOf } from './scoring.js';
  * Takes the experiment's data set, plan, folds and scoring; its network and recipe play no part.
  * @returns a row for `report.ablation`, named `intensity table (no network)`
  */
-export async function baseline(experiment: Experiment): Promise<Variant> {
+export async function baseline(short: ShortExperiment | Experiment): Promise<Variant> {
+  const experiment = await complete(short);
   const prepared = await prepare(experiment);
   const { dataset, labels, plan, configuration } = prepared;
   const scorer = scorerOf(experiment.scoring, labels);

@@ -9,17 +9,26 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
-import { type RunFailure, readOrder, readProgress } from './folder.js';
+import { loadExtensions } from '../base/extensions.js';
+import { initOf } from '../train/dependencies.js';
+import type { Experiment } from '../train/index.js';
+import { type RunFailure, readOrder, readProgress, readScores } from './folder.js';
 import { settled } from './fresh.js';
 import { takeLease } from './lease.js';
 import { whole } from './whole.js';
 
 export const requeueCode = 85;
 
+/** Loads the modules of an experiment and of those it starts from, whose networks it builds too. */
+async function loadOwn(experiment: Experiment | undefined): Promise<void> {
+  if (!experiment) return;
+  for (const before of [initOf(experiment), experiment.previousStage]) await loadOwn(before);
+  await loadExtensions(experiment.extensions ?? []);
+}
+
 /** Computes the run of a folder, from wherever it stands. @returns the exit code */
 export async function child(folder: string): Promise<number> {
   const order = readOrder(folder);
-  if (order && (await settled(order, folder))) return 0;
   if (!order)
     throw new VoxelbookError('this is no run folder', {
       code: 'run-folder',
@@ -28,6 +37,10 @@ export async function child(folder: string): Promise<number> {
       expected: 'a folder that run.start or voxelbook run made',
       fix: 'Start the experiment itself: npx voxelbook run <experiment.json>.',
     });
+  if (readScores(folder)) {
+    await loadOwn(order.experiment);
+    if (await settled(order, folder)) return 0;
+  }
   const stop = new AbortController();
   let code = 143;
   const listen = (signal: NodeJS.Signals, exit: number) =>
@@ -40,8 +53,9 @@ export async function child(folder: string): Promise<number> {
   listen('SIGUSR1', requeueCode);
   const lease = takeLease(folder, process.env.SLURM_JOB_ID !== undefined);
   fs.rmSync(path.join(folder, 'error.json'), { force: true });
-  let stage = 'start';
+  let stage = 'extensions';
   try {
+    await loadOwn(order.experiment);
     await whole(folder, order, { signal: stop.signal, lease, onStage: (s) => (stage = s) });
     return 0;
   } catch (error) {

@@ -8,6 +8,7 @@ import { check } from './commands/check.js';
 import { type Command, print, stopped, type Values } from './commands/command.js';
 import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
+import { experiment } from './commands/experiment.js';
 import { findBest } from './commands/findBest.js';
 import { list } from './commands/list.js';
 import { model } from './commands/model.js';
@@ -27,6 +28,7 @@ const commands: Record<string, Command> = {
   study,
   submit,
   check,
+  experiment,
   plan,
   preprocess,
   train,

@@ -161,7 +161,8 @@ async function findSource(experiment: Experiment, signal?: AbortSignal): Promise
 
 /** Why a plan cannot be made from a descriptor; undefined when it can. */
 function missingFor({ plan, recipe }: Experiment, { unknown, descriptor }: Source): string | undefined {
-  const fixed = plan && fixedPlans[plan];
+  const fixed = typeof plan === 'string' ? fixedPlans[plan] : undefined;
+  if (typeof plan === 'object') return undefined;
   const needs = [
     ...(unknown.includes('spacing') && !fixed?.spacing ? ['spacing'] : []),
     ...(unknown.includes('size') && !fixed && !(recipe.patchSize && recipe.batchSize) ? ['image size'] : []),
@@ -175,6 +176,7 @@ function planSourceOf(
   { plan, planner, recipe }: Experiment,
   { from, descriptor }: Source,
 ): Pick<DryRunRow, 'planSource' | 'approximate'> {
+  if (typeof plan === 'object') return { planSource: plan.file };
   if (plan) {
     const { paper, source } = fixedPlans[plan];
     return { planSource: `${plan}: fixed by ${paper} (${source})` };

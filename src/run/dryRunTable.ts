@@ -171,7 +171,11 @@ function cellsOf(row: DryRunRow): Record<string, Cell> {
     level: { value: row.level, text: `${row.level}${fromText(row)}` },
     runs: { value: row.runs, text: `${row.folds}×${row.seeds}${row.runs === row.folds * row.seeds ? '' : ` (${row.runs})`}` },
     plan: row.planSource
-      ? { value: row.planSource, text: plan ?? planner ?? 'ExperimentPlanner', why: row.planSource }
+      ? {
+          value: row.planSource,
+          text: typeof plan === 'object' ? 'own plan' : (plan ?? planner ?? 'ExperimentPlanner'),
+          why: row.planSource,
+        }
       : missing(why),
     patch: row.patch
       ? { value: row.patch.join('×'), text: about + by(row.patch), ...(row.approximate ? { why: row.approximate } : {}) }

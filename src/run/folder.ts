@@ -3,9 +3,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson, readSealedJson } from '../base/atomicWrite.js';
 import { type Fault, VoxelbookError } from '../base/errors.js';
+import { canonicalJson } from '../base/json.js';
 import { runsFolder } from '../base/paths.js';
 import type { Fold } from '../dataset/index.js';
-import { canonicalJson, runFolderOf, runHash } from '../train/identity.js';
+import { runFolderOf, runHash } from '../train/identity.js';
 import type { Experiment, ProgressLine, RunScores } from '../train/index.js';
 
 /** What `experiment.json` of a run folder holds. */
@@ -41,7 +42,8 @@ export interface RunFailure {
   at: string;
 }
 
-export type RunState = 'finished' | 'running' | 'stopped' | 'failed' | 'new';
+/** `trained`: final weights stand, nothing is predicted and scored yet. */
+export type RunState = 'finished' | 'trained' | 'running' | 'stopped' | 'failed' | 'new';
 
 const read = <T>(file: string): T | undefined => {
   try {

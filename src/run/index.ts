@@ -1,6 +1,7 @@
 // The room of runs: what a notebook sees as `run`.
 
 export { baseline } from './baseline.js';
+export { type CompleteOptions, complete, readExperiments, type ShortExperiment } from './complete.js';
 export { type DirectInferenceOptions, directInference } from './directInference.js';
 export { type DryRunOptions, dryRun } from './dryRun.js';
 export { DryRun, type DryRunRow, type DryRunTotals } from './dryRunTable.js';

@@ -1,4 +1,5 @@
 // All runs on this machine and their state.
+import fs from 'node:fs';
 import path from 'node:path';
 import type { Fold } from '../dataset/index.js';
 import type { ProgressLine } from '../train/index.js';
@@ -23,11 +24,14 @@ export interface ListedRun {
   folder: string;
 }
 
+const finalWeights = (folder: string) => path.join(folder, 'checkpoints', 'final.safetensors');
+
 /** What a run folder says about itself. */
 export function stateOf(folder: string): RunState {
   if (readScores(folder)) return 'finished';
   if (isAlive(folder)) return 'running';
   if (readFailure(folder)) return 'failed';
+  if (fs.existsSync(finalWeights(folder))) return 'trained';
   return readProgress(folder).length > 0 ? 'stopped' : 'new';
 }
 
@@ -54,6 +58,7 @@ function rowOf(folder: string, order: RunOrder): ListedRun {
     finished: scores ? [meanText(scores), outdatedText(outdated)].filter(Boolean).join(' · ') : '',
     running: last ? `${duration(last.etaSeconds)} left` : 'starting',
     failed: readFailure(folder)?.message.split('\n')[0] ?? '',
+    trained: finalWeights(folder),
     stopped: 'starting it again goes on here',
     new: '',
   };

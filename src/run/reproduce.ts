@@ -1,10 +1,13 @@
 // A paper's table, run again: a study, and its scores grouped as the rows of a report.
 import type { Claim, Variant } from '../report/index.js';
 import type { Experiment, Scale } from '../train/index.js';
+import { completeAll, type ShortExperiment } from './complete.js';
 import { type Study, type StudyOptions, study } from './study.js';
 
 /** Experiments of a paper: a list, or what makes one for a scale (`paper.mednext.ablation`). */
-export type Reproducible = readonly Experiment[] | ((options: { scale: Scale }) => readonly Experiment[]);
+export type Reproducible =
+  | readonly (ShortExperiment | Experiment)[]
+  | ((options: { scale: Scale }) => readonly (ShortExperiment | Experiment)[]);
 
 export interface Reproduction extends Study {
   /** What `report.ablation` and `report.perClass` take: one row per experiment, in the order given. */
@@ -22,7 +25,7 @@ export async function reproduce(
   options: StudyOptions & { scale?: Scale; published?: Record<string, Claim[]> } = {},
 ): Promise<Reproduction> {
   const { scale = 'demo', published = {}, ...rest } = options;
-  const experiments = (typeof list === 'function' ? list({ scale }) : list).filter((e) => e.scale === scale);
+  const experiments = (await completeAll(typeof list === 'function' ? list({ scale }) : list)).filter((e) => e.scale === scale);
   const done = await study(experiments, rest);
   const rows = experiments.map((experiment): Variant => {
     const scores = done.runs.filter((run) => run.experiment === experiment).map((run) => run.scores);

@@ -1,6 +1,6 @@
 // How the predictions of an experiment are scored: what counts as a class, by which definition, at which tolerance.
 import { type Dataset, type Labels, readAs } from '../dataset/index.js';
-import { type DefinitionName, definitions, volume } from '../score/index.js';
+import { type DefinitionName, definitions, scoreWith } from '../score/index.js';
 import type { ClassScore, Experiment, RunScores } from '../train/index.js';
 import type { Volume } from '../volume/index.js';
 
@@ -22,7 +22,10 @@ export function scorerOf(scoring: Experiment['scoring'], labels: Labels): Scorer
     nsdToleranceMm: scoring?.nsdToleranceMm,
     ignoreLabel: labels.ignoreLabel ?? undefined,
   };
-  return { nsd: nsdOf(definition, scoring?.nsdToleranceMm), score: (reference, answer) => volume(reference, answer, options) };
+  return {
+    nsd: nsdOf(definition, scoring?.nsdToleranceMm),
+    score: (reference, answer) => scoreWith(scoring?.metrics ?? [], reference, answer, options),
+  };
 }
 
 /** The `nsd` entry of scores.json. */

@@ -11,9 +11,11 @@ import { promisify } from 'node:util';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { projectRoot, runsFolder } from '../base/paths.js';
+import { parse } from '../base/schema.js';
 import { nodeArguments } from '../base/workers.js';
 import { type FailedRun, type PlannedRun, readFailure, readScores } from './folder.js';
 import { isAlive } from './lease.js';
+import { siteSchema } from './siteSchema.js';
 
 /** What a site wants in its job scripts; `site.json`. */
 export interface SlurmOptions {
@@ -90,6 +92,7 @@ export async function submit(
   runs: readonly PlannedRun[],
   options: SlurmOptions = {},
 ): Promise<{ folder: string; jobs: SubmittedJob[] }> {
+  parse(siteSchema, options, 'these job scripts cannot be written');
   const hash = createHash('sha256')
     .update(runs.map((r) => r.hash).join())
     .digest('hex')

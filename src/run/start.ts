@@ -11,6 +11,7 @@ import { type Fold, tell, warningText } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runHash } from '../train/identity.js';
 import { admit, type Experiment, type ProgressLine } from '../train/index.js';
+import { complete, type ShortExperiment } from './complete.js';
 import { prepareFolder, readFailure, readProgress, readScores, readWarnings } from './folder.js';
 import { settled } from './fresh.js';
 import { isAlive, readLease } from './lease.js';
@@ -43,7 +44,8 @@ const pollMs = 150;
  * @returns the finished run with its scores
  * @throws VoxelbookError naming run, step and cause when the process dies; the signal's reason after an abort
  */
-export async function start(experiment: Experiment, given: StartOptions = {}): Promise<FinishedRun> {
+export async function start(short: ShortExperiment | Experiment, given: StartOptions = {}): Promise<FinishedRun> {
+  const experiment = await complete(short);
   const options = { ...given, signal: given.signal ?? kernel()?.signal };
   const { fold = experiment.folds[0], seed = experiment.seeds[0] } = options;
   const folder = prepareFolder({ experiment, fold, seed });

@@ -1,10 +1,11 @@
 // Many experiments: every fold and seed of each, in an order in which whatever a run starts from is finished first.
-import { FaultList } from '../base/errors.js';
+import { FaultList, VoxelbookError } from '../base/errors.js';
 import { threads } from '../base/threads.js';
 import type { Fold } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runFolderOf, runHash } from '../train/identity.js';
 import type { Experiment, ProgressLine } from '../train/index.js';
+import { completeAll, type ShortExperiment } from './complete.js';
 import { type FailedRun, type PlannedRun, prepareFolder, readScores } from './folder.js';
 import { settled } from './fresh.js';
 import { type Display, kernel } from './live.js';
@@ -76,7 +77,17 @@ export function graph(experiments: readonly Experiment[]): PlannedRun[] {
  * Runs a list of experiments: finished runs are skipped, half-finished ones go on, a run waits for those it starts from.
  * @throws the signal's reason after an abort; failures of single runs are returned, not thrown
  */
-export async function study(experiments: readonly Experiment[], given: StudyOptions = {}): Promise<Study> {
+export async function study(short: readonly (ShortExperiment | Experiment)[], given: StudyOptions = {}): Promise<Study> {
+  const { atOnce = 1 } = given;
+  if (!(Number.isInteger(atOnce) && atOnce >= 1))
+    throw new VoxelbookError('this study cannot be run', {
+      code: 'at-once',
+      path: 'atOnce',
+      given: String(atOnce),
+      expected: 'a whole number of at least 1',
+      fix: 'Give the number of runs to compute at the same time.',
+    });
+  const experiments = await completeAll(short);
   const options = { ...given, signal: given.signal ?? kernel()?.signal };
   const runs = graph(experiments);
   for (const run of runs) {

@@ -44,6 +44,7 @@ export { type Agreement, blandAltman, kendallTau, type PairedEffect, pairedEffec
 export { type InstanceScore, instanceF1, panopticQuality, relabel, removeAtBorder } from './instances.js';
 export { type Lesion, type LesionParameters, type LesionwiseScore, lesionParameters, lesionwise } from './lesionwise.js';
 export { cutMasks, type MaskPair } from './masks.js';
+export { type MetricDefinition, type MetricInput, scoreWith } from './metrics.js';
 export { adjust } from './multipleTesting.js';
 export { nsdCurve } from './nsdCurve.js';
 export { quantile } from './quantile.js';

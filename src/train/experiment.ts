@@ -5,26 +5,49 @@ import type { Fold } from '../dataset/index.js';
 import type { ModelSpec } from '../model/index.js';
 import type { FixedPlanName } from '../plan/index.js';
 
+/** Settings of each optimiser by its name. A module that brings one adds its own by declaration merging, as for every kind below. */
+export interface Optimisers {
+  sgd: { learningRate: number; momentum: number; nesterov: boolean; weightDecay: number };
+  adamw: { learningRate: number; beta1: number; beta2: number; epsilon: number; weightDecay: number };
+}
+
+/** `cosine` is laid out over `total` epochs although training may stop before. */
+export interface Schedules {
+  poly: { exponent: number };
+  cosine: { total: number; minimum: number };
+}
+
+interface DiceAnd {
+  /** `v1`: 1e-8 added to the denominator; `v2`: the denominator clamped at 1e-8. */
+  dice: 'nnunetv1' | 'nnunetv2';
+  batchDice: boolean;
+  smooth: number;
+}
+
+export interface Losses {
+  'dice+ce': DiceAnd;
+  'dice+bce': DiceAnd;
+}
+
+/** What is called at the start and end of an epoch and a step. */
+export interface Hooks {
+  log: { every?: number };
+}
+
+/** `{ kind: 'sgd', learningRate: … }`: one of the entries of a table of settings, by its name. */
+export type Named<Table> = { [K in keyof Table]: { kind: K } & Table[K] }[keyof Table];
+
 /** Optimiser, schedule, loss, augmentation and budget: data, one entry per line of a paper's recipe. */
 export interface Recipe {
-  optimiser:
-    | { kind: 'sgd'; learningRate: number; momentum: number; nesterov: boolean; weightDecay: number }
-    | { kind: 'adamw'; learningRate: number; beta1: number; beta2: number; epsilon: number; weightDecay: number };
-  /** `cosine` is laid out over `total` epochs although training may stop before. */
-  schedule: { kind: 'poly'; exponent: number } | { kind: 'cosine'; total: number; minimum: number };
+  optimiser: Named<Optimisers>;
+  schedule: Named<Schedules>;
   epochs: number;
   iterationsPerEpoch: number;
   validationIterationsPerEpoch: number;
   /** Override the plan's. */
   batchSize?: number;
   patchSize?: number[];
-  loss: {
-    kind: 'dice+ce' | 'dice+bce';
-    /** `v1`: 1e-8 added to the denominator; `v2`: the denominator clamped at 1e-8. */
-    dice: 'nnunetv1' | 'nnunetv2';
-    batchDice: boolean;
-    smooth: number;
-  };
+  loss: Named<Losses>;
   /** Weight of each output, full resolution first, before normalising to sum 1; `nnunet` = 1/2^i with the last 0, `all` = 1/2^i. */
   deepSupervision: 'nnunet' | 'all' | 'none' | number[];
   gradientClip: number;
@@ -34,6 +57,8 @@ export interface Recipe {
   mirrorAxes: number[];
   /** Parameters whose name starts with one of `prefixes` and with none of `except` stay fixed for the first `epochs`. */
   freeze?: { prefixes: string[]; except?: string[]; epochs: number };
+  /** Called at the start and end of epochs and steps, in this order. */
+  hooks?: Named<Hooks>[];
 }
 
 /** Sliding-window prediction, as each paper does it. */
@@ -45,6 +70,12 @@ export interface PredictionSettings {
 }
 
 export type Scale = 'demo' | 'paper';
+
+/** A file of a person's own that a run is made from: where it lies and what it holds, which alone belongs to the run's identity. */
+export interface OwnFile {
+  file: string;
+  sha256: string;
+}
 
 /**
  * How an experiment starts from another one or from a file. From another data set, or from a file, the heads are left out and everything
@@ -62,8 +93,8 @@ export interface Experiment {
   /** A data set's folder, or the name of an embedded one (`SimGlioma`). */
   dataset: string;
   configuration: string;
-  /** The plan a paper fixes (spacing, patch, batch, normalisation), instead of a planner's. */
-  plan?: FixedPlanName;
+  /** The plan a paper fixes (spacing, patch, batch, normalisation) or a plan of one's own, instead of a planner's. */
+  plan?: FixedPlanName | OwnFile;
   planner?: string;
   /** GPU memory to plan for, GB; default the planner's own. Less means smaller patches, and so a cascade for smaller images. */
   gpuMemoryGb?: number;
@@ -85,8 +116,16 @@ export interface Experiment {
    * Definition and tolerance (mm) of NSD, and what is scored: name → the labels it is made of (WT = [1, 2, 3]).
    * Default: the score room's own definition, and the data set's labels or regions.
    */
-  scoring?: { definition?: string; nsdToleranceMm?: number | Record<string, number>; classes?: Record<string, number[]> };
+  scoring?: {
+    definition?: string;
+    nsdToleranceMm?: number | Record<string, number>;
+    classes?: Record<string, number[]>;
+    /** Further metrics, by name. */
+    metrics?: string[];
+  };
   scale: Scale;
+  /** Modules that bring parts of one's own; code, which is loaded wherever the run is computed. */
+  extensions?: OwnFile[];
 }
 
 /** One value of one class of one case; `state` says why a value is not a number. */

@@ -7,8 +7,9 @@ import { symbolic, symbolicOutput } from '../tensor/symbolic.js';
 import { onGpu, tf } from '../tensor/tf.js';
 import type { Recipe } from './experiment.js';
 import { deepSupervisionWeights } from './loss/deepSupervision.js';
+import type { Objective } from './objective.js';
 import { initialState, optimiserOf } from './optim/optimiser.js';
-import { type Objective, trainStep } from './step.js';
+import { trainStep } from './step.js';
 
 export interface Forecast {
   parameters: number;

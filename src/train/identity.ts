@@ -2,23 +2,41 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
+import { canonicalJson } from '../base/json.js';
 import { runsFolder } from '../base/paths.js';
+import { withoutDefaults } from '../base/schema.js';
 import type { Fold } from '../dataset/index.js';
+import { settingsOf } from '../model/settings.js';
 import type { Experiment } from './experiment.js';
 
-/** JSON with sorted keys: equal values give equal text. */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map((v) => canonicalJson(v ?? null)).join(',')}]`;
-  if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
-  const entries = Object.entries(value).filter(([, v]) => v !== undefined);
-  entries.sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${canonicalJson(v)}`).join(',')}}`;
-}
+export { canonicalJson };
+
+const anything = z.looseObject({});
 
 /** The experiment without what does not change its numbers: its name, and which folds and seeds are run besides. */
 function essence(experiment: Experiment): unknown {
-  const { name: _name, folds: _folds, seeds: _seeds, init, previousStage, ...own } = experiment;
-  const rest = { ...own, previousStage: previousStage && essence(previousStage) };
+  const {
+    name: _name,
+    folds: _folds,
+    seeds: _seeds,
+    init,
+    previousStage,
+    model,
+    plan,
+    extensions,
+    trainShare,
+    ...own
+  } = experiment;
+  const rest = {
+    ...own,
+    model: withoutDefaults(settingsOf(model.network) ?? anything, model),
+    // Of a person's own files what they hold counts, not where they lie.
+    plan: typeof plan === 'object' ? { sha256: plan.sha256 } : plan,
+    extensions: extensions?.map(({ sha256 }) => sha256),
+    trainShare: trainShare === 1 ? undefined : trainShare,
+    previousStage: previousStage && essence(previousStage),
+  };
   if (!init) return rest;
   if ('upkernFrom' in init) return { ...rest, init: { upkernFrom: essence(init.upkernFrom) } };
   if ('from' in init) return { ...rest, init: { ...init, from: essence(init.from) } };

@@ -9,7 +9,21 @@ export {
   writeCheckpoint,
 } from './checkpoint.js';
 export { type Dependency, dependenciesOf, initOf } from './dependencies.js';
-export type { ClassScore, Experiment, PredictionSettings, Recipe, RunScores, Scale, Start } from './experiment.js';
+export type {
+  ClassScore,
+  Experiment,
+  Hooks,
+  Losses,
+  Named,
+  Optimisers,
+  OwnFile,
+  PredictionSettings,
+  Recipe,
+  RunScores,
+  Scale,
+  Schedules,
+  Start,
+} from './experiment.js';
 export { type Batch, type BatchSource, type FeedOptions, startFeed } from './feed/feed.js';
 export { cutPatch, type Phase, Sampler, type SampleSource, type TrainingSample } from './feed/sample.js';
 export {
@@ -29,6 +43,7 @@ export {
   shapesAndFlops,
   tensorBytes,
 } from './forecast.js';
+export { type HookDefinition, type HookState, hooksOf } from './hooks.js';
 export { canonicalJson, runFolderOf, runHash, runName } from './identity.js';
 export { readStart, type StartRecord, type StartRow, saveStart, startingParams, startText } from './initial.js';
 export { beginWith, changedText, changes, inputsOf, type RunInputs, readInputs, supersede } from './inputs.js';
@@ -41,6 +56,7 @@ export { type FocalOptions, focal } from './loss/focal.js';
 export { type MonaiDiceCeOptions, type MonaiDiceOptions, monaiDice, monaiDiceCe } from './loss/monaiLoss.js';
 export { type TverskyOptions, tversky } from './loss/tversky.js';
 export { endsOf, modelOf, type Planned } from './model.js';
+export { type LossDefinition, type LossLabels, type Objective, objectiveOf } from './objective.js';
 export {
   adamW,
   applyGradients,
@@ -49,14 +65,15 @@ export {
   initialState,
   isFrozen,
   type Optimiser,
+  type OptimiserDefinition,
   type OptimiserState,
   optimiserOf,
   type Stepped,
   sgd,
   type TrainState,
 } from './optim/optimiser.js';
-export { cosine, learningRate, poly } from './optim/schedule.js';
-export { admit, fingerprintOf, planOf, prepare, storedFingerprint } from './prepare.js';
+export { cosine, learningRate, poly, type ScheduleDefinition } from './optim/schedule.js';
+export { admit, fingerprintOf, isOwn, planOf, plansNameOf, prepare, storedFingerprint } from './prepare.js';
 export type { Prepared } from './prepared.js';
 export { checkStages, heldOutBy, networkInput, nextStageFolder, type PreviousStage, previousStageOf } from './previousStage.js';
 export { addCounts, type Counts, ema, hardCounts, pseudoDice } from './pseudoDice.js';
@@ -67,8 +84,6 @@ export {
   firstNotFiniteLayer,
   lossAndGradients,
   type NotFinite,
-  type Objective,
-  objectiveOf,
   type StepSettings,
   trainStep,
   validationStep,

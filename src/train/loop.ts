@@ -14,11 +14,13 @@ import { CheckpointFolder, computeThreads, type Position, startPosition } from '
 import type { Recipe } from './experiment.js';
 import type { BatchSource } from './feed/feed.js';
 import type { Phase } from './feed/sample.js';
+import { type HookState, hooksOf } from './hooks.js';
 import { deepSupervisionWeights } from './loss/deepSupervision.js';
+import type { Objective } from './objective.js';
 import { initialState, isFrozen, optimiserOf, type TrainState } from './optim/optimiser.js';
 import { learningRate } from './optim/schedule.js';
 import { ema, pseudoDice } from './pseudoDice.js';
-import { batchTensors, type Objective, type StepSettings, trainStep, validationStep } from './step.js';
+import { batchTensors, type StepSettings, trainStep, validationStep } from './step.js';
 
 /** One line of progress.jsonl. Times and memory differ from run to run; everything else is a function of the experiment. */
 export interface ProgressLine {
@@ -116,6 +118,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
   const steps = recipe.epochs * recipe.iterationsPerEpoch;
   const perEpoch = recipe.iterationsPerEpoch + recipe.validationIterationsPerEpoch;
   const logEvery = Math.max(1, Math.ceil(recipe.iterationsPerEpoch / 10));
+  const call = hooksOf(recipe);
   const clock = new Clock(position.seconds);
   let savedAt = performance.now();
   let savingTook = 0;
@@ -166,14 +169,27 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
 
   try {
     while (position.epoch < recipe.epochs) {
-      const rate = learningRate(recipe, position.epoch);
+      const at: HookState = {
+        epoch: position.epoch,
+        epochs: recipe.epochs,
+        step: position.step,
+        steps,
+        learningRate: learningRate(recipe, position.epoch),
+        loss: null,
+        pseudoDsc: null,
+        params: state.params,
+        folder,
+      };
+      call('onEpochStart', at);
       settings.trainable = names.filter((name) => !isFrozen(recipe.freeze, name, position.epoch));
 
       while (position.iteration < recipe.iterationsPerEpoch) {
         stopIfAsked();
         const { x, targets, caseIds } = await batch('train', position.step);
         const random = new Random(input.seed).split('network').split(position.step);
-        const result = trainStep(settings, state, x, targets, rate, random);
+        Object.assign(at, { step: position.step, loss: null, params: state.params });
+        call('onStepStart', at);
+        const result = trainStep(settings, state, x, targets, at.learningRate, random);
         tf.dispose([x, ...targets]);
         if ('what' in result) throw notFinite(result.what, result.layer, caseIds, position, checkpoints);
         state = result.state;
@@ -181,6 +197,8 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
         position.iteration++;
         position.step++;
         position.done++;
+        Object.assign(at, { step: position.step, loss: result.loss, params: state.params });
+        call('onStepEnd', at);
         const last = position.iteration === recipe.iterationsPerEpoch;
         if (!last && position.iteration % logEvery === 0) line();
         if (options.saveEveryStep) save();
@@ -202,9 +220,12 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
       }
 
       const dice = position.counts ? pseudoDice(position.counts) : null;
+      const pseudoDsc = dice && Number.isFinite(dice.mean) ? dice.mean : null;
+      call('onEpochEnd', Object.assign(at, { loss: position.lossSum / Math.max(1, position.iteration), pseudoDsc }));
       line({
+        lr: at.learningRate,
         validationLoss: position.validated > 0 ? position.validationLossSum / position.validated : null,
-        pseudoDsc: dice && Number.isFinite(dice.mean) ? dice.mean : null,
+        pseudoDsc,
         pseudoDscPerClass: dice?.perClass.map((d) => (Number.isNaN(d) ? null : d)) ?? null,
       });
       if (dice && Number.isFinite(dice.mean)) position.ema = ema(position.ema, dice.mean);

@@ -5,9 +5,22 @@ import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { crc32 } from '../base/checksum.js';
 import type { Fault } from '../base/errors.js';
+import { canonicalJson } from '../base/json.js';
 import type { WorkOptions } from '../base/progress.js';
-import { Contents, type Dataset, type Fold, filesOf, gate, labels, open, tell, warningText } from '../dataset/index.js';
 import {
+  Contents,
+  type Dataset,
+  type DatasetJson,
+  type Fold,
+  filesOf,
+  gate,
+  labels,
+  open,
+  tell,
+  warningText,
+} from '../dataset/index.js';
+import {
+  type Configuration,
   configuration,
   type Fingerprint,
   fingerprint,
@@ -17,10 +30,11 @@ import {
   type PlannerName,
   plan,
   planners,
+  readPlan,
+  storePlan,
 } from '../plan/index.js';
 import { run as preprocess, preprocessedFolder } from '../preprocess/index.js';
-import type { Experiment, Scale } from './experiment.js';
-import { canonicalJson } from './identity.js';
+import type { Experiment, OwnFile, Scale } from './experiment.js';
 import { withLock } from './lock.js';
 import { fittedPatch } from './patch.js';
 import type { Prepared } from './prepared.js';
@@ -59,10 +73,13 @@ export async function prepare(
     onStage('fingerprint');
     const print = await knownFingerprint(dataset, base, experiment, options);
     onStage('plan');
-    const planned = planOf(dataset, print, experiment, (note) => warnings.push(note));
+    // The recipe's own patch and batch are this run's alone: the data set's plan stays as it was planned.
+    const base_ = basePlanOf(dataset, print, experiment);
+    if (!isOwn(experiment.plan)) storePlan(base, base_);
+    const planned = forTraining(base_, dataset.json, experiment, (note) => warnings.push(note));
     checkStages(experiment, planned);
     onStage('preprocess');
-    const { folder } = await preprocess(dataset, planned, experiment.configuration, options);
+    const { folder } = await preprocess(dataset, base_, experiment.configuration, options);
     return {
       dataset,
       labels: labels(dataset.json),
@@ -77,22 +94,23 @@ export async function prepare(
 }
 
 /**
- * The plan of an experiment: the one its paper fixes or the planner's, with the recipe's patch and batch size in the configuration it
- * trains. Planned for a GPU memory of its own it has a name, and so preprocessed data, of its own. A planned patch that the network cannot
- * take is rounded.
+ * The plan of an experiment: a person's own, the one its paper fixes or the planner's, with the recipe's patch and batch size in the
+ * configuration it trains. Planned for a GPU memory of its own it has a name, and so preprocessed data, of its own. A planned patch that
+ * the network cannot take is rounded.
  * @param onNote told what was rounded; it is said besides
- * @throws VoxelbookError for a patch of the recipe that the network cannot take
+ * @throws VoxelbookError for a patch of the recipe or of a person's plan that the network cannot take
  */
-export function planOf(
+export const planOf = (
   dataset: Planable,
   print: Fingerprint,
   experiment: Experiment,
   onNote: (note: Fault) => void = () => {},
-): Plan {
+): Plan => forTraining(basePlanOf(dataset, print, experiment), dataset.json, experiment, onNote);
+
+function forTraining(planned: Plan, json: DatasetJson, experiment: Experiment, onNote: (note: Fault) => void): Plan {
   const { patchSize, batchSize } = experiment.recipe;
-  const planned = experiment.plan ? fixed(experiment.plan, dataset, print) : plannersPlan(dataset, print, experiment);
   const chosen = patchSize || batchSize ? override(planned, experiment.configuration, { patchSize, batchSize }) : planned;
-  return fittedPatch(chosen, experiment, dataset.json, !patchSize && !experiment.plan, (note) => {
+  return fittedPatch(chosen, experiment, json, !patchSize && !experiment.plan, (note) => {
     tell(warningText(note));
     onNote(note);
   });
@@ -100,10 +118,37 @@ export function planOf(
 
 type Planable = Pick<Dataset, 'name' | 'json'> & Partial<Pick<Dataset, 'cases'>>;
 
-function plannersPlan(dataset: Planable, print: Fingerprint, experiment: Experiment): Plan {
-  const { planner = 'ExperimentPlanner', gpuMemoryGb } = experiment;
-  const plansName = gpuMemoryGb === undefined ? undefined : `${planners[planner as PlannerName]?.plansName}_${gpuMemoryGb}GB`;
+/** Whether a plan is a person's own file. */
+export const isOwn = (plan: Experiment['plan']): plan is OwnFile => typeof plan === 'object';
+
+function basePlanOf(dataset: Planable, print: Fingerprint, experiment: Experiment): Plan {
+  const { plan: given, planner = 'ExperimentPlanner', gpuMemoryGb } = experiment;
+  if (isOwn(given)) return ownPlanOf(given, preprocessedFolder(dataset));
+  if (given) return fixed(given, dataset, print);
+  const plansName = gpuMemoryGb === undefined ? undefined : plansNameOf(experiment);
   return plan(dataset, print, { planner: planner as PlannerName, gpuMemoryGb, plansName });
+}
+
+/** A plan from elsewhere has preprocessed data of its own: one data set may have several plans of one name. */
+function ownPlanOf({ file, sha256 }: OwnFile, base: string): Plan {
+  const own = readPlan(file, sha256);
+  if (path.dirname(path.resolve(file)) === path.resolve(base)) return own;
+  const configurations = Object.entries(own.configurations).map(([name, c]): [string, Configuration] => [
+    name,
+    c.data_identifier ? { ...c, data_identifier: `${c.data_identifier}_${sha256.slice(0, 12)}` } : c,
+  ]);
+  return { ...own, configurations: Object.fromEntries(configurations) };
+}
+
+/** `plans_name` of the plan that an experiment takes from a planner or a paper. */
+export function plansNameOf({
+  plan: given,
+  planner = 'ExperimentPlanner',
+  gpuMemoryGb,
+}: Pick<Experiment, 'plan' | 'planner' | 'gpuMemoryGb'>): string {
+  if (typeof given === 'string') return `nnUNetPlans_${given}`;
+  const name = planners[planner as PlannerName]?.plansName;
+  return gpuMemoryGb === undefined ? name : `${name}_${gpuMemoryGb}GB`;
 }
 
 /** The fingerprint of a data set on this machine, made where there is none of its present files; no case is preprocessed. */

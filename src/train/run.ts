@@ -16,10 +16,10 @@ import { saveStart, startingParams, startText } from './initial.js';
 import { beginWith, inputsOf } from './inputs.js';
 import { type LoopOptions, loop } from './loop.js';
 import { endsOf, type Planned } from './model.js';
+import { objectiveOf } from './objective.js';
 import { admit, prepare } from './prepare.js';
 import type { Prepared } from './prepared.js';
 import { type PreviousStage, previousStageOf } from './previousStage.js';
-import { objectiveOf } from './step.js';
 
 export interface RunOptions extends WorkOptions, Omit<LoopOptions, keyof WorkOptions> {
   onStage?: (stage: string) => void;

@@ -1,56 +1,13 @@
 // One training iteration: loss and gradients of a batch, checked, clipped, applied.
-import { VoxelbookError } from '../base/errors.js';
 import type { Random } from '../base/random.js';
-import type { Labels } from '../dataset/index.js';
 import type { Context, Network, Params } from '../model/network.js';
 import { gradients } from '../tensor/gradients.js';
 import { tf } from '../tensor/tf.js';
-import type { Recipe } from './experiment.js';
 import type { Batch } from './feed/feed.js';
-import { dcAndBce, dcAndCe } from './loss/compound.js';
 import { deepSupervision } from './loss/deepSupervision.js';
+import type { Objective } from './objective.js';
 import { applyGradients, type Optimiser, type TrainState } from './optim/optimiser.js';
-import { addCounts, type Counts, hardCounts } from './pseudoDice.js';
-
-/** The loss of a recipe on a data set's labels. */
-export interface Objective {
-  /** What a label map becomes before the loss sees it; the caller owns the tensor. */
-  target(labels: tf.Tensor): tf.Tensor;
-  loss(logits: tf.Tensor, target: tf.Tensor): tf.Scalar;
-  counts(logits: tf.Tensor, target: tf.Tensor): Counts;
-}
-
-/** Cross entropy over labels, or binary cross entropy where the data set has regions, as nnU-Net chooses. */
-export function objectiveOf(recipe: Pick<Recipe, 'loss'>, labels: Labels): Objective {
-  const { loss } = recipe;
-  const options = { batchDice: loss.batchDice, smooth: loss.smooth, variant: loss.dice };
-  const ignoreLabel = labels.ignoreLabel ?? undefined;
-  if (!labels.regions) {
-    if (loss.kind === 'dice+bce')
-      throw new VoxelbookError('this loss does not fit the data set', {
-        code: 'loss-needs-regions',
-        path: 'recipe.loss.kind',
-        given: 'dice+bce on labels without regions',
-        expected: 'dice+ce',
-        fix: 'Use dice+ce, or define regions in dataset.json.',
-      });
-    return {
-      target: (x) => x.clone(),
-      loss: (logits, target) => dcAndCe(logits, target, { ...options, background: false, ignoreLabel }),
-      counts: (logits, target) => hardCounts(logits, target, 'labels', ignoreLabel),
-    };
-  }
-  const regions = labels.regions.map((r) => [r].flat());
-  if (ignoreLabel !== undefined) regions.push([ignoreLabel]);
-  const highest = Math.max(...labels.all, ignoreLabel ?? 0);
-  const table = Array.from({ length: highest + 1 }, (_, label) => regions.map((r) => (r.includes(label) ? 1 : 0)));
-  const ignore = ignoreLabel !== undefined;
-  return {
-    target: (x) => tf.tidy(() => tf.gather(tf.tensor2d(table), x as tf.Tensor1D)),
-    loss: (logits, target) => dcAndBce(logits, target, { ...options, background: true, ignore }),
-    counts: (logits, target) => hardCounts(logits, target, 'regions', ignore),
-  };
-}
+import { addCounts, type Counts } from './pseudoDice.js';
 
 /** A batch as tensors; the caller owns them. A 2-D network gets `[batch, height, width, channel]`. */
 export function batchTensors(batch: Batch, shapes: readonly (readonly number[])[], dimensions: 2 | 3, objective: Objective) {

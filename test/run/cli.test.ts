@@ -99,6 +99,129 @@ describe('voxelbook in a terminal', () => {
   });
 });
 
+describe('the command line agrees with itself', () => {
+  let root: string;
+  let file: string;
+  let experiment: Experiment;
+  const said = (...args: string[]) => {
+    const { status, stdout, stderr } = voxelbook(...args);
+    return { status, text: stdout + stderr };
+  };
+
+  after(leaveWorkplace);
+  before(() => {
+    root = workplace();
+    experiment = tinyExperiment(root, { recipe: { ...tinyExperiment(root).recipe, epochs: 1 } });
+    file = path.join(root, 'tiny.json');
+    fs.writeFileSync(file, JSON.stringify({ ...experiment, dataset: './Dataset042_Balls' }));
+  });
+
+  it('after train, list says trained and where; run goes on from there', function () {
+    this.timeout(240_000);
+    const train = said('train', file);
+    assert.equal(train.status, 0, train.text);
+    const weights = path.join(runFolderOf(experiment, 0, 1), 'checkpoints', 'final.safetensors');
+    assert.match(train.text, new RegExp(`trained: ${weights}`));
+    assert.match(said('list').text, new RegExp(`tiny k3 +0 +1 +trained +4 +4 .* ${weights}`));
+    assert.equal(said('run', file).status, 0);
+    assert.match(said('list').text, /tiny k3 +0 +1 +finished/);
+  });
+
+  it('predict, evaluate, ensemble and find-best take a run, a study or a folder', function () {
+    this.timeout(480_000);
+    const folder = runFolderOf(experiment, 0, 1);
+    const set = path.join(root, 'Dataset042_Balls');
+    for (const [i, name] of [file, path.basename(folder), path.dirname(folder)].entries()) {
+      const predict = said('predict', path.join(set, 'imagesTr'), path.join(root, `out${i}`), '--run', name);
+      assert.match(predict.text, /6 cases written/, predict.text);
+    }
+    const evaluate = said('evaluate', file);
+    assert.match(evaluate.text, /shell: Dice [\d.]+\ncore: Dice [\d.]+\nforeground mean: Dice/, evaluate.text);
+    assert.match(said('ensemble', file, folder).text, /tiny k3.*: DSC .* on 2 cases/);
+    const best = said('find-best', path.dirname(folder), path.join(set, 'labelsTr'), '-c', '3d_fullres');
+    assert.equal(best.status, 0, best.text);
+    assert.match(best.text, /^tiny k3: Dice [\d.]+ on 2 held-out cases/m);
+    // The advice can be run as printed.
+    const [predict, postprocess] = [...best.text.matchAll(/npx voxelbook (.*)/g)].map(([, line]) =>
+      line.replace('INPUT_FOLDER', path.join(set, 'imagesTr')).replaceAll('OUTPUT_FOLDER', path.join(root, 'best')).split(' '),
+    );
+    assert.equal(said(...predict).status, 0);
+    const done = said(...postprocess);
+    assert.equal(done.status, 0, done.text);
+    assert.equal(fs.readdirSync(path.join(root, 'best_PP')).filter((f) => f.endsWith('.nii.gz')).length, 6);
+  });
+
+  it('nothing to predict, no such run and runs of two experiments are errors', function () {
+    this.timeout(240_000);
+    const folder = runFolderOf(experiment, 0, 1);
+    const nowhere = said('predict', path.join(root, 'nowhere'), path.join(root, 'o'), '--run', folder);
+    assert.equal(nowhere.status, 1);
+    assert.ok(!fs.existsSync(path.join(root, 'o')));
+    assert.match(said('predict', root, path.join(root, 'o'), '--run', 'nobody').text, /nobody: neither a file nor a folder/);
+    const other = path.join(root, 'other.json');
+    const gentler = { ...experiment, name: 'other', recipe: { ...experiment.recipe, gradientClip: 5 } };
+    fs.writeFileSync(other, JSON.stringify(gentler));
+    assert.equal(said('train', other).status, 0);
+    const both = said('predict', root, path.join(root, 'o'), '--run', file, '--run', other);
+    assert.match(both.text, /these runs belong to different experiments\n.*"tiny k3".*"other"/);
+  });
+
+  it('numbers that make no sense are errors, before any work', function () {
+    this.timeout(120_000);
+    for (const args of [
+      ['run', file, '--at-once', '0'],
+      ['study', file, '--at-once=-1'],
+      ['reproduce', 'mednext', '--at-once', '1.5'],
+      ['preprocess', path.join(root, 'Dataset042_Balls'), '--workers', '0'],
+      ['run', file, '--seed', ''],
+    ]) {
+      const { status, text } = said(...args);
+      assert.equal(status, 2, `${args.join(' ')}: ${text}`);
+      assert.match(text, /expected a whole number of at least [01]/);
+    }
+  });
+
+  it('plan keeps an edited plan unless it is told to overwrite it', function () {
+    this.timeout(120_000);
+    const set = path.join(root, 'Dataset042_Balls');
+    const plan = path.join(root, 'runs/data/preprocessed/Dataset042_Balls/nnUNetPlans.json');
+    assert.equal(said('plan', set).status, 0);
+    const value = JSON.parse(fs.readFileSync(plan, 'utf8'));
+    value.configurations['3d_fullres'].batch_size = 7;
+    fs.writeFileSync(plan, JSON.stringify(value));
+    const kept = said('plan', set);
+    assert.equal(kept.status, 1);
+    assert.match(kept.text, /is not as it was planned, and stays\n.*configurations\.3d_fullres\.batch_size: 7 instead of 2/);
+    assert.equal(JSON.parse(fs.readFileSync(plan, 'utf8')).configurations['3d_fullres'].batch_size, 7);
+    assert.equal(said('plan', set, '--overwrite').status, 0);
+    assert.equal(JSON.parse(fs.readFileSync(plan, 'utf8')).configurations['3d_fullres'].batch_size, 2);
+  });
+
+  it('experiment writes the whole form of the short one, the same runs', function () {
+    this.timeout(120_000);
+    const set = path.join(root, 'Dataset042_Balls');
+    const out = path.join(root, 'whole.json');
+    const made = said('experiment', set, '--network', 'mednext', '--scale', 'demo', '--out', out);
+    assert.equal(made.status, 0, made.text);
+    const whole = JSON.parse(fs.readFileSync(out, 'utf8'));
+    assert.deepEqual([whole.model.width, whole.model.grn, whole.seeds, whole.scale], [32, false, [0], 'demo']);
+    assert.ok(fs.existsSync(whole.$schema));
+    const short = path.join(root, 'short.json');
+    const keys = { dataset: set, model: { network: 'mednext', size: 'S', kernel: 3 }, scale: 'demo' };
+    fs.writeFileSync(short, JSON.stringify(keys));
+    const scripts = [out, short].map((f) => /scripts in (.*)/.exec(said('submit', f, '--dry-run').text)![1]);
+    assert.equal(scripts[0], scripts[1]);
+    assert.equal(said('experiment', set, '--network', 'mednext', '--out', out).status, 2);
+    assert.match(said('experiment', set, '--network', 'mednxt').text, /model\.network: "mednxt"; .* Did you mean mednext\?/);
+  });
+
+  it('a terminal gets no control characters', () => {
+    const { text } = said('run', path.join(root, 'no\u001b[2Jwhere.json'));
+    assert.ok(!text.includes('\u001b'), JSON.stringify(text));
+    assert.match(text, /no\\u001b\[2Jwhere/);
+  });
+});
+
 describe('run folders and what they show', () => {
   after(leaveWorkplace);
   it('the hash changes with every setting, and not with the name or the list of folds', () => {

@@ -6,7 +6,7 @@ import { averagePool, convolve, tf } from '../../src/tensor/tf.js';
 import type { Batch, BatchSource } from '../../src/train/feed/feed.js';
 import type { Phase, Recipe } from '../../src/train/index.js';
 import type { LoopInput } from '../../src/train/loop.js';
-import { objectiveOf } from '../../src/train/step.js';
+import { objectiveOf } from '../../src/train/objective.js';
 
 export const side = 8;
 

@@ -1,9 +1,10 @@
 // What a command is, and what several of them do alike.
 import fs from 'node:fs';
 import type { ParseArgsConfig } from 'node:util';
-import { VoxelbookError } from '../../base/errors.js';
+import { printable, VoxelbookError } from '../../base/errors.js';
 import { type DatasetJson, type Fold, readDatasetJson } from '../../dataset/index.js';
 import type { Experiment, ProgressLine, Scale } from '../../train/index.js';
+import type { SlurmOptions } from '../slurm.js';
 
 export type Values = Record<string, string | boolean | string[] | undefined>;
 
@@ -19,11 +20,14 @@ export interface Command {
   work(positionals: string[], values: Values): Promise<void>;
 }
 
-export const print = (text: string) => process.stdout.write(`${text}\n`);
-export const integer = (value: unknown, name: string, fallback: number): number => {
+export const print = (text: string) => process.stdout.write(`${printable(text)}\n`);
+
+/** A whole number of at least `least`. */
+export const integer = (value: unknown, name: string, fallback: number, least = 0): number => {
   if (value === undefined) return fallback;
   const n = Number(value);
-  if (!Number.isInteger(n)) throw usage(`--${name} ${value}`, 'a whole number');
+  if (String(value).trim() === '' || !Number.isSafeInteger(n) || n < least)
+    throw usage(`--${name} ${value}`, `a whole number of at least ${least}`);
   return n;
 };
 /** A fold's number, or `all`. */
@@ -48,21 +52,48 @@ export const readDataset = (file: string): DatasetJson => {
   return readDatasetJson(file);
 };
 
-/** One experiment, or a list of them, from a JSON file. */
-export function readExperiments(file: string): Experiment[] {
+/** Every command that reads experiments takes it. */
+export const extensionOption = { 'no-extensions': { type: 'boolean' } } as const;
+export const extensionHelp = { 'no-extensions': 'refuse experiments that bring code of their own' };
+
+/** One experiment, or a list of them, from a JSON file, complete; what it would load is printed before. */
+export async function readExperiments(file: string, values: Values): Promise<Experiment[]> {
   if (!fs.existsSync(file)) throw usage(file, 'an existing JSON file with an experiment');
-  const value = JSON.parse(fs.readFileSync(file, 'utf8'));
-  return [value].flat();
+  const { readExperiments: read } = await import('../complete.js');
+  return read(file, { extensions: values['no-extensions'] !== true, onNote: print });
+}
+
+/** Trained runs named by run folder, folder of runs, or experiment file. */
+export async function readRuns(names: readonly string[], values: Values) {
+  const { namedRuns } = await import('../named.js');
+  return namedRuns(names, { extensions: values['no-extensions'] !== true, onNote: print });
+}
+
+/** Loads what a finished run's experiment brings, as it stood when the run was made. */
+export async function loadOwn(experiment: Experiment, values: Values): Promise<void> {
+  const { complete } = await import('../complete.js');
+  await complete(experiment, { extensions: values['no-extensions'] !== true, onNote: print });
+}
+
+/** A checked site.json; without a file an empty one. */
+export async function readSite(file: unknown): Promise<SlurmOptions> {
+  if (file === undefined) return {};
+  const { readJsonFile } = await import('../../base/json.js');
+  const { parse } = await import('../../base/schema.js');
+  const { siteSchema } = await import('../siteSchema.js');
+  const { $schema: _, ...site } = parse(siteSchema, readJsonFile(String(file), 'this site'), `${file} cannot be used`);
+  return site;
 }
 
 /** A paper's study by its name, or the experiments of a JSON file. */
-export async function studyOf(what: string, scale: Scale, tables?: string[]) {
+export async function studyOf(what: string, scale: Scale, values: Values) {
+  const tables = values.table as string[] | undefined;
   const { study, studyNames } = await import('../../paper/index.js');
   const name = studyNames.find((n) => n === what);
   if (name) return study(name, { scale, tables });
   if (tables) throw usage('--table', `one of ${studyNames.join(', ')} before it`);
   if (!fs.existsSync(what)) throw usage(what, `${studyNames.join(', ')}, or an existing JSON file with experiments`);
-  return readExperiments(what);
+  return readExperiments(what, values);
 }
 
 /** Progress in one line of a terminal, or a line every tenth of the way elsewhere. */

@@ -1,20 +1,48 @@
-// `voxelbook ensemble`: average predictions made with --probabilities.
+// `voxelbook ensemble`: average runs or predictions made with --probabilities.
+import fs from 'node:fs';
 import path from 'node:path';
-import { type Command, need, print, readDataset, usage, workProgress } from './command.js';
+import {
+  type Command,
+  extensionHelp,
+  extensionOption,
+  interrupt,
+  need,
+  print,
+  readDataset,
+  readRuns,
+  usage,
+  workProgress,
+} from './command.js';
 
 export const ensemble: Command = {
-  about: 'average predictions made with --probabilities',
-  takes: '<folder> <folder> …',
-  options: { out: { type: 'string' }, probabilities: { type: 'boolean' } },
-  help: { out: 'output folder', probabilities: 'write the mean probabilities too' },
+  about: 'average predictions made with --probabilities, or finished runs on their held-out cases',
+  takes: '<folder | run | experiment.json> …',
+  options: { ...extensionOption, out: { type: 'string' }, probabilities: { type: 'boolean' }, name: { type: 'string' } },
+  help: {
+    ...extensionHelp,
+    out: 'output folder of averaged predictions',
+    probabilities: 'write the mean probabilities too',
+    name: 'what an ensemble of runs is called (default: its members)',
+  },
   example: 'npx voxelbook ensemble fold0 fold1 --out averaged',
   async work(positionals, values) {
-    need(positionals, 'folder', 'folder');
-    if (!values.out) throw usage('no --out', 'an output folder');
-    const { ensembleFolders } = await import('../../predict/index.js');
-    const json = readDataset(path.join(positionals[0], 'dataset.json'));
-    const keepProbabilities = values.probabilities === true;
-    ensembleFolders(positionals, String(values.out), json, { keepProbabilities, onProgress: workProgress });
-    print(`written to ${values.out}`);
+    need(positionals, 'folder or run');
+    const isPredictions = (name: string) =>
+      fs.existsSync(path.join(name, 'dataset.json')) && !fs.existsSync(path.join(name, 'experiment.json'));
+    if (positionals.every(isPredictions)) {
+      need(positionals, 'folder', 'folder');
+      if (!values.out) throw usage('no --out', 'an output folder');
+      const { ensembleFolders } = await import('../../predict/index.js');
+      const json = readDataset(path.join(positionals[0], 'dataset.json'));
+      const keepProbabilities = values.probabilities === true;
+      ensembleFolders(positionals, String(values.out), json, { keepProbabilities, onProgress: workProgress });
+      print(`written to ${values.out}`);
+      return;
+    }
+    const { ensemble: average } = await import('../ensemble.js');
+    const { finishedRun, meanText } = await import('../result.js');
+    const runs = (await readRuns(positionals, values)).map(({ folder }) => finishedRun(folder));
+    const name = String(values.name ?? runs.map((r) => r.experiment.name).join(' + '));
+    print(`${name}: ${meanText(await average(name, runs, { signal: interrupt() }))}`);
   },
 };

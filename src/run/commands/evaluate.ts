@@ -1,31 +1,56 @@
-// `voxelbook evaluate`: compare a folder of predictions with reference labels, as nnU-Net does (summary.json).
+// `voxelbook evaluate`: compare predictions with reference labels, as nnU-Net does (summary.json).
+import fs from 'node:fs';
 import path from 'node:path';
-import { labels, readerOf } from '../../dataset/index.js';
-import { type Command, need, print, readDataset, workProgress } from './command.js';
+import { labels, open, readerOf } from '../../dataset/index.js';
+import { type Command, extensionHelp, extensionOption, need, print, readDataset, readRuns, workProgress } from './command.js';
 
 export const evaluate: Command = {
-  about: 'compare a folder of predictions with reference labels, as nnU-Net does (summary.json)',
-  takes: '<prediction folder> <reference folder>',
-  options: { dataset: { type: 'string' }, out: { type: 'string' }, chill: { type: 'boolean' } },
+  about: 'compare predictions with reference labels, as nnU-Net does (summary.json)',
+  takes: '<prediction folder | run | experiment.json> [<reference folder>]',
+  options: { ...extensionOption, dataset: { type: 'string' }, out: { type: 'string' }, chill: { type: 'boolean' } },
   help: {
+    ...extensionHelp,
     dataset: 'dataset.json with the labels (default: the one in the prediction folder)',
     out: 'where to write the summary',
     chill: 'evaluate the cases that are on both sides although others are missing',
   },
   example: 'npx voxelbook evaluate out labelsTs',
   async work(positionals, values) {
-    const [predictions, references] = need(positionals, 'prediction folder', 'reference folder');
+    const [given, references] = need(positionals, 'predictions');
     const { evaluateFolder } = await import('../../nnunet/summary.js');
-    const json = readDataset(String(values.dataset ?? path.join(predictions, 'dataset.json')));
-    const output = String(values.out ?? path.join(predictions, 'summary.json'));
-    const { foreground_mean, mean } = evaluateFolder(predictions, references, labels(json), {
-      ending: json.file_ending,
-      reader: readerOf(json),
-      chill: values.chill === true,
-      output,
-      onProgress: workProgress,
-    });
-    for (const [key, m] of Object.entries(mean)) print(`${key}: Dice ${m.Dice.toFixed(4)}`);
-    print(`foreground mean: Dice ${foreground_mean.Dice.toFixed(4)}; written to ${output}`);
+    const isFolder =
+      fs.existsSync(given) && fs.statSync(given).isDirectory() && !fs.existsSync(path.join(given, 'experiment.json'));
+    if (isFolder) need(positionals, 'prediction folder', 'reference folder');
+    // A run's held-out cases against the labels they were held out of.
+    const runs = isFolder ? [] : await readRuns([given], values);
+    const parts = isFolder
+      ? [{ name: '', predictions: given, references, json: path.join(given, 'dataset.json') }]
+      : runs.map(({ folder, order }) => ({
+          name: `${path.basename(folder)}\n`,
+          predictions: path.join(folder, 'predictions'),
+          references: references ?? path.join(open(order.experiment.dataset).folder, 'labelsTr'),
+          json: path.join(folder, 'dataset.json'),
+        }));
+    for (const part of parts) {
+      const json = readDataset(String(values.dataset ?? part.json));
+      const heads = labels(json);
+      const output = String(values.out ?? path.join(part.predictions, 'summary.json'));
+      const work = {
+        ending: json.file_ending,
+        reader: readerOf(json),
+        chill: values.chill === true,
+        output,
+        onProgress: workProgress,
+      };
+      const { foreground_mean, mean } = evaluateFolder(part.predictions, part.references, heads, work);
+      const rows = Object.values(mean).map((m, i) => `${heads.names[i]}: Dice ${m.Dice.toFixed(4)}`);
+      print(
+        [
+          `${part.name}${rows[0]}`,
+          ...rows.slice(1),
+          `foreground mean: Dice ${foreground_mean.Dice.toFixed(4)}; written to ${output}`,
+        ].join('\n'),
+      );
+    }
   },
 };

@@ -1,47 +1,79 @@
 // `voxelbook find-best`: choose among trained experiments or configurations and pairs of them, and their post-processing, as nnU-Net does.
 import fs from 'node:fs';
 import path from 'node:path';
-import { type Command, interrupt, need, print, readExperiments, workProgress } from './command.js';
+import { open } from '../../dataset/index.js';
+import {
+  type Command,
+  extensionHelp,
+  extensionOption,
+  interrupt,
+  loadOwn,
+  need,
+  print,
+  readRuns,
+  usage,
+  type Values,
+  workProgress,
+} from './command.js';
 
 export const findBest: Command = {
   about: 'choose among finished runs (or nnU-Net’s results), pairs of them, and their post-processing, as nnU-Net does',
-  takes: '<experiments.json | run folder> …, or nnU-Net’s <results folder of the data set> <reference folder>',
+  takes: '<runs | experiments.json> …, or nnU-Net’s <results folder of the data set> <reference folder>',
   options: {
+    ...extensionOption,
     configuration: { type: 'string', short: 'c', multiple: true },
     plans: { type: 'string' },
     trainer: { type: 'string' },
     'no-ensembles': { type: 'boolean' },
   },
   help: {
-    configuration: 'nnU-Net’s results: once per configuration (default 2d and 3d_fullres)',
+    ...extensionHelp,
+    configuration: 'only these configurations; once for each (default: of runs all, of nnU-Net’s results 2d and 3d_fullres)',
     plans: 'nnU-Net’s results: default nnUNetPlans',
     trainer: 'nnU-Net’s results: default nnUNetTrainer',
     'no-ensembles': 'do not consider pairs',
   },
   example: 'npx voxelbook find-best mednext.json nnunet.json',
   async work(positionals, values) {
-    const [first] = need(positionals, 'experiments.json or run folder');
-    const ensembles = values['no-ensembles'] !== true;
-    if (first.endsWith('.json') || fs.existsSync(path.join(first, 'experiment.json'))) {
-      const { findBest: best } = await import('../findBest.js');
-      const { runFolderOf } = await import('../../train/index.js');
-      const folders = positionals.flatMap((given) =>
-        given.endsWith('.json')
-          ? readExperiments(given).flatMap((e) => e.folds.flatMap((fold) => e.seeds.map((seed) => runFolderOf(e, fold, seed))))
-          : [given],
-      );
-      const found = await best(folders, { ensembles, signal: interrupt(), onProgress: workProgress });
-      for (const [name, dice] of Object.entries(found.results)) print(`${name}: foreground mean Dice ${dice.toFixed(4)}`);
-      print(`best: ${found.best.name}; everything is in ${found.folder}\n\n${found.instructions}`);
-      return;
-    }
+    const [first] = need(positionals, 'runs or experiments.json');
+    if (!isResults(first)) return ofRuns(positionals, values);
     const [results, references] = need(positionals, 'results folder', 'reference folder');
     const { findBestConfiguration } = await import('../../nnunet/best.js');
     const { plans = 'nnUNetPlans', trainer = 'nnUNetTrainer', configuration = ['2d', '3d_fullres'] } = values;
     const models = [configuration]
       .flat()
       .map((c) => ({ configuration: String(c), plans: String(plans), trainer: String(trainer) }));
-    findBestConfiguration(results, references, models, { ensembles, onProgress: workProgress });
+    findBestConfiguration(results, references, models, { ensembles: values['no-ensembles'] !== true, onProgress: workProgress });
     print(fs.readFileSync(path.join(results, 'inference_instructions.txt'), 'utf8'));
   },
 };
+
+const isFolder = (name: string) => fs.existsSync(name) && fs.statSync(name).isDirectory();
+
+/** nnU-Net's results of a data set: folders `<trainer>__<plans>__<configuration>`. */
+const isResults = (name: string) => isFolder(name) && fs.readdirSync(name).some((n) => n.split('__').length === 3);
+
+/** A run folder, or a folder of them. */
+const holdsRuns = (name: string) =>
+  ['.', ...fs.readdirSync(name)].some((n) => fs.existsSync(path.join(name, n, 'experiment.json')));
+
+async function ofRuns(positionals: string[], values: Values): Promise<void> {
+  const { findBest: best } = await import('../findBest.js');
+  // Runs are compared with the labels they were held out of; whoever names these besides means the same.
+  const last = positionals.at(-1)!;
+  const references = positionals.length > 1 && isFolder(last) && !holdsRuns(last) ? last : undefined;
+  const wanted = values.configuration as string[] | undefined;
+  const named = await readRuns(references ? positionals.slice(0, -1) : positionals, values);
+  const runs = named.filter(({ order }) => !wanted || wanted.includes(order.experiment.configuration));
+  if (runs.length === 0) throw usage(`-c ${wanted?.join(' -c ')}`, 'a configuration of these runs');
+  for (const { order } of runs) {
+    await loadOwn(order.experiment, values);
+    const own = path.join(open(order.experiment.dataset).folder, 'labelsTr');
+    if (references && fs.realpathSync(references) !== fs.realpathSync(own)) throw usage(references, own);
+  }
+  const folders = runs.map(({ folder }) => folder);
+  const work = { ensembles: values['no-ensembles'] !== true, signal: interrupt(), onProgress: workProgress };
+  const found = await best(folders, work);
+  for (const [name, dice] of Object.entries(found.results)) print(`${name}: foreground mean Dice ${dice.toFixed(4)}`);
+  print(`best: ${found.best.name}; everything is in ${found.folder}\n\n${found.instructions}`);
+}

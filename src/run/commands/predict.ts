@@ -1,10 +1,22 @@
 // `voxelbook predict`: predict the cases of a folder with trained runs (several are averaged).
-import { type Command, interrupt, need, print, usage, workProgress } from './command.js';
+import {
+  type Command,
+  extensionHelp,
+  extensionOption,
+  interrupt,
+  loadOwn,
+  need,
+  print,
+  readRuns,
+  usage,
+  workProgress,
+} from './command.js';
 
 export const predict: Command = {
   about: 'predict the cases of a folder with trained runs (several are averaged)',
   takes: '<image folder> <output folder>',
   options: {
+    ...extensionOption,
     run: { type: 'string', multiple: true },
     previous: { type: 'string' },
     probabilities: { type: 'boolean' },
@@ -12,19 +24,24 @@ export const predict: Command = {
     continue: { type: 'boolean' },
   },
   help: {
-    run: 'run folder; give it once per fold',
+    ...extensionHelp,
+    run: 'run folder, folder of runs, or the file of an experiment that was run; may be given again',
     previous: 'cascade: folder of the labels the previous stage predicted for the same cases',
     probabilities: 'write probabilities too',
     overwrite: 'replace label files that stand in the output folder already',
     continue: 'keep label files that stand there and can be read',
   },
-  example: 'npx voxelbook predict imagesTs out --run runs/MedNeXt-S-k3_fold0_seed1-0123456789ab',
+  example: 'npx voxelbook predict imagesTs out --run mednext.json',
   async work(positionals, values) {
     const [input, output] = need(positionals, 'image folder', 'output folder');
     const { predictFolder } = await import('../predictFolder.js');
-    const runs = (values.run as string[] | undefined) ?? [];
-    if (runs.length === 0) throw usage('no --run', 'at least one run folder');
-    const written = await predictFolder(input, output, runs, {
+    const { ofOneExperiment } = await import('../named.js');
+    const names = (values.run as string[] | undefined) ?? [];
+    if (names.length === 0) throw usage('no --run', 'at least one run');
+    const runs = ofOneExperiment(await readRuns(names, values));
+    await loadOwn(runs[0].order.experiment, values);
+    const folders = runs.map((run) => run.folder);
+    const written = await predictFolder(input, output, folders, {
       probabilities: values.probabilities === true,
       previous: values.previous as string | undefined,
       overwrite: values.overwrite === true,

@@ -14,14 +14,19 @@ export const preprocess: Command = {
   async work(positionals, values) {
     const [name] = need(positionals, 'data set');
     const { open } = await import('../../dataset/index.js');
-    const { fingerprint, plan } = await import('../../plan/index.js');
-    const { run } = await import('../../preprocess/index.js');
+    const { fingerprint, ownPlan, plan, readPlan, storePlan } = await import('../../plan/index.js');
+    const { preprocessedFolder, run } = await import('../../preprocess/index.js');
     const dataset = open(name, { onProgress: workProgress });
     const signal = interrupt();
-    const planned = plan(dataset, await fingerprint(dataset, { onProgress: workProgress, signal }), {
-      planner: values.planner as 'ExperimentPlanner' | undefined,
-    });
-    const workers = values.workers === undefined ? undefined : integer(values.workers, 'workers', 1);
+    // A plan that a person edited is what counts, as in training.
+    const print_ = await fingerprint(dataset, { onProgress: workProgress, signal });
+    const made = plan(dataset, print_, { planner: values.planner as 'ExperimentPlanner' | undefined });
+    const base = preprocessedFolder(dataset);
+    const own = ownPlan(base, made.plans_name);
+    if (own) print(`uses the plan ${own.file}`);
+    else storePlan(base, made);
+    const planned = own ? readPlan(own.file) : made;
+    const workers = values.workers === undefined ? undefined : integer(values.workers, 'workers', 1, 1);
     const configuration = String(values.configuration ?? '3d_fullres');
     const result = await run(dataset, planned, configuration, { workers, signal, onProgress: workProgress });
     print(`${result.cases.length} cases in ${result.folder}, ${result.computed.length} made now`);

@@ -1,11 +1,23 @@
 // `voxelbook reproduce`: run a paper’s tables again and print them, or say first what that takes.
 import fs from 'node:fs';
-import { type Command, integer, interrupt, need, print, studyOf, usage } from './command.js';
+import {
+  type Command,
+  extensionHelp,
+  extensionOption,
+  integer,
+  interrupt,
+  need,
+  print,
+  readSite,
+  studyOf,
+  usage,
+} from './command.js';
 
 export const reproduce: Command = {
   about: 'run a paper’s tables again and print them, or say first what that takes',
   takes: '<mednext | kaist-brats21 | stu-net | swin-umamba | experiments.json>',
   options: {
+    ...extensionOption,
     scale: { type: 'string' },
     table: { type: 'string', multiple: true },
     'dry-run': { type: 'boolean' },
@@ -15,6 +27,7 @@ export const reproduce: Command = {
     csv: { type: 'string' },
   },
   help: {
+    ...extensionHelp,
     scale: 'demo (default) or paper',
     table: 'only this table of the paper; may be given again (default: all)',
     'dry-run': 'compute nothing: print every run with its plan, memory, disk and hours, and write the job scripts',
@@ -29,13 +42,16 @@ export const reproduce: Command = {
     const { target = 'local', scale = 'demo' } = values;
     if (target !== 'local' && target !== 'slurm') throw usage(`--target ${target}`, 'local or slurm');
     if (scale !== 'demo' && scale !== 'paper') throw usage(`--scale ${scale}`, 'demo or paper');
-    const site = values.site ? JSON.parse(fs.readFileSync(String(values.site), 'utf8')) : undefined;
-    const study = await studyOf(what, scale, values.table as string[] | undefined);
+    const site = await readSite(values.site);
+    const study = await studyOf(what, scale, values);
     const experiments = 'tables' in study ? study.experiments : study.filter((e) => e.scale === scale);
     if (values['dry-run']) {
       const { dryRun } = await import('../dryRun.js');
       const planned = await dryRun('tables' in study ? study : experiments, {
-        slurm: { ...site, atOnce: site?.atOnce ?? (values['at-once'] && integer(values['at-once'], 'at-once', 1)) },
+        slurm: {
+          ...site,
+          atOnce: site.atOnce ?? (values['at-once'] === undefined ? undefined : integer(values['at-once'], 'at-once', 1, 1)),
+        },
         signal: interrupt(),
         onEvent: (text) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`),
       });
@@ -50,7 +66,7 @@ export const reproduce: Command = {
     const { ablation } = await import('../../report/index.js');
     const { rows, failures } = await reproduce(experiments, {
       scale,
-      atOnce: integer(values['at-once'], 'at-once', 1),
+      atOnce: integer(values['at-once'], 'at-once', 1, 1),
       target,
       slurm: site,
       signal: interrupt(),

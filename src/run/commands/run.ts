@@ -1,16 +1,29 @@
 // `voxelbook run`: train, predict and score experiments, each with what it starts from.
-import { bar, type Command, foldOf, integer, interrupt, need, print, readExperiments } from './command.js';
+import {
+  bar,
+  type Command,
+  extensionHelp,
+  extensionOption,
+  foldOf,
+  integer,
+  interrupt,
+  need,
+  print,
+  readExperiments,
+} from './command.js';
 
 export const run: Command = {
   about: 'train, predict and score experiments, each with what it starts from',
   takes: '<experiment.json>',
   options: {
+    ...extensionOption,
     fold: { type: 'string' },
     seed: { type: 'string' },
     'at-once': { type: 'string' },
     'in-process': { type: 'boolean' },
   },
   help: {
+    ...extensionHelp,
     fold: 'only this fold, or all: every case in training and validation (default: those of the experiment)',
     seed: 'only this seed',
     'at-once': 'runs computed at the same time (default 1)',
@@ -22,7 +35,7 @@ export const run: Command = {
     const { study } = await import('../study.js');
     const { meanText } = await import('../result.js');
     const { statusLine } = await import('../live.js');
-    const experiments = readExperiments(file).map((e) => ({
+    const experiments = (await readExperiments(file, values)).map((e) => ({
       ...e,
       folds: values.fold === undefined ? e.folds : [foldOf(values.fold, 0)],
       seeds: values.seed === undefined ? e.seeds : [integer(values.seed, 'seed', 0)],
@@ -35,7 +48,7 @@ export const run: Command = {
     }
     const show = bar();
     const { runs, failures } = await study(experiments, {
-      atOnce: integer(values['at-once'], 'at-once', 1),
+      atOnce: integer(values['at-once'], 'at-once', 1, 1),
       signal: interrupt(),
       display: null,
       onEvent: print,

@@ -1,12 +1,23 @@
 // `voxelbook study`: run a list of experiments with everything they start from, here or on Slurm.
-import fs from 'node:fs';
-import { type Command, integer, interrupt, need, print, readExperiments, usage } from './command.js';
+import {
+  type Command,
+  extensionHelp,
+  extensionOption,
+  integer,
+  interrupt,
+  need,
+  print,
+  readExperiments,
+  readSite,
+  usage,
+} from './command.js';
 
 export const study: Command = {
   about: 'run a list of experiments with everything they start from, here or on Slurm',
   takes: '<experiments.json>',
-  options: { 'at-once': { type: 'string' }, target: { type: 'string' }, site: { type: 'string' } },
+  options: { ...extensionOption, 'at-once': { type: 'string' }, target: { type: 'string' }, site: { type: 'string' } },
   help: {
+    ...extensionHelp,
     'at-once': 'runs computed at the same time (default 1)',
     target: 'local (default) or slurm',
     site: 'JSON with partition, account, time, memory … of the cluster',
@@ -18,9 +29,9 @@ export const study: Command = {
     const { meanText } = await import('../result.js');
     const target = values.target ?? 'local';
     if (target !== 'local' && target !== 'slurm') throw usage(`--target ${target}`, 'local or slurm');
-    const site = values.site ? JSON.parse(fs.readFileSync(String(values.site), 'utf8')) : undefined;
-    const { runs, failures } = await study(readExperiments(file), {
-      atOnce: integer(values['at-once'], 'at-once', 1),
+    const site = await readSite(values.site);
+    const { runs, failures } = await study(await readExperiments(file, values), {
+      atOnce: integer(values['at-once'], 'at-once', 1, 1),
       target,
       slurm: site,
       signal: interrupt(),

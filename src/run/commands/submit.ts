@@ -1,12 +1,12 @@
 // `voxelbook submit`: write job arrays for Slurm and hand in what is missing; returns at once.
-import fs from 'node:fs';
-import { type Command, need, print, readExperiments } from './command.js';
+import { type Command, extensionHelp, extensionOption, need, print, readExperiments, readSite } from './command.js';
 
 export const submit: Command = {
   about: 'write job arrays for Slurm and hand in what is missing; returns at once',
   takes: '<experiments.json>',
-  options: { site: { type: 'string' }, 'dry-run': { type: 'boolean' } },
+  options: { ...extensionOption, site: { type: 'string' }, 'dry-run': { type: 'boolean' } },
   help: {
+    ...extensionHelp,
     site: 'JSON with partition, account, time, memory … of the cluster',
     'dry-run': 'write the scripts, hand in nothing',
   },
@@ -15,8 +15,11 @@ export const submit: Command = {
     const [file] = need(positionals, 'experiments.json');
     const { submit } = await import('../slurm.js');
     const { graph } = await import('../study.js');
-    const site = values.site ? JSON.parse(fs.readFileSync(String(values.site), 'utf8')) : {};
-    const { folder, jobs } = await submit(graph(readExperiments(file)), { ...site, dryRun: values['dry-run'] === true });
+    const site = await readSite(values.site);
+    const { folder, jobs } = await submit(graph(await readExperiments(file, values)), {
+      ...site,
+      dryRun: values['dry-run'] === true,
+    });
     print(`scripts in ${folder}`);
     for (const job of jobs) print(`job ${job.id}: ${job.runs} runs of level ${job.level}`);
   },

@@ -1,13 +1,29 @@
 // `voxelbook train`: train one fold of an experiment in this process, without prediction.
 import path from 'node:path';
 import type { ProgressLine } from '../../train/index.js';
-import { bar, type Command, foldOf, integer, interrupt, need, print, readExperiments } from './command.js';
+import {
+  bar,
+  type Command,
+  extensionHelp,
+  extensionOption,
+  foldOf,
+  integer,
+  interrupt,
+  need,
+  print,
+  readExperiments,
+} from './command.js';
 
 export const train: Command = {
   about: 'train one fold of an experiment in this process, without prediction',
   takes: '<experiment.json>',
-  options: { fold: { type: 'string' }, seed: { type: 'string' }, workers: { type: 'string' } },
-  help: { fold: 'a number or all (default: the first)', seed: 'default: the first', workers: 'augmentation threads (default 1)' },
+  options: { ...extensionOption, fold: { type: 'string' }, seed: { type: 'string' }, workers: { type: 'string' } },
+  help: {
+    ...extensionHelp,
+    fold: 'a number or all (default: the first)',
+    seed: 'default: the first',
+    workers: 'augmentation threads (default 1)',
+  },
   example: 'npx voxelbook train mednext.json --fold 0 --seed 1',
   async work(positionals, values) {
     const [file] = need(positionals, 'experiment.json');
@@ -15,7 +31,7 @@ export const train: Command = {
     const { prepareFolder } = await import('../folder.js');
     const { takeLease } = await import('../lease.js');
     const { statusLine } = await import('../live.js');
-    const [experiment] = readExperiments(file);
+    const [experiment] = await readExperiments(file, values);
     const fold = foldOf(values.fold, experiment.folds[0]);
     const seed = integer(values.seed, 'seed', experiment.seeds[0]);
     const folder = prepareFolder({ experiment, fold, seed });

@@ -1,5 +1,8 @@
 // Optimisers as pure functions: parameters, gradients and state in, new parameters and state out. PyTorch's arithmetic.
 // Training takes `applyGradients`, which clips, checks and steps: on our own kernel in one pass, written in place.
+import type { z } from 'zod';
+import { lookup, openKind, register } from '../../base/registry.js';
+import { above, flag, key, number, object } from '../../base/schema.js';
 import type { Params } from '../../model/network.js';
 import { native, nativeAvailable } from '../../tensor/native/load.js';
 import { freshCopy, freshZeros, nativeGlobalNorm, nativeOptimiserStep } from '../../tensor/native/optimiser.js';
@@ -43,13 +46,52 @@ function counted(state: OptimiserState, gradients: Params): Pick<OptimiserState,
   return { step: state.step + 1, steps };
 }
 
+export interface OptimiserDefinition {
+  name: string;
+  /** Everything but the name; `learningRate` among it, which the schedule changes. */
+  settings: z.ZodObject;
+  /** One step. Parameters without a gradient are left alone; nothing that is passed in is disposed of. */
+  step(params: Params, gradients: Params, state: OptimiserState, learningRate: number, settings: any): Stepped;
+}
+
+declare module '../../base/registry.js' {
+  interface Kinds {
+    optimisers: OptimiserDefinition;
+  }
+}
+
+openKind('optimisers', 'step');
+
+const learningRate = () => key(above(0, 100), 'Learning rate at the start', { example: 0.01 });
+const weightDecay = (value: number) => key(number(0, 10), 'Weight decay', { default: value });
+
+register('optimisers', {
+  name: 'sgd',
+  settings: object({
+    learningRate: learningRate(),
+    momentum: key(number(0, 1), 'Momentum', { default: 0.99 }),
+    nesterov: key(flag(), 'Nesterov momentum', { default: true }),
+    weightDecay: weightDecay(3e-5),
+  }),
+  step: sgd,
+});
+register('optimisers', {
+  name: 'adamw',
+  settings: object({
+    learningRate: learningRate(),
+    beta1: key(number(0, 1), 'Decay of the mean gradient', { default: 0.9 }),
+    beta2: key(number(0, 1), 'Decay of the mean squared gradient', { default: 0.999 }),
+    epsilon: key(above(0, 1), 'Added to the denominator', { default: 1e-8 }),
+    weightDecay: weightDecay(0.01),
+  }),
+  step: adamW,
+});
+
 /** The optimiser a recipe names. Parameters without a gradient are left alone, as PyTorch leaves them. */
 export function optimiserOf(settings: Recipe['optimiser']): Optimiser {
-  const step: Optimiser =
-    settings.kind === 'sgd'
-      ? (params, gradients, state, rate) => sgd(params, gradients, state, rate, settings)
-      : (params, gradients, state, rate) => adamW(params, gradients, state, rate, settings);
-  return Object.assign(step, { settings });
+  const { step } = lookup('optimisers', settings.kind, 'recipe.optimiser.kind');
+  const optimiser: Optimiser = (params, gradients, state, rate) => step(params, gradients, state, rate, settings);
+  return step === sgd || step === adamW ? Object.assign(optimiser, { settings }) : optimiser;
 }
 
 /**

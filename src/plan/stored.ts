@@ -1,0 +1,84 @@
+// The plan of a data set on disk: what the planner wrote, or what a person made of it. A person's plan is what training uses, and it is
+// replaced only when asked. Beside `<plans_name>.json` lies a copy of what was planned, which tells the two apart.
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { atomicWriteJson } from '../base/atomicWrite.js';
+import { VoxelbookError } from '../base/errors.js';
+import { canonicalJson, readJsonFile, shortJson } from '../base/json.js';
+import type { Plan } from './plan.js';
+import { planFromJson } from './planJson.js';
+
+/** A plan file and the checksum of its content, whatever its layout. */
+export interface PlanFile {
+  file: string;
+  sha256: string;
+}
+
+const fileOf = (folder: string, plansName: string) => path.join(folder, `${plansName}.json`);
+const plannedFile = (folder: string, plansName: string) => path.join(folder, `${plansName}.planned.json`);
+
+/**
+ * A plan from a file.
+ * @param sha256 what it must hold, where that is known
+ * @throws VoxelbookError with every fault of the plan, or when it has changed
+ */
+export function readPlan(file: string, sha256?: string): Plan {
+  const value = readJsonFile(file, 'this plan');
+  const now = checksum(value);
+  if (sha256 !== undefined && now !== sha256)
+    throw new VoxelbookError('the plan has changed since this experiment was made', {
+      code: 'plan-changed',
+      path: file,
+      given: `checksum ${now.slice(0, 12)}`,
+      expected: sha256.slice(0, 12),
+      fix: 'Start the experiment again from its own file; it becomes a run of its own.',
+    });
+  return planFromJson(value);
+}
+
+const checksum = (value: unknown) => createHash('sha256').update(canonicalJson(value)).digest('hex');
+
+/** @throws VoxelbookError when the file is no plan */
+export const planFile = (file: string): PlanFile => ({ file: path.resolve(file), sha256: checksum(readPlan(file)) });
+
+/** The plan of this name in a preprocessed folder where a person has made or changed it; undefined where the planner wrote it. */
+export function ownPlan(folder: string, plansName: string): PlanFile | undefined {
+  const file = fileOf(folder, plansName);
+  if (!fs.existsSync(file)) return undefined;
+  const planned = plannedFile(folder, plansName);
+  if (fs.existsSync(planned) && isDeepStrictEqual(readJsonFile(planned, 'this plan'), readJsonFile(file, 'this plan')))
+    return undefined;
+  return planFile(file);
+}
+
+/**
+ * Writes a planned plan, unless a person's stands there.
+ * @returns whether it was written
+ */
+export function storePlan(folder: string, plan: Plan, { overwrite = false } = {}): boolean {
+  const { plans_name: name } = plan;
+  if (!overwrite && ownPlan(folder, name)) return false;
+  fs.mkdirSync(folder, { recursive: true });
+  // The copy first: a plan without one counts as a person's.
+  atomicWriteJson(plannedFile(folder, name), plan);
+  atomicWriteJson(fileOf(folder, name), plan);
+  return true;
+}
+
+/** What a person's plan in a folder says otherwise than what was planned there; empty where that is not known. */
+export function ownDifferences(folder: string, plansName: string): string[] {
+  const planned = plannedFile(folder, plansName);
+  if (!fs.existsSync(planned)) return [];
+  return planDifferences(readJsonFile(planned, 'this plan'), readJsonFile(fileOf(folder, plansName), 'this plan'));
+}
+
+/** `configurations.2d.spacing: [2,2] instead of [1,1]`, one line a value. */
+export function planDifferences(planned: unknown, own: unknown, at = ''): string[] {
+  if (isDeepStrictEqual(planned, own)) return [];
+  const both = [planned, own].every((v) => typeof v === 'object' && v !== null && !Array.isArray(v));
+  if (!both) return [`${at}: ${shortJson(own)} instead of ${shortJson(planned)}`];
+  const [a, b] = [planned as Record<string, unknown>, own as Record<string, unknown>];
+  return [...new Set([...Object.keys(a), ...Object.keys(b)])].flatMap((k) => planDifferences(a[k], b[k], at ? `${at}.${k}` : k));
+}
