@@ -40,6 +40,19 @@ export async function check(dataset: Dataset, options: WorkOptions = {}): Promis
     checkCase(dataset, files, seen, faults, warnings);
     await new Promise(setImmediate);
   }
+  for (const files of dataset.testCases) {
+    report(dataset.cases.length, `check ${files.id}`);
+    if (dataset.cases.some((c) => c.id === files.id))
+      faults.add(
+        'test-case',
+        `imagesTs/${files.id}`,
+        'also a training case',
+        'test cases that training does not see',
+        'Rename it, or take it out of one of the two folders.',
+      );
+    checkCase(dataset, files, new Set(), faults, warnings, true);
+    await new Promise(setImmediate);
+  }
   report(dataset.cases.length, 'checked');
   const { all } = labels(json);
   for (const label of all.filter((l) => l !== 0 && !seen.has(l)))
@@ -61,7 +74,14 @@ export async function check(dataset: Dataset, options: WorkOptions = {}): Promis
   return displayed({ cases: dataset.cases.length, faults: faults.faults, warnings: warnings.faults }, table);
 }
 
-function checkCase(dataset: Dataset, files: CaseFiles, seen: Set<number>, faults: FaultList, warnings: FaultList): void {
+function checkCase(
+  dataset: Dataset,
+  files: CaseFiles,
+  seen: Set<number>,
+  faults: FaultList,
+  warnings: FaultList,
+  test = false,
+): void {
   const { json } = dataset;
   const wanted = Object.keys(json.channel_names).length;
   const images: [string, Volume][] = [];
@@ -92,7 +112,7 @@ function checkCase(dataset: Dataset, files: CaseFiles, seen: Set<number>, faults
     );
   for (const [file, volume] of images) checkValues(at(file), volume, faults, warnings);
   const label = files.label ? read(files.label) : undefined;
-  if (!files.label)
+  if (!files.label && !test)
     faults.add(
       'label-missing',
       `labelsTr/${files.id}${json.file_ending}`,

@@ -25,11 +25,17 @@ export function open(folderOrName: string, options: WorkOptions = {}): Dataset {
   const faults = datasetJsonFaults(value);
   if (faults.length > 0) throw new VoxelbookError(`${folder} is no usable data set`, faults);
   const json = toDatasetJson(value);
-  const dataset = { name: path.basename(folder), folder, json, cases: trainingCases(folder, json) };
+  const dataset = {
+    name: path.basename(folder),
+    folder,
+    json,
+    cases: trainingCases(folder, json),
+    testCases: testCases(folder, json),
+  };
   return displayed(dataset, tableOf(dataset));
 }
 
-function tableOf({ name, folder, json, cases }: Dataset): Shown {
+function tableOf({ name, folder, json, cases, testCases: test }: Dataset): Shown {
   const say = (value: unknown) => (value === undefined ? [] : [String(value)]);
   const { hasRegions, names } = labels(json);
   const rows: string[][] = [
@@ -37,6 +43,7 @@ function tableOf({ name, folder, json, cases }: Dataset): Shown {
     [hasRegions ? 'regions' : 'labels', names.join(', ')],
     ...say(json.description).map((text) => ['what it is', text]),
     ...say(json.licence).map((text) => ['licence', text]),
+    ...(test.length > 0 ? [['test cases', `${test.length}, ${test.filter((c) => c.label).length} with labels`]] : []),
     ['folder', folder],
   ];
   return shownTable(`${name}: ${cases.length} training cases`, ['', ''], rows);
@@ -66,10 +73,15 @@ function trainingCases(folder: string, json: Dataset['json']): CaseFiles[] {
       .sort()
       .map((id) => ({ id, images: listed[id].images.map(place), label: place(listed[id].label) }));
   }
-  return casesIn(path.join(folder, 'imagesTr'), json.file_ending).map((c) => {
-    const label = path.join(folder, 'labelsTr', c.id + json.file_ending);
-    return fs.existsSync(label) ? { ...c, label } : c;
-  });
+  return casesIn(path.join(folder, 'imagesTr'), json.file_ending).map((c) => withLabel(c, path.join(folder, 'labelsTr'), json));
+}
+
+const testCases = (folder: string, json: Dataset['json']): CaseFiles[] =>
+  casesIn(path.join(folder, 'imagesTs'), json.file_ending).map((c) => withLabel(c, path.join(folder, 'labelsTs'), json));
+
+function withLabel(files: CaseFiles, folder: string, { file_ending }: Dataset['json']): CaseFiles {
+  const label = path.join(folder, files.id + file_ending);
+  return fs.existsSync(label) ? { ...files, label } : files;
 }
 
 function locate(given: string, options: WorkOptions): string {

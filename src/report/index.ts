@@ -1,6 +1,6 @@
 // What a reader sees: tables, figures, volumes; each shows itself in a notebook and prints itself elsewhere.
 export { type AblationOptions, ablation } from './ablation.js';
-export type { EmptyPolicy, Variant } from './aggregate.js';
+export type { Counting, EmptyPolicy, SpreadOver, Variant } from './aggregate.js';
 export { type BlandAltmanOptions, blandAltman } from './blandAltman.js';
 export type { Claim } from './claim.js';
 export { resetColours, styleOf } from './colours.js';

@@ -6,7 +6,8 @@ import { pathToFileURL } from 'node:url';
 import { inspect, type ParseArgsConfig, parseArgs } from 'node:util';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
-import { type DatasetJson, labels } from '../dataset/index.js';
+import { type DatasetJson, type Fold, labels } from '../dataset/index.js';
+import { foldsOf } from '../train/experiment.js';
 import type { Experiment, ProgressLine, Scale } from '../train/index.js';
 
 type Values = Record<string, string | boolean | string[] | undefined>;
@@ -30,6 +31,9 @@ const integer = (value: unknown, name: string, fallback: number): number => {
   if (!Number.isInteger(n)) throw usage(`--${name} ${value}`, 'a whole number');
   return n;
 };
+/** A fold number or `all`. */
+const foldOf = (value: unknown, fallback: Fold): Fold =>
+  value === 'all' ? 'all' : value === undefined ? fallback : integer(value, 'fold', 0);
 const usage = (given: string, expected: string) =>
   new VoxelbookError('this command cannot run', {
     code: 'usage',
@@ -107,7 +111,7 @@ const commands: Record<string, Command> = {
       'in-process': { type: 'boolean' },
     },
     help: {
-      fold: 'only this fold (default: those of the experiment)',
+      fold: 'only this fold, a number or all (default: those of the experiment)',
       seed: 'only this seed',
       'at-once': 'runs computed at the same time (default 1)',
       'in-process': 'compute here instead of in a child process; ends with code 85 after USR1, for job scripts',
@@ -120,14 +124,14 @@ const commands: Record<string, Command> = {
       const { statusLine } = await import('./live.js');
       const experiments = readExperiments(file).map((e) => ({
         ...e,
-        folds: values.fold === undefined ? e.folds : [integer(values.fold, 'fold', 0)],
+        folds: values.fold === undefined ? foldsOf(e).slice() : [foldOf(values.fold, 0)],
         seeds: values.seed === undefined ? e.seeds : [integer(values.seed, 'seed', 0)],
       }));
       if (values['in-process']) {
         const { prepareFolder } = await import('./folder.js');
         const { child } = await import('./child.js');
         const [experiment] = experiments;
-        process.exit(await child(prepareFolder({ experiment, fold: experiment.folds[0], seed: experiment.seeds[0] })));
+        process.exit(await child(prepareFolder({ experiment, fold: foldsOf(experiment)[0], seed: experiment.seeds[0] })));
       }
       const show = bar();
       const { runs, failures } = await study(experiments, {
@@ -258,7 +262,7 @@ const commands: Record<string, Command> = {
       const { takeLease } = await import('./lease.js');
       const { statusLine } = await import('./live.js');
       const [experiment] = readExperiments(file);
-      const fold = integer(values.fold, 'fold', experiment.folds[0]);
+      const fold = foldOf(values.fold, foldsOf(experiment)[0]);
       const seed = integer(values.seed, 'seed', experiment.seeds[0]);
       const folder = prepareFolder({ experiment, fold, seed });
       const lease = takeLease(folder);

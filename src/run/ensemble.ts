@@ -9,17 +9,20 @@ import { runsFolder } from '../base/paths.js';
 import { network as networkOf } from '../model/index.js';
 import { inputChannels } from '../plan/index.js';
 import { ensembleLabels, forwardOf, predictCase, replaceIfSmall } from '../predict/index.js';
+import type { Rule } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
 import { networkInput, prepare, previousStageOf, type RunScores, runFolderOf } from '../train/index.js';
 import { readVolume, type Volume, writeVolume } from '../volume/index.js';
 import { readCheckpoint, toParams } from '../weights/index.js';
 import { readScores } from './folder.js';
 import type { FinishedRun } from './result.js';
-import { referenceOf, scorerOf } from './scoring.js';
+import { referenceOf, scoreBy, scorerOf } from './scoring.js';
 
 export interface EnsembleOptions {
   /** Below this volume a label becomes another one (KAIST: enhancing tumour becomes necrosis). */
   replaceSmall?: { label: number; by: number; belowMm3: number };
+  /** Score by the rule of a table instead of the members' own scoring. */
+  rule?: Rule;
   signal?: AbortSignal;
 }
 
@@ -31,6 +34,13 @@ export interface EnsembleOptions {
  * @throws VoxelbookError when the members do not belong together
  */
 export async function ensemble(name: string, members: readonly FinishedRun[], options: EnsembleOptions = {}): Promise<RunScores> {
+  const { rule, ...rest } = options;
+  const scores = await joined(name, members, rest);
+  if (!rule) return scores;
+  return scoreBy({ folder: folderOf(members, options.replaceSmall), experiment: members[0].experiment, scores }, rule, options);
+}
+
+async function joined(name: string, members: readonly FinishedRun[], options: Omit<EnsembleOptions, 'rule'>): Promise<RunScores> {
   const [first] = members;
   const stranger = members.find((m) => m.experiment.dataset !== first.experiment.dataset || m.fold !== first.fold);
   if (!first || stranger)
@@ -52,7 +62,7 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
   fs.mkdirSync(folder, { recursive: true });
   const begin = performance.now();
   // The rule works on the label maps of the plain ensemble, which is computed once.
-  if (options.replaceSmall) await ensemble(name, members, { signal: options.signal });
+  if (options.replaceSmall) await joined(name, members, { signal: options.signal });
   const plain = folderOf(members);
   const cases: RunScores['cases'] = [];
   const predictors: Awaited<ReturnType<typeof predictor>>[] = [];

@@ -4,13 +4,14 @@ import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { runsFolder } from '../base/paths.js';
+import type { Fold } from '../dataset/index.js';
 import { canonicalJson, runFolderOf, runHash } from '../train/identity.js';
 import type { Experiment, ProgressLine, RunScores } from '../train/index.js';
 
 /** What `experiment.json` of a run folder holds. */
 export interface RunOrder {
   experiment: Experiment;
-  fold: number;
+  fold: Fold;
   seed: number;
 }
 
@@ -34,17 +35,23 @@ const read = <T>(file: string): T | undefined => {
 };
 
 export const readOrder = (folder: string) => read<RunOrder>(path.join(folder, 'experiment.json'));
-/** Scores of a finished run. JSON has no NaN and no infinity: `state` says which of them a null was. */
+/** Scores of a finished run. */
 export function readScores(folder: string): RunScores | undefined {
   const scores = read<RunScores>(path.join(folder, 'scores.json'));
-  for (const { classes } of scores?.cases ?? [])
-    for (const score of Object.values(classes))
-      for (const [key, value] of Object.entries(score)) {
-        const far = /^(hd|hd95|assd|masd)$/.test(key) && (score.state === 'missed' || score.state === 'false-alarm');
-        if (value === null) score[key] = far ? Number.POSITIVE_INFINITY : Number.NaN;
-      }
+  if (scores) scores.nsd.toleranceMm ??= Number.NaN;
+  for (const { classes } of scores?.cases ?? []) restoreNonFinite(classes);
   return scores;
 }
+
+/** Gives stored scores their NaN and infinity back, which JSON does not have: `state` says which of them a null was. */
+export function restoreNonFinite(classes: RunScores['cases'][number]['classes']): void {
+  for (const score of Object.values(classes))
+    for (const [key, value] of Object.entries(score)) {
+      const far = /^(hd|hd95|assd|masd)$/.test(key) && (score.state === 'missed' || score.state === 'false-alarm');
+      if (value === null) score[key] = far ? Number.POSITIVE_INFINITY : Number.NaN;
+    }
+}
+
 export const readFailure = (folder: string) => read<RunFailure>(path.join(folder, 'error.json'));
 
 /** All complete lines of progress.jsonl. */

@@ -1,5 +1,6 @@
 // All runs on this machine and their state.
 import path from 'node:path';
+import type { Fold } from '../dataset/index.js';
 import type { ProgressLine } from '../train/index.js';
 import { type RunState, readFailure, readOrder, readProgress, readScores, runFolders } from './folder.js';
 import { isAlive } from './lease.js';
@@ -9,7 +10,7 @@ import { meanText } from './result.js';
 export interface ListedRun {
   name: string;
   experiment: string;
-  fold: number;
+  fold: Fold;
   seed: number;
   state: RunState;
   step: number;
@@ -41,7 +42,7 @@ export function list(): ListedRun[] {
   return rows;
 }
 
-function rowOf(folder: string, experiment: string, fold: number, seed: number): ListedRun {
+function rowOf(folder: string, experiment: string, fold: Fold, seed: number): ListedRun {
   const lines = readProgress(folder);
   const last: ProgressLine | undefined = lines.at(-1);
   const state = stateOf(folder);

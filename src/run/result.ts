@@ -1,15 +1,18 @@
 // A finished run, as a cell gets it.
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
-import type { Experiment, ProgressLine, RunScores } from '../train/index.js';
+import type { Fold } from '../dataset/index.js';
+import type { Scoring } from '../score/index.js';
+import { canonicalJson, type Experiment, type ProgressLine, type RunScores } from '../train/index.js';
 import { readOrder, readProgress, readScores } from './folder.js';
 import { picture } from './live.js';
+import { scoreBy } from './scoring.js';
 
 export interface FinishedRun {
   name: string;
   folder: string;
   experiment: Experiment;
-  fold: number;
+  fold: Fold;
   seed: number;
   scores: RunScores;
   progress: ProgressLine[];
@@ -27,11 +30,24 @@ export function finishedRun(folder: string): FinishedRun {
       expected: 'a finished run',
       fix: 'Start it: run.start(experiment) goes on where it stopped.',
     });
-  const run: FinishedRun = { name: path.basename(folder), folder, ...order, scores, progress: readProgress(folder) };
-  Object.defineProperty(run, Symbol.for('Jupyter.display'), {
-    value: () => picture(run.experiment.name, run.progress, meanText(scores)),
+  return shown({ name: path.basename(folder), folder, ...order, scores, progress: readProgress(folder) });
+}
+
+/**
+ * A finished run under the name and scoring it is asked for: runs are the same whatever they are scored by, and another scoring is computed
+ * from the stored predictions.
+ */
+export async function asAsked(run: FinishedRun, experiment: Experiment): Promise<FinishedRun> {
+  const same = canonicalJson(run.experiment.scoring ?? {}) === canonicalJson(experiment.scoring ?? {});
+  const scores = same ? run.scores : await scoreBy(run, (experiment.scoring ?? {}) as Scoring);
+  return shown({ ...run, experiment, scores: { ...scores, experiment: experiment.name } });
+}
+
+/** Gives a run its picture in a cell. */
+function shown(run: FinishedRun): FinishedRun {
+  return Object.defineProperty(run, Symbol.for('Jupyter.display'), {
+    value: () => picture(run.experiment.name, run.progress, meanText(run.scores)),
   });
-  return run;
 }
 
 /** `DSC 0.812 · NSD 0.87`, over classes and cases, values that do not exist left out. */

@@ -6,16 +6,18 @@ import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import { projectRoot } from '../base/paths.js';
 import { nodeArguments } from '../base/workers.js';
+import type { Fold } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runHash } from '../train/identity.js';
-import type { Experiment, ProgressLine } from '../train/index.js';
+import { type Experiment, foldsOf, type ProgressLine } from '../train/index.js';
+
 import { prepareFolder, readFailure, readProgress, readScores } from './folder.js';
 import { isAlive, readLease } from './lease.js';
 import { type Display, kernel, LiveView } from './live.js';
-import { type FinishedRun, finishedRun } from './result.js';
+import { asAsked, type FinishedRun, finishedRun } from './result.js';
 
 export interface StartOptions {
-  fold?: number;
+  fold?: Fold;
   seed?: number;
   /** Called with every new line of the run's log; with those already there first when attaching. */
   onProgress?: (line: ProgressLine, stage: string) => void;
@@ -39,7 +41,7 @@ const pollMs = 150;
  */
 export async function start(experiment: Experiment, given: StartOptions = {}): Promise<FinishedRun> {
   const options = { ...given, signal: given.signal ?? kernel()?.signal };
-  const { fold = experiment.folds[0], seed = experiment.seeds[0] } = options;
+  const { fold = foldsOf(experiment)[0], seed = experiment.seeds[0] } = options;
   const folder = prepareFolder({ experiment, fold, seed });
   if (!readScores(folder))
     for (const before of dependenciesOf(experiment, fold, seed))
@@ -57,7 +59,7 @@ export async function start(experiment: Experiment, given: StartOptions = {}): P
     }
   }
   view.end();
-  return finishedRun(folder);
+  return asAsked(finishedRun(folder), experiment);
 }
 
 /** How a process ended: resolves once it is gone. */
@@ -181,5 +183,5 @@ export async function stop(folder: string): Promise<void> {
 }
 
 /** Short name of a run for messages and tables. */
-export const shortName = (experiment: Experiment, fold: number, seed: number) =>
+export const shortName = (experiment: Experiment, fold: Fold, seed: number) =>
   `${experiment.name} fold ${fold} seed ${seed} (${runHash(experiment, fold, seed)})`;

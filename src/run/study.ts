@@ -1,12 +1,13 @@
 // Many experiments: every fold and seed of each, in an order in which whatever a run starts from is finished first.
 import os from 'node:os';
 import { FaultList } from '../base/errors.js';
+import type { Fold } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runFolderOf, runHash } from '../train/identity.js';
-import type { Experiment, ProgressLine } from '../train/index.js';
+import { type Experiment, foldsOf, type ProgressLine } from '../train/index.js';
 import { prepareFolder, type RunOrder, readScores } from './folder.js';
 import { type Display, kernel } from './live.js';
-import { type FinishedRun, finishedRun } from './result.js';
+import { asAsked, type FinishedRun, finishedRun } from './result.js';
 import { type SlurmOptions, slurmStudy } from './slurm.js';
 import { shortName, start } from './start.js';
 
@@ -55,7 +56,7 @@ export function graph(experiments: readonly Experiment[]): PlannedRun[] {
   }
   faults.throwIfAny('this study cannot be planned');
   const planned = new Map<string, PlannedRun>();
-  const add = (experiment: Experiment, fold: number, seed: number): PlannedRun => {
+  const add = (experiment: Experiment, fold: Fold, seed: number): PlannedRun => {
     const hash = runHash(experiment, fold, seed);
     const known = planned.get(hash);
     if (known) return known;
@@ -75,7 +76,7 @@ export function graph(experiments: readonly Experiment[]): PlannedRun[] {
     return run;
   };
   for (const experiment of experiments)
-    for (const fold of experiment.folds) for (const seed of experiment.seeds) add(experiment, fold, seed);
+    for (const fold of foldsOf(experiment)) for (const seed of experiment.seeds) add(experiment, fold, seed);
   return [...planned.values()];
 }
 
@@ -90,14 +91,13 @@ export async function study(experiments: readonly Experiment[], given: StudyOpti
   const failures = options.target === 'slurm' ? await slurmStudy(runs, options) : await localStudy(runs, options);
   // Two experiments may name the same run (a k3 that is a row and what k5 starts from): each gets it under its own name.
   const asked = experiments.flatMap((experiment) =>
-    experiment.folds.flatMap((fold) => experiment.seeds.map((seed) => ({ experiment, fold, seed }))),
+    foldsOf(experiment).flatMap((fold) => experiment.seeds.map((seed) => ({ experiment, fold, seed }))),
   );
-  const found = asked.flatMap(({ experiment, fold, seed }): FinishedRun[] => {
+  const found: FinishedRun[] = [];
+  for (const { experiment, fold, seed } of asked) {
     const folder = runFolderOf(experiment, fold, seed);
-    if (!readScores(folder)) return [];
-    const run = finishedRun(folder);
-    return [{ ...run, experiment, scores: { ...run.scores, experiment: experiment.name } }];
-  });
+    if (readScores(folder)) found.push(await asAsked(finishedRun(folder), experiment));
+  }
   return { runs: found, failures };
 }
 

@@ -2,14 +2,17 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import { VoxelbookError } from '../base/errors.js';
 import { peakResidentBytes } from '../base/memory.js';
+import { type LoadedCase, loadCase } from '../dataset/index.js';
 import { forwardOf, predictCase } from '../predict/index.js';
 import { hasStageLabels, preprocessedShape, saveStageLabels } from '../preprocess/index.js';
 import { tf } from '../tensor/tf.js';
 import { type ClassScore, networkInput, nextStageFolder, type RunScores, type Trained, run as train } from '../train/index.js';
-import { writeVolume } from '../volume/index.js';
+import { type Volume, writeVolume } from '../volume/index.js';
 import type { RunOrder } from './folder.js';
-import { referenceOf, scorerOf } from './scoring.js';
+import { heldOut } from './heldOut.js';
+import { caseOf, referenceOf, scorerOf } from './scoring.js';
 
 export interface WholeOptions {
   signal: AbortSignal;
@@ -22,25 +25,28 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
   const { experiment, fold, seed } = order;
   const trained = await train(experiment, fold, seed, folder, { ...settings(), signal, onStage, beforeSave: lease.check });
   try {
-    const { val } = trained.prepared.split(fold);
+    const { ids, on } = heldOut(trained.prepared.dataset, trained.prepared.split(fold), fold);
     const predictions = path.join(folder, 'predictions');
     fs.mkdirSync(predictions, { recursive: true });
     const cases: RunScores['cases'] = [];
     let predictSeconds = 0;
     const { next_stage: nextStage } = trained.prepared.configuration;
-    const handedOn = (id: string) => !nextStage || hasStageLabels(nextStageFolder(folder, nextStage), id);
-    for (const id of val) {
+    const handedOn = (id: string) => on === 'test' || !nextStage || hasStageLabels(nextStageFolder(folder, nextStage), id);
+    if (on === 'test' && trained.previous) throw noTestCascade(experiment.name);
+    const unscored: string[] = [];
+    for (const id of ids) {
       onStage(`predict ${id}`);
       signal.throwIfAborted();
       const done = path.join(predictions, `${id}.scores.json`);
       if (!fs.existsSync(done) || !handedOn(id)) {
         const begin = performance.now();
-        const classes = await predictAndScore(id, trained, order, folder, signal, onStage);
+        const classes = await predictAndScore(id, on === 'test', trained, order, folder, signal, onStage);
         lease.check();
         atomicWriteJson(done, { id, classes, seconds: (performance.now() - begin) / 1000 });
       }
       const { seconds, ...scored } = JSON.parse(fs.readFileSync(done, 'utf8'));
-      cases.push(scored);
+      if (scored.classes) cases.push(scored);
+      else unscored.push(id);
       predictSeconds += seconds;
     }
     const scores: RunScores = {
@@ -49,6 +55,8 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
       seed,
       nsd: scorerOf(experiment.scoring, trained.prepared.labels).nsd,
       cases,
+      ...(on === 'validation' ? {} : { on }),
+      ...(unscored.length > 0 ? { unscored } : {}),
       cost: {
         parameters: trained.forecast.parameters,
         flops: trained.forecast.flops,
@@ -65,6 +73,15 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
   }
 }
 
+const noTestCascade = (name: string) =>
+  new VoxelbookError(`"${name}" cannot predict its test cases`, {
+    code: 'test-cascade',
+    path: 'folds',
+    given: "'all', with a previous stage",
+    expected: 'folds whose validation cases the previous stage has predicted',
+    fix: 'Predict the test cases of a cascade with voxelbook predict, stage by stage.',
+  });
+
 /** Settings of the machine, not of the experiment: they change no number. */
 function settings() {
   const number = (name: string) => (process.env[name] ? Number(process.env[name]) : undefined);
@@ -77,20 +94,24 @@ function settings() {
   };
 }
 
+/** @returns null for a test case without a reference */
 async function predictAndScore(
   id: string,
+  test: boolean,
   { network, params, prepared, previous }: Trained,
   { experiment }: RunOrder,
   folder: string,
   signal: AbortSignal,
   onStage: (stage: string) => void,
-): Promise<Record<string, ClassScore>> {
+): Promise<Record<string, ClassScore> | null> {
   const { dataset, labels, plan, configuration } = prepared;
   const { prediction, scoring } = experiment;
   const dimensions = configuration.patch_size.length;
-  const source = networkInput(prepared, previous, id);
-  const { next_stage: next } = configuration;
-  const nextShape = next ? preprocessedShape(source.properties, plan, next) : undefined;
+  const { images, label } = caseOf(dataset, id);
+  const stored = test ? undefined : networkInput(prepared, previous, id);
+  const source = stored ?? loadCase({ id, images });
+  const next = test ? undefined : configuration.next_stage;
+  const nextShape = next ? preprocessedShape(stored!.properties, plan, next) : undefined;
   const { labels: predicted, nextStage } = await predictCase(
     {
       forwards: [forwardOf(network, params)],
@@ -104,8 +125,13 @@ async function predictAndScore(
   );
   if (next) saveStageLabels(nextStageFolder(folder, next), id, nextStage!, nextShape!);
   onStage(`score ${id}`);
+  const file = path.join(folder, 'predictions', `${id}${dataset.json.file_ending}`);
+  const answerOn = (grid: Volume) => ({ ...grid, data: predicted as Uint8Array, channels: 1 });
+  if (!label) {
+    writeVolume(file, answerOn((source as LoadedCase).image));
+    return null;
+  }
   const reference = referenceOf(dataset, id);
-  const labelMap = { ...reference, data: predicted as Uint8Array, channels: 1 };
-  writeVolume(path.join(folder, 'predictions', `${id}${dataset.json.file_ending}`), labelMap);
-  return scorerOf(scoring, labels).score(reference, labelMap);
+  writeVolume(file, answerOn(reference));
+  return scorerOf(scoring, labels).score(reference, answerOn(reference));
 }

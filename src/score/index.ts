@@ -59,6 +59,7 @@ export {
   significance,
 } from './ranking.js';
 export { confusion, type MonaiReduction, monaiReduce, nanMean } from './reduce.js';
+export { definitionOf, type Order, type Rule, ruleNotes, type Scoring } from './rule.js';
 export { type Summary, summarise } from './summary.js';
 export { boundaryDistances, nsd, type Surfaces, surfelDistances } from './surface.js';
 export { contourLengths, surfelAreas } from './surfels.js';

@@ -1,12 +1,12 @@
 // The runs that must be finished before a run can start.
-import { open } from '../dataset/index.js';
+import { type Fold, open } from '../dataset/index.js';
 import type { Experiment } from './experiment.js';
 import { heldOutBy } from './previousStage.js';
 
 /** One run: an experiment with its fold and seed. */
 export interface Dependency {
   experiment: Experiment;
-  fold: number;
+  fold: Fold;
   seed: number;
 }
 
@@ -15,7 +15,7 @@ export interface Dependency {
  * the run's training or validation cases out. Opens the data set of a cascade.
  * @throws VoxelbookError naming cases of a cascade that no fold holds out
  */
-export function dependenciesOf(experiment: Experiment, fold: number, seed: number): Dependency[] {
+export function dependenciesOf(experiment: Experiment, fold: Fold, seed: number): Dependency[] {
   const start = initOf(experiment);
   const { previousStage } = experiment;
   const folds = previousStage

@@ -1,4 +1,5 @@
 // An experiment is a plain object that says how a case walks through the rooms. JSON in, JSON out.
+import type { Fold } from '../dataset/index.js';
 import type { ModelSpec } from '../model/spec.js';
 import type { FixedPlanName } from '../plan/index.js';
 
@@ -62,7 +63,8 @@ export interface Experiment {
   model: ModelSpec;
   recipe: Recipe;
   prediction: PredictionSettings;
-  folds: number[];
+  /** Folds of the cross-validation; `'all'`: one run on every training case, which predicts the data set's test cases. */
+  folds: Fold[] | 'all';
   seeds: number[];
   /** Share of each fold's training cases that is used, above 0 to 1 (default); a smaller share is part of a larger one. */
   trainShare?: number;
@@ -73,8 +75,13 @@ export interface Experiment {
    */
   previousStage?: Experiment;
   /**
+   * Cases that a paper's published split trains on and holds out, by id; fold 0 is this split and there is no other.
+   */
+  split?: { train: string[]; val: string[] };
+  /**
    * Definition and tolerance (mm) of NSD, and what is scored: name → the labels it is made of (WT = [1, 2, 3]).
-   * Default: the score room's own definition, and the data set's labels or regions.
+   * Default: the score room's own definition, and the data set's labels or regions. Scores are computed from stored predictions: another
+   * scoring is no other run.
    */
   scoring?: { definition?: string; nsdToleranceMm?: number | Record<string, number>; classes?: Record<string, number[]> };
   scale: Scale;
@@ -92,11 +99,15 @@ export interface ClassScore {
 /** What `scores.json` of a run holds. */
 export interface RunScores {
   experiment: string;
-  fold: number;
+  fold: Fold;
   seed: number;
   /** Tolerance of NSD in mm, and the definition used. */
   nsd: { toleranceMm: number; definition: string };
   cases: { id: string; classes: Record<string, ClassScore> }[];
+  /** Which cases these are; absent: the fold's validation cases. `training`: seen in training, no test of anything. */
+  on?: 'validation' | 'test' | 'training';
+  /** Cases predicted that have no reference to be scored against. */
+  unscored?: string[];
   cost: {
     parameters: number;
     /** Multiply-adds of one forward pass on one patch. */
@@ -107,3 +118,6 @@ export interface RunScores {
     forecastBytes: number;
   };
 }
+
+/** The folds of an experiment as a list. */
+export const foldsOf = ({ folds }: Pick<Experiment, 'folds'>): readonly Fold[] => (folds === 'all' ? ['all'] : folds);

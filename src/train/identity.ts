@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { runsFolder } from '../base/paths.js';
+import type { Fold } from '../dataset/index.js';
 import type { Experiment } from './experiment.js';
 
 /** JSON with sorted keys: equal values give equal text. */
@@ -14,9 +15,9 @@ export function canonicalJson(value: unknown): string {
   return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${canonicalJson(v)}`).join(',')}}`;
 }
 
-/** The experiment without what does not change its numbers: its name, and which folds and seeds are run besides. */
+/** The experiment without what does not change its predictions: its name, which folds and seeds are run besides, how it is scored. */
 function essence(experiment: Experiment): unknown {
-  const { name: _name, folds: _folds, seeds: _seeds, init, previousStage, ...own } = experiment;
+  const { name: _name, folds: _folds, seeds: _seeds, scoring: _scoring, init, previousStage, ...own } = experiment;
   const rest = { ...own, previousStage: previousStage && essence(previousStage) };
   if (!init) return rest;
   if ('upkernFrom' in init) return { ...rest, init: { upkernFrom: essence(init.upkernFrom) } };
@@ -25,14 +26,14 @@ function essence(experiment: Experiment): unknown {
 }
 
 /** Twelve hexadecimal digits that change with any setting of the experiment, its fold or its seed. */
-export const runHash = (experiment: Experiment, fold: number, seed: number): string =>
+export const runHash = (experiment: Experiment, fold: Fold, seed: number): string =>
   createHash('sha256')
     .update(canonicalJson([essence(experiment), fold, seed]))
     .digest('hex')
     .slice(0, 12);
 
 /** `MedNeXt-S-k3_fold0_seed1-0123456789ab`. */
-export function runName(experiment: Experiment, fold: number, seed: number): string {
+export function runName(experiment: Experiment, fold: Fold, seed: number): string {
   const readable = experiment.name
     .normalize('NFKD')
     .replace(/\p{M}/gu, '')
@@ -43,9 +44,37 @@ export function runName(experiment: Experiment, fold: number, seed: number): str
 }
 
 /** Where a run's folder is or will be. Experiments that differ in name only share the folder that came first. */
-export function runFolderOf(experiment: Experiment, fold: number, seed: number): string {
+export function runFolderOf(experiment: Experiment, fold: Fold, seed: number): string {
   const hash = runHash(experiment, fold, seed);
   const root = runsFolder();
-  const existing = fs.existsSync(root) ? fs.readdirSync(root).find((name) => name.endsWith(`-${hash}`)) : undefined;
+  const names = fs.existsSync(root) ? fs.readdirSync(root) : [];
+  const existing = names.find((name) => name.endsWith(`-${hash}`)) ?? names.find((name) => earlierHash(root, name) === hash);
   return path.join(root, existing ?? runName(experiment, fold, seed));
+}
+
+const earlierHashes = new Map<string, string | undefined>();
+
+/**
+ * The present hash of a folder named when scoring was part of a run's name; the order in a run folder never changes, so it is read once.
+ */
+function earlierHash(root: string, name: string): string | undefined {
+  const file = path.join(root, name, 'experiment.json');
+  if (earlierHashes.has(file)) return earlierHashes.get(file);
+  if (!/-[0-9a-f]{12}$/.test(name) || !fs.existsSync(file)) return undefined;
+  const read = (): string | undefined => {
+    try {
+      const { experiment, fold, seed } = JSON.parse(fs.readFileSync(file, 'utf8'));
+      return scored(experiment) ? runHash(experiment, fold, seed) : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  earlierHashes.set(file, read());
+  return earlierHashes.get(file);
+}
+
+/** Whether an experiment or one it starts from says how it is scored. */
+function scored({ scoring, init, previousStage }: Experiment): boolean {
+  const before = init && ('from' in init ? init.from : 'upkernFrom' in init ? init.upkernFrom : undefined);
+  return Boolean(scoring || (before && scored(before)) || (previousStage && scored(previousStage)));
 }

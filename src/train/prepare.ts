@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import type { WorkOptions } from '../base/progress.js';
-import { type Dataset, type Labels, labels, open, type Split } from '../dataset/index.js';
+import { type Dataset, type Fold, type Labels, labels, open, type Split } from '../dataset/index.js';
 import {
   type Configuration,
   configuration,
@@ -32,7 +32,7 @@ export interface Prepared {
   configuration: Configuration;
   /** Folder of the preprocessed cases. */
   folder: string;
-  split(fold: number): Split;
+  split(fold: Fold): Split;
 }
 
 /** Foreground draws of the fingerprint: nnU-Net's own number, or few, which hardly changes the statistics. */

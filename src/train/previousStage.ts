@@ -5,7 +5,7 @@
 // labels with the faults that labels of unseen cases have.
 import path from 'node:path';
 import { FaultList } from '../base/errors.js';
-import { type Dataset, readSplits, splits } from '../dataset/index.js';
+import { type Dataset, type Fold, readSplits, splits } from '../dataset/index.js';
 import { configuration, type Plan } from '../plan/index.js';
 import {
   hasStageLabels,
@@ -35,7 +35,7 @@ export const nextStageFolder = (runFolder: string, nextStage: string) => path.jo
  * For each training and validation case of a run the fold of the previous stage that holds it out; the run's own fold where it does.
  * @throws VoxelbookError naming the cases that no fold holds out
  */
-export function heldOutBy(experiment: Experiment, dataset: Dataset, fold: number): Map<string, number> {
+export function heldOutBy(experiment: Experiment, dataset: Dataset, fold: Fold): Map<string, number> {
   const known = readSplits(preprocessedFolder(dataset)) ?? splits(dataset.cases.map((c) => c.id));
   const order = [...known.keys()].sort((a, b) => Number(b === fold) - Number(a === fold));
   const { train, val } = splitOf(experiment, dataset, fold);
@@ -68,7 +68,7 @@ export function heldOutBy(experiment: Experiment, dataset: Dataset, fold: number
 export function previousStageOf(
   experiment: Experiment,
   { dataset, labels }: Pick<Prepared, 'dataset' | 'labels'>,
-  fold: number,
+  fold: Fold,
   seed: number,
   folderOf: typeof runFolderOf,
 ): PreviousStage | undefined {

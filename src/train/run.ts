@@ -4,7 +4,7 @@ import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
-import type { DatasetJson } from '../dataset/index.js';
+import type { DatasetJson, Fold } from '../dataset/index.js';
 import { build, type Model, type Network, network as networkOf, type Params } from '../model/index.js';
 import { inputChannels } from '../plan/index.js';
 import { annotatedKey, listCases } from '../preprocess/index.js';
@@ -69,7 +69,7 @@ const endsOf = (experiment: Experiment, prepared: Planned) => ({
  */
 export async function run(
   experiment: Experiment,
-  fold: number,
+  fold: Fold,
   seed: number,
   folder: string,
   options: RunOptions = {},
@@ -203,7 +203,7 @@ function turnOf({ recipe }: Experiment) {
 }
 
 /** Parameters a run begins with: freshly drawn, then whatever its `init` puts in their place. The caller owns them. */
-function initial(experiment: Experiment, fold: number, seed: number, prepared: Prepared, folderOf: typeof runFolderOf): Params {
+function initial(experiment: Experiment, fold: Fold, seed: number, prepared: Prepared, folderOf: typeof runFolderOf): Params {
   const own = modelOf(experiment, prepared, seed);
   const { init } = experiment;
   if (!init) return own.params;

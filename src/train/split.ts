@@ -1,15 +1,32 @@
 // Which cases a run trains and validates on.
-import { VoxelbookError } from '../base/errors.js';
+import { FaultList, VoxelbookError } from '../base/errors.js';
 import { Random } from '../base/random.js';
 import { type Dataset, type Fold, readSplits, type Split, split } from '../dataset/index.js';
 import { preprocessedFolder } from '../preprocess/index.js';
 import type { Experiment } from './experiment.js';
 
 /** Training and validation cases of a fold, by `splits_final.json` where there is one; of the training cases the experiment's share. */
-export function splitOf({ trainShare }: Experiment, dataset: Dataset, fold: number): Split {
+export function splitOf({ trainShare, split: published }: Experiment, dataset: Dataset, fold: Fold): Split {
   const ids = dataset.cases.map((c) => c.id);
+  if (published) return publishedSplit(published, ids, fold);
   const { train, val } = split(ids, fold, readSplits(preprocessedFolder(dataset)));
   return { train: shareOf(train, trainShare, fold), val };
+}
+
+/** A paper's own split, every fault of it at once. */
+function publishedSplit({ train, val }: Split, ids: readonly string[], fold: Fold): Split {
+  const faults = new FaultList();
+  const at = (path: string, given: string, expected: string, fix: string) => faults.add('split', path, given, expected, fix);
+  if (fold !== 0) at('folds', String(fold), '0', 'A published split is one split: fold 0.');
+  const unknown = [...train, ...val].filter((id) => !ids.includes(id));
+  if (unknown.length > 0) at('split', unknown.join(', '), 'cases of the data set', 'Name cases as the data set does.');
+  const both = val.filter((id) => train.includes(id));
+  if (both.length > 0)
+    at('split', `${both.join(', ')} in both parts`, 'two parts without a common case', 'Take them out of one.');
+  for (const [name, list] of Object.entries({ train, val }))
+    if (list.length === 0) at(`split.${name}`, 'no case', 'at least one', 'List the cases.');
+  faults.throwIfAny('this split cannot be used');
+  return { train: [...train], val: [...val] };
 }
 
 /**

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { VoxelbookError } from '../../src/base/errors.js';
 import { Random } from '../../src/base/random.js';
-import { labels, open, split } from '../../src/dataset/index.js';
+import { type Fold, labels, open, split } from '../../src/dataset/index.js';
 import { fingerprint, inputChannels } from '../../src/plan/index.js';
 import { preprocessedFolder, saveCase, saveStageLabels, withPreviousStage } from '../../src/preprocess/index.js';
 import {
@@ -198,7 +198,7 @@ describe('what a second stage needs', () => {
     const dataset = open(cascade.dataset);
     const prepared = { dataset, labels: labels(dataset.json) };
     const root = fs.mkdtempSync(path.join(os.tmpdir(), 'stage-'));
-    const folderOf = (e: Experiment, fold: number, seed: number) => path.join(root, `${e.name} ${fold} ${seed}`);
+    const folderOf = (e: Experiment, fold: Fold, seed: number) => path.join(root, `${e.name} ${fold} ${seed}`);
     const find = () => previousStageOf(cascade, prepared, 0, 1, folderOf);
     for (const [id, fold] of heldOutBy(cascade, dataset, 0))
       if (fold !== 0 && fold !== 4)
