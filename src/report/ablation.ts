@@ -57,6 +57,7 @@ const labels: Record<string, string> = {
   iou: 'IoU',
   hd95: 'HD95 (mm)',
   hd: 'HD (mm)',
+  f1: 'F1',
   assd: 'ASSD (mm)',
   masd: 'MASD (mm)',
 };
@@ -112,7 +113,7 @@ export function ablation(rows: readonly Variant[], options: AblationOptions = {}
       });
       tested.push(group);
     }
-    if (rows.some((row) => row.published?.some((c) => claimMetric(c) === metric))) {
+    if (rows.some((row) => row.published?.some((c) => c.metric === metric))) {
       add('published', 'published', (row) => publishedCell(row, metric, classes));
       add('toPublished', 'Δ to published', (row) => toPublished(row, metric, classes, empty));
     }
@@ -238,25 +239,17 @@ function signedRank(row: Variant, base: Variant, classes: readonly string[], met
   return x.some((v, i) => v !== y[i]) ? wilcoxon(x, y).pvalue : Number.NaN;
 }
 
-/** The metric a published column holds: `BTCV_DSC`, `Dice`, `SDC`. */
-export function claimMetric(claim: Claim): string | null {
-  const column = claim.column.toLowerCase();
-  if (/hd95|hausdorff/.test(column)) return 'hd95';
-  if (/nsd|sdc|surface/.test(column)) return 'nsd';
-  if (/dsc|dice/.test(column)) return 'dsc';
-  return null;
-}
-
 /** The claim that speaks of this metric's mean (or of the only class). */
 function claimFor(row: Variant, metric: string, classes: readonly string[]): Claim | undefined {
-  const list = row.published?.filter((c) => claimMetric(c) === metric) ?? [];
-  const named = (c: Claim) => classes.some((name) => c.column.toLowerCase().includes(name.toLowerCase()));
-  const fitting = classes.length === 1 ? list : list.filter((c) => !named(c));
-  return fitting.find((c) => c.value !== null) ?? fitting[0] ?? list[0];
+  const list = row.published?.filter((c) => c.metric === metric) ?? [];
+  const fitting = list.filter((c) =>
+    classes.length === 1 ? c.class === undefined || c.class === classes[0] : c.class === undefined,
+  );
+  return fitting.find((c) => c.value !== null) ?? fitting[0];
 }
 
-/** Percent become fractions, as our scores are. */
-const inOurUnit = (claim: Claim, metric: string) => (isDistance(metric) || claim.value! <= 1 ? claim.value! : claim.value! / 100);
+/** Per cent become fractions, as our scores are. */
+const inOurUnit = (claim: Claim, metric: string) => (isDistance(metric) || !claim.percent ? claim.value! : claim.value! / 100);
 
 function publishedCell(row: Variant, metric: string, classes: readonly string[]): Cell {
   const claim = claimFor(row, metric, classes);

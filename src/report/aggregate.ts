@@ -9,6 +9,9 @@ export interface Variant {
   name: string;
   scores: RunScores[];
   published?: Claim[];
+  /** What its runs were trained on, and what tells it from its neighbours in a figure. */
+  dataset?: string;
+  labels?: Record<string, string | number>;
   /** The rule its scores were computed by, where that is the rule of a published table. */
   rule?: Rule;
   /** Why there are no scores, where there are none. */
@@ -105,11 +108,13 @@ export function perCase(
   metric: string,
   counting: Counting,
 ): Map<string, number> {
+  const digits = typeof counting === 'object' ? counting.caseDigits : undefined;
+  const rounded = (value: number) => (digits === undefined ? value : Math.round(value * 10 ** digits) / 10 ** digits);
   const bySeed = new Map<string, number[]>();
   for (const run of runs)
     for (const { id, classes: scores } of run.cases) {
       const values = classes.map((name) => countedValue(scores[name], metric, counting)).filter((v) => !Number.isNaN(v));
-      if (values.length > 0) bySeed.set(id, [...(bySeed.get(id) ?? []), mean(values)]);
+      if (values.length > 0) bySeed.set(id, [...(bySeed.get(id) ?? []), rounded(mean(values))]);
     }
   return new Map([...bySeed].map(([id, values]) => [id, mean(values)]));
 }

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { runsFolder } from '../base/paths.js';
+import { loadCase } from '../dataset/index.js';
 import { network as networkOf } from '../model/index.js';
 import { inputChannels } from '../plan/index.js';
 import { ensembleLabels, forwardOf, predictCase, replaceIfSmall } from '../predict/index.js';
@@ -15,8 +16,9 @@ import { networkInput, prepare, previousStageOf, type RunScores, runFolderOf } f
 import { readVolume, type Volume, writeVolume } from '../volume/index.js';
 import { readCheckpoint, toParams } from '../weights/index.js';
 import { readScores } from './folder.js';
+import { heldOut } from './heldOut.js';
 import type { FinishedRun } from './result.js';
-import { referenceOf, scoreBy, scorerOf } from './scoring.js';
+import { caseOf, referenceOf, scoreBy, scorerOf } from './scoring.js';
 
 export interface EnsembleOptions {
   /** Below this volume a label becomes another one (KAIST: enhancing tumour becomes necrosis). */
@@ -58,6 +60,7 @@ async function joined(name: string, members: readonly FinishedRun[], options: Om
   const { experiment, fold } = first;
   const prepared = await prepare(experiment, { signal: options.signal });
   const { dataset, labels } = prepared;
+  const { ids, on } = heldOut(dataset, prepared.split(fold), fold);
   const scorer = scorerOf(experiment.scoring, labels);
   fs.mkdirSync(folder, { recursive: true });
   const begin = performance.now();
@@ -68,7 +71,7 @@ async function joined(name: string, members: readonly FinishedRun[], options: Om
   const predictors: Awaited<ReturnType<typeof predictor>>[] = [];
   try {
     if (!options.replaceSmall) for (const member of members) predictors.push(await predictor(member, options.signal));
-    for (const id of prepared.split(fold).val) {
+    for (const id of ids.filter((one) => caseOf(dataset, one).label)) {
       options.signal?.throwIfAborted();
       const file = `${id}${dataset.json.file_ending}`;
       const reference = referenceOf(dataset, id);
@@ -80,7 +83,7 @@ async function joined(name: string, members: readonly FinishedRun[], options: Om
       } else {
         const parts: Float32Array[] = [];
         for (const { model, input } of predictors) {
-          const predicted = await predictCase(model, input(id), {
+          const predicted = await predictCase(model, input(id, on === 'test'), {
             keepProbabilities: true,
             signal: options.signal,
           });
@@ -103,6 +106,7 @@ async function joined(name: string, members: readonly FinishedRun[], options: Om
     seed: first.seed,
     nsd: scorer.nsd,
     cases,
+    ...(on === 'validation' ? {} : { on }),
     cost: {
       parameters: sum('parameters'),
       flops: sum('flops'),
@@ -141,5 +145,7 @@ async function predictor({ experiment, fold, seed, folder }: FinishedRun, signal
     patchSize: configuration.patch_size,
     settings: experiment.prediction,
   };
-  return { params, model, input: (id: string) => networkInput(prepared, previous, id) };
+  const input = (id: string, test: boolean) =>
+    test ? loadCase({ id, images: caseOf(dataset, id).images }) : networkInput(prepared, previous, id);
+  return { params, model, input };
 }

@@ -30,6 +30,8 @@ export async function reproduce(
     return {
       name: experiment.name,
       scores,
+      dataset: experiment.dataset,
+      labels: experiment.labels,
       published: published[experiment.name],
       missing: scores.length === 0 ? (failure?.error.message.split('\n')[0] ?? 'not run') : undefined,
     };

@@ -34,6 +34,8 @@ export interface Rule extends Scoring {
   order: Order;
   /** Only classes present in the reference or the prediction of a case count there. */
   presentOnly?: boolean;
+  /** Digits the mean over a case's classes is rounded to before cases are averaged. */
+  caseDigits?: number;
   /** Where it is read. */
   source: string;
   /** What is not certain about it. */

@@ -85,6 +85,8 @@ export interface Experiment {
    */
   scoring?: { definition?: string; nsdToleranceMm?: number | Record<string, number>; classes?: Record<string, number[]> };
   scale: Scale;
+  /** What tells it from its neighbours in a figure (`{ size: 'S', share: 0.1 }`). Not part of the identity of a run. */
+  labels?: Record<string, string | number>;
 }
 
 /** One value of one class of one case; `state` says why a value is not a number. */

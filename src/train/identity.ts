@@ -15,9 +15,18 @@ export function canonicalJson(value: unknown): string {
   return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${canonicalJson(v)}`).join(',')}}`;
 }
 
-/** The experiment without what does not change its predictions: its name, which folds and seeds are run besides, how it is scored. */
+/** The experiment without what does not change its predictions: its name, which folds and seeds are run besides, how it is scored and labelled. */
 function essence(experiment: Experiment): unknown {
-  const { name: _name, folds: _folds, seeds: _seeds, scoring: _scoring, init, previousStage, ...own } = experiment;
+  const {
+    name: _name,
+    folds: _folds,
+    seeds: _seeds,
+    scoring: _scoring,
+    labels: _labels,
+    init,
+    previousStage,
+    ...own
+  } = experiment;
   const rest = { ...own, previousStage: previousStage && essence(previousStage) };
   if (!init) return rest;
   if ('upkernFrom' in init) return { ...rest, init: { upkernFrom: essence(init.upkernFrom) } };
@@ -73,7 +82,7 @@ function earlierHash(root: string, name: string): string | undefined {
   return earlierHashes.get(file);
 }
 
-/** Whether an experiment or one it starts from says how it is scored. */
+/** Whether an experiment or one it starts from says how it is scored and labelled. */
 function scored({ scoring, init, previousStage }: Experiment): boolean {
   const before = init && ('from' in init ? init.from : 'upkernFrom' in init ? init.upkernFrom : undefined);
   return Boolean(scoring || (before && scored(before)) || (previousStage && scored(previousStage)));

@@ -62,7 +62,12 @@ describe('studies of the papers', () => {
     );
     const nnFormer = { nnFormer: reasons.noCode };
     const data = (...rows: string[]) => Object.fromEntries(rows.map((row) => [row, reasons.otherData]));
+    const elsewhere = ['touchstone', 'touchstone-totalsegmentator', 'rep3d', 'auto-nnunet'].map((name) => `independent-${name}`);
     assert.deepEqual(without, {
+      ...Object.fromEntries(elsewhere.map((id) => [`mednext/${id}`, data(...rowsOf('mednext', id))])),
+      'mednext/independent-primus': Object.fromEntries(
+        ['Primus-M', 'PrimusV2-M', 'PrimusV3-S'].map((row) => [row, reasons.otherNetwork]),
+      ),
       'mednext/fig1c-leaderboard': data('AMOS, average Dice', 'BTCV / Synapse multi-organ CT, average DSC', 'KiTS19'),
       'stu-net/table4-direct-inference': data(...rowsOf('stuNet', 'table4-direct-inference').filter((row) => row !== 'Mean')),
       ...Object.fromEntries(tablesOf('swinUmamba').map(({ id }) => [`swin-umamba/${id}`, nnFormer])),
