@@ -1,6 +1,7 @@
 // The ablation table: variants × metrics with spread, interval, paired difference to a base, cost and the published value.
 import { VoxelbookError } from '../base/errors.js';
 import { Random } from '../base/random.js';
+import { duration } from '../base/text.js';
 import { bootstrap, resamples } from '../score/bootstrap.js';
 import { type Adjustment, adjust } from '../score/multipleTesting.js';
 import { ruleNotes } from '../score/rule.js';
@@ -307,11 +308,6 @@ function addCost(rows: readonly Variant[], columns: Column[], cells: Record<stri
 export function count(n: number): string {
   const step = [1e12, 1e9, 1e6, 1e3].findIndex((s) => n >= s);
   return step < 0 ? String(Math.round(n)) : `${(n / [1e12, 1e9, 1e6, 1e3][step]).toPrecision(3)} ${['T', 'G', 'M', 'k'][step]}`;
-}
-
-export function duration(seconds: number): string {
-  if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
-  return seconds < 7200 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
 export function bytes(n: number): string {

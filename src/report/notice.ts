@@ -2,7 +2,7 @@
 
 import { VoxelbookError } from '../base/errors.js';
 import type { Progress } from '../base/progress.js';
-import { duration } from './ablation.js';
+import { duration } from '../base/text.js';
 import { escapeText, type MimeBundle, plainText, Shown } from './display.js';
 
 class Notice extends Shown {

@@ -50,6 +50,8 @@ export function bootstrap(
     cubes += (center - v) ** 3;
     squares += (center - v) ** 2;
   }
+  // What rounding alone leaves between equal values is no spread.
+  const spread = squares > n * (1e-14 * center) ** 2;
   const acceleration = cubes / (6 * squares ** 1.5);
   const shifted = (q: number) => {
     const z = bias + normalQuantile(q);
@@ -60,7 +62,7 @@ export function bootstrap(
     standardError,
     percentile,
     basic: [2 * estimate - percentile[1], 2 * estimate - percentile[0]],
-    bca: squares > 0 ? [shifted(alpha), shifted(1 - alpha)] : [Number.NaN, Number.NaN],
+    bca: spread ? [shifted(alpha), shifted(1 - alpha)] : [Number.NaN, Number.NaN],
   };
 }
 
