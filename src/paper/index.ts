@@ -26,7 +26,7 @@ export {
 } from './shared/findings.js';
 export { type HoursReference, hoursFormula, hoursGpu, hoursReference, hoursSource, passes } from './shared/hours.js';
 export { Maps, type ValueMap } from './shared/maps.js';
-export { type Protocol, type ProtocolKind, protocolText, scoredOn } from './shared/protocol.js';
+export { type Protocol, type ProtocolKind, protocolText, publishedSplit, scoredOn } from './shared/protocol.js';
 export { table } from './shared/publishedTable.js';
 export { methodNotes, protocolOf, publishedTable, ruleFor, ruleOf } from './shared/rules.js';
 export { type Reason, reasons, type StudyTable } from './shared/study.js';

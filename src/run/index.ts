@@ -8,7 +8,7 @@ export { type EnsembleOptions, ensemble } from './ensemble.js';
 export { type RunOrder, type RunState, readProgress, readScores } from './folder.js';
 export { type ListedRun, list, listText, stateOf } from './list.js';
 export { predictFolder, trainedModel } from './predictFolder.js';
-export { type Reproducible, type Reproduction, reproduce } from './reproduce.js';
+export { type Reproducible, type Reproduction, reproduce, rowsByTable } from './reproduce.js';
 export { type FinishedRun, finishedRun } from './result.js';
 export { type Predictions, rowBy, scoreBy, tableRows } from './scoring.js';
 export { type StartOptions, start, stop } from './start.js';

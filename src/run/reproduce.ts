@@ -1,6 +1,8 @@
 // A paper's table, run again: a study, and its scores grouped as the rows of a report.
+import { type PaperStudy, ruleOf } from '../paper/index.js';
 import type { Claim, Variant } from '../report/index.js';
 import type { Experiment, Scale } from '../train/index.js';
+import { tableRows } from './scoring.js';
 import { type Study, type StudyOptions, study } from './study.js';
 
 /** Experiments of a paper: a list, or what makes one for a scale (`paper.mednext.ablation`). */
@@ -37,4 +39,24 @@ export async function reproduce(
     };
   });
   return { ...done, rows };
+}
+
+/**
+ * The rows of every table of a reproduced study, one list for each data set (rows of different data are not one comparison), scored by the
+ * table's rule; a table without one keeps the scores of its experiments.
+ */
+export async function rowsByTable(
+  { paper, tables }: Pick<PaperStudy, 'paper' | 'tables'>,
+  { runs, rows }: Pick<Reproduction, 'runs' | 'rows'>,
+): Promise<{ id: string; dataset: string; rows: Variant[] }[]> {
+  const found: { id: string; dataset: string; rows: Variant[] }[] = [];
+  for (const { id, experiments } of tables)
+    for (const dataset of new Set(experiments.map((e) => e.dataset))) {
+      const names = experiments.filter((e) => e.dataset === dataset).map((e) => e.name);
+      const own = runs.filter(({ experiment: e }) => e.dataset === dataset && names.includes(e.name));
+      const scored = ruleOf(paper, id) ? await tableRows(paper, id, own) : [];
+      const plain = rows.filter((row) => row.dataset === dataset && names.includes(row.name));
+      found.push({ id, dataset, rows: plain.map((row) => scored.find((s) => s.name === row.name) ?? row) });
+    }
+  return found;
 }

@@ -1,11 +1,13 @@
 // Every table's rule from label files to the printed cell, with absent classes, false alarms and misses among them. The right values are those
 // of the papers' own scripts and of nnU-Net (test/golden/metrics), averaged as each script averages.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import {
   beside,
   findings,
   methodNotes,
   type PaperName,
+  protocolOf,
   published,
   ruleFor,
   ruleOf,
@@ -196,6 +198,21 @@ describe('every table’s rule, from label files to the printed cell', () => {
       const { text } = await cell('swinUmamba', `${version}-table3-microscopy`, run, { metric: 'f1' });
       assert.equal(text, `${mean(values).toFixed(3)} ± ${sd(values).toFixed(3)}`);
     });
+
+  it('FEATURES.md has every table with its protocol, rule and source', () => {
+    const lines = fs.readFileSync('FEATURES.md', 'utf8').split('\n');
+    for (const paper of Object.keys(published) as PaperName[])
+      for (const { id, rule, ruleNote } of published[paper].tables) {
+        const { kind, source } = protocolOf(paper, id);
+        const own = lines.filter((line) => line.includes(`| \`${id}\` | ${kind}`));
+        assert.ok(
+          own.some(
+            (line) => line.includes(rule ? `\`${rule}\`` : ruleNote!) && line.includes(rule ? ruleOf(paper, id)!.source : source),
+          ),
+          `${paper} ${id}`,
+        );
+      }
+  });
 
   it('every table says its protocol and its rule, or why it has none, with the source', () => {
     for (const paper of Object.keys(published) as PaperName[])

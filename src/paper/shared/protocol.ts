@@ -1,6 +1,7 @@
 // On which cases a table's numbers were scored, as data, and how a run's cases compare with them.
 import path from 'node:path';
-import { describedNames, descriptor } from '../../dataset/index.js';
+import { VoxelbookError } from '../../base/errors.js';
+import { describedNames, descriptor, type Split } from '../../dataset/index.js';
 import type { RunScores } from '../../train/experiment.js';
 
 /**
@@ -46,6 +47,26 @@ export function protocolText({ kind, folds, cases, train, text, source }: Protoc
   ]
     .join('; ')
     .concat(`. Source: ${source}.`);
+}
+
+/**
+ * The split of a data set that a paper published, for `Experiment.split`.
+ * @param ids the training cases at hand
+ * @throws VoxelbookError naming the papers that published one, and the test cases that are not at hand
+ */
+export function publishedSplit(dataset: string, paper: string, ids: readonly string[]): Split {
+  const all = descriptor(dataset).protocols.filter((p) => p.test);
+  const found = all.find((p) => p.paper === paper);
+  const missing = (found?.test ?? []).filter((id) => !ids.includes(id));
+  if (!found || missing.length > 0)
+    throw new VoxelbookError(`there is no such split of ${dataset}`, {
+      code: 'published-split',
+      path: found ? 'cases' : 'paper',
+      given: found ? `without ${missing.join(', ')}` : JSON.stringify(paper),
+      expected: found ? `all test cases of ${paper}` : all.map((p) => p.paper).join(', ') || 'none is published',
+      fix: found ? 'Bring the whole data set into the raw layout.' : 'Choose one of these, or take a fold.',
+    });
+  return { train: ids.filter((id) => !found.test!.includes(id)), val: ids.filter((id) => found.test!.includes(id)) };
 }
 
 /**
