@@ -1,6 +1,6 @@
 // Draws our figures as static SVG: boxes, points, lines, bars and maps on linear, logarithmic and category axes.
 import { escapeText } from './display.js';
-import type { Axis, Layout, Trace } from './figure.js';
+import type { Axis, Layout, Trace } from './trace.js';
 
 interface Scale {
   /** Data → pixels. */

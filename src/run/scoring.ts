@@ -11,7 +11,7 @@ import type { Variant } from '../report/index.js';
 import {
   connectedComponents,
   definitionOf,
-  instanceF1,
+  instanceF1OfPicture,
   type Rule,
   type Scoring,
   volume,
@@ -101,7 +101,7 @@ function objectScore(
       shape,
       8,
     ).labels;
-  const [found] = instanceF1(objects(reference.data), objects(answer.data), shape, { thresholds: [iou] });
+  const found = instanceF1OfPicture(objects(reference.data), objects(answer.data), shape, iou);
   const state =
     found.reference + found.prediction === 0
       ? 'both-empty'

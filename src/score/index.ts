@@ -41,7 +41,7 @@ export {
 export { type Definition, type DefinitionName, definitions } from './definitions.js';
 export { distanceTransform } from './distanceTransform.js';
 export { type Agreement, blandAltman, kendallTau, type PairedEffect, pairedEffect, pearson, spearman } from './effect.js';
-export { type InstanceScore, instanceF1, panopticQuality, relabel, removeAtBorder } from './instances.js';
+export { type InstanceScore, instanceF1, instanceF1OfPicture, panopticQuality, relabel, removeAtBorder } from './instances.js';
 export { type Lesion, type LesionParameters, type LesionwiseScore, lesionParameters, lesionwise } from './lesionwise.js';
 export { cutMasks, type MaskPair } from './masks.js';
 export { adjust } from './multipleTesting.js';
