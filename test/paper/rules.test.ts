@@ -2,6 +2,9 @@
 // of the papers' own scripts and of nnU-Net (test/golden/metrics), averaged as each script averages.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { open } from '../../src/dataset/index.js';
 import {
   beside,
   findings,
@@ -11,11 +14,14 @@ import {
   published,
   ruleFor,
   ruleOf,
+  study,
+  studyNames,
   stuNet,
   table,
 } from '../../src/paper/index.js';
 import { ablation, comparison, type Variant } from '../../src/report/index.js';
 import { scoreBy, tableRows } from '../../src/run/index.js';
+import type { RunScores } from '../../src/train/index.js';
 import { type CaseMaps, goldenFile, runOn, unpacked } from './labelFiles.js';
 
 const papers = goldenFile('papers');
@@ -226,6 +232,16 @@ describe('every table’s rule, from label files to the printed cell', () => {
   });
 });
 
+/** The scores of a run without cases. */
+const runOf = (experiment: string): RunScores => ({
+  experiment,
+  fold: 0,
+  seed: 0,
+  nsd: { toleranceMm: 1, definition: '' },
+  cases: [],
+  cost: { parameters: 1, flops: 1, trainSeconds: 1, predictSeconds: 1, peakBytes: 1, forecastBytes: 1 },
+});
+
 describe('averaging by a rule', () => {
   const row = (
     name: string,
@@ -236,10 +252,7 @@ describe('averaging by a rule', () => {
     rule,
     scores: [
       {
-        experiment: name,
-        fold: 0,
-        seed: 0,
-        nsd: { toleranceMm: 1, definition: '' },
+        ...runOf(name),
         cases: cases.map((classes, i) => ({
           id: `c${i}`,
           classes: Object.fromEntries(
@@ -249,7 +262,6 @@ describe('averaging by a rule', () => {
             ]),
           ),
         })),
-        cost: { parameters: 1, flops: 1, trainSeconds: 1, predictSeconds: 1, peakBytes: 1, forecastBytes: 1 },
       },
     ],
   });
@@ -337,4 +349,34 @@ describe('averaging by a rule', () => {
     assert.match(String(table('mednext', 'independent-auto-nnunet')), /\(computed\)/);
     assert.equal(table('mednext', 'independent-primus').cells.length, 7);
   });
+});
+
+describe('rules on the embedded sets of the demos', () => {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'demo-rules-'));
+  after(() => fs.rmSync(root, { recursive: true, force: true }));
+  const seen = new Set<string>();
+  for (const name of studyNames)
+    for (const { id, experiments } of study(name).tables)
+      for (const experiment of experiments) {
+        const { paper } = study(name);
+        const rule = ruleOf(paper, id);
+        const key = `${paper} ${rule?.label} ${experiment.dataset}`;
+        if (!rule || seen.has(key)) continue;
+        seen.add(key);
+        it(`${paper} ${id} on ${experiment.dataset}: the reference as answer scores best`, async function () {
+          this.timeout(120_000);
+          const data = open(experiment.dataset);
+          const folder = path.join(root, String(seen.size), id, experiment.dataset);
+          fs.mkdirSync(path.join(folder, 'predictions'), { recursive: true });
+          const cases = data.cases.slice(0, 2);
+          for (const c of cases) fs.copyFileSync(c.label!, path.join(folder, 'predictions', `${c.id}${data.json.file_ending}`));
+          const scores = { ...runOf(experiment.name), cases: cases.map((c) => ({ id: c.id, classes: {} })) };
+          const [row] = await tableRows(paper, id, [{ folder, experiment, scores }]);
+          const values = ablation([row], { cost: false, perClass: false }).cells[0];
+          assert.deepEqual(
+            rule.metrics.map((metric) => [metric, values[`${metric}.mean`].value]),
+            rule.metrics.map((metric) => [metric, metric === 'hd95' ? 0 : 1]),
+          );
+        });
+      }
 });
