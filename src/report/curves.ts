@@ -2,6 +2,7 @@
 import { Random } from '../base/random.js';
 import { bootstrap, resamples } from '../score/bootstrap.js';
 import type { Calibration } from '../score/calibration.js';
+import type { Rule } from '../score/rule.js';
 import type { RunScores } from '../train/experiment.js';
 import { metricLabel } from './ablation.js';
 import { averager, type Counting, classNames, countingOf, mean, perCase, type Variant } from './aggregate.js';
@@ -154,6 +155,8 @@ export function scaling(rows: readonly Variant[], options: ScalingOptions = {}):
 export interface DataShareCurve {
   name: string;
   points: readonly { share: number; scores: RunScores[] }[];
+  /** The rule its scores are counted by. */
+  rule?: Rule;
 }
 
 /** Score against the share of training data used, one line per model. */
@@ -162,7 +165,7 @@ export function dataShare(
   {
     title = 'Score against share of training data',
     metric = 'dsc',
-    empty = 'metrics-reloaded' as Counting,
+    empty = curves.find((curve) => curve.rule)?.rule ?? ('metrics-reloaded' as Counting),
     classes = undefined as readonly string[] | undefined,
   } = {},
 ): Figure {

@@ -9,7 +9,7 @@ export type MimeBundle = Record<string, unknown>;
 export const display: unique symbol = Symbol.for('Jupyter.display') as never;
 
 /** Something with a picture of itself for the notebook and a text for everywhere else. */
-export abstract class Shown {
+export abstract class NotebookOutput {
   /** What the notebook gets; `text/plain` is always in it. */
   abstract bundle(): MimeBundle;
   abstract toString(): string;

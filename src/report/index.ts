@@ -14,7 +14,7 @@ export {
   scaling,
   type ToleranceCurve,
 } from './curves.js';
-export { escapeText, type MimeBundle, plainLabel, plainText, Shown } from './display.js';
+export { escapeText, type MimeBundle, NotebookOutput, plainLabel, plainText } from './display.js';
 export { type Answer, Checked, type CheckOptions, check, type Verdict } from './exercise.js';
 export { type Axis, Figure, type Layout, type Trace } from './figure.js';
 export { type Curve, learningCurve } from './learningCurve.js';

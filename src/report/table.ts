@@ -2,7 +2,7 @@
 
 import { table as arqueroTable, type ColumnTable } from 'arquero';
 import { atomicWrite } from '../base/atomicWrite.js';
-import { escapeText, type MimeBundle, plainText, Shown } from './display.js';
+import { escapeText, type MimeBundle, NotebookOutput, plainText } from './display.js';
 
 export interface Column {
   key: string;
@@ -20,7 +20,7 @@ export interface Cell {
   mark?: 'best' | 'second';
 }
 
-export class ResultTable extends Shown {
+export class ResultTable extends NotebookOutput {
   /** One column per `columns` entry, raw values. */
   readonly data: ColumnTable;
 

@@ -478,11 +478,11 @@ const commands: Record<string, Command> = {
       const parts =
         'tables' in study
           ? await rowsByTable(study, { runs, rows })
-          : sets.map((dataset) => ({ id: '', dataset, rows: rows.filter((row) => row.dataset === dataset) }));
+          : sets.map((dataset) => ({ id: '', dataset, rows: rows.filter((row) => row.dataset === dataset), note: '' }));
       const csv: string[] = [];
       for (const part of parts) {
         const table = ablation(part.rows);
-        print(`${part.id ? `${part.id}, ${part.dataset}\n` : ''}${table.toMarkdown()}`);
+        print(`${part.id ? `${part.id}, ${part.dataset}. ${part.note}\n` : ''}${table.toMarkdown()}`);
         csv.push(table.toCsv());
       }
       if (values.csv) fs.writeFileSync(String(values.csv), csv.join('\n'));

@@ -57,6 +57,7 @@ export interface PublishedTable {
   ruleNote?: string;
   /** What its ± is taken over; null where it prints none. */
   spread: SpreadOver | null;
+  spreadSource?: string;
   unit: string | null;
   /** Scores stand in per cent. */
   percent: boolean;

@@ -65,7 +65,9 @@ export function ruleFor(rule: Rule, { scale, dataset }: Pick<Experiment, 'scale'
 /** Protocol and rule as they stand under a table. */
 export function methodNotes(paper: PaperName, id: string, rule = ruleOf(paper, id)): string[] {
   const table = publishedTable(paper, id);
-  const spread = table.spread ? [`± in the published table: over ${table.spread}.`] : [];
+  const spread = table.spread
+    ? [`± in the published table: over ${table.spread}${table.spreadSource ? ` (${table.spreadSource})` : ''}.`]
+    : [];
   return [
     `Protocol: ${protocolText(protocolOf(paper, id))}`,
     ...(rule ? ruleNotes(rule) : [`Rule: ${table.ruleNote}.`]),

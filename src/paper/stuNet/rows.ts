@@ -14,8 +14,10 @@ export function percentDsc(row: Variant | undefined): string | undefined {
 
 /** One curve a size from rows labelled with size and share. */
 export function shareCurves(rows: readonly Variant[]): DataShareCurve[] {
+  const rule = rows.find((row) => row.rule)?.rule ?? ruleOf('stuNet', 'data-efficiency');
   return sizes.map((size) => ({
     name: `STU-Net-${size}`,
+    rule,
     points: rows
       .filter(({ labels }) => labels?.size === size && labels.share !== undefined)
       .map(({ labels, scores }) => ({ share: Number(labels!.share), scores })),
