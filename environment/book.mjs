@@ -45,9 +45,8 @@ async function installBuilder(output) {
   if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === wanted) return;
   const begin = Date.now();
   output.write('Installing the book builder (Sphinx), once …');
-  // What the notebooks run with keeps its version.
-  const keep = ['-c', path.join(root, 'environment/requirements.txt')];
-  await run(python, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', ...keep, '-r', requirements], {
+  // It lists what the notebooks run with at the same versions.
+  await run(python, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '--require-hashes', '-r', requirements], {
     hint: 'check that the Python package index is reachable, then run again',
   });
   fs.writeFileSync(stamp, wanted);

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { registrations } from '../kernels/voxelbook/register.mjs';
 import { hasNvidia, isDone, python, root, steps } from './steps.mjs';
 
 const say = (name, text) => console.log(`${name.padEnd(22)} ${text}`);
@@ -17,6 +18,14 @@ const check = (name, value, todo) => {
     say(name, `MISSING. ${todo}`);
   }
 };
+
+/** What TensorFlow's library answered, which only the compiled kernels can ask. */
+function oneDnnState(on) {
+  if (on === undefined) return 'not known, as the native kernels are not compiled';
+  const setting = process.env.TF_ENABLE_ONEDNN_OPTS;
+  if (on) return 'on';
+  return `off: dense networks train several times slower${setting ? ` (TF_ENABLE_ONEDNN_OPTS=${setting} is set)` : ''}`;
+}
 
 say('Node', process.version);
 check(
@@ -36,6 +45,11 @@ for (const kernel of ['voxelbook', 'tslab']) {
   const spec = path.join(root, 'environment/.venv/share/jupyter/kernels', kernel, 'kernel.json');
   check(`kernel ${kernel}`, fs.existsSync(spec) && path.relative(root, spec), 'Run npm run setup.');
 }
+for (const { who, folder, ours } of registrations({ prefix: path.join(root, 'environment/.venv') }))
+  say(
+    'kernel seen by',
+    `${who} (${folder})${ours ? '' : '. It belongs to another folder or Node: npx voxelbook register --user'}`,
+  );
 say(
   'GPU',
   hasNvidia()
@@ -43,25 +57,30 @@ say(
     : 'none found; computing on the CPU',
 );
 const probe = `
-const { tf } = await import('voxelbook/tensor').then((t) => t);
-const binding = tf.backend().binding;
-console.log(JSON.stringify({ tensorflow: binding.TensorFlowVersion ?? tf.version['tfjs-core'], backend: tf.getBackend(), gpu: tf.backend().isUsingGpuDevice, two: tf.add(1, 1).dataSync()[0] }));`;
-const tensorflow = spawnSync(process.execPath, ['--input-type=module', '-e', probe], { encoding: 'utf8', cwd: root });
+const { tf } = await import('voxelbook/tensor');
+const { nativeVariant, usesOneDnn } = await import(process.argv[1]);
+const { threads } = await import(process.argv[2]);
+const two = tf.add(1, 1).dataSync()[0];
+console.log(JSON.stringify({ gpu: tf.backend().isUsingGpuDevice, two, oneDnn: usesOneDnn(), variant: nativeVariant(), threads: threads() }));`;
+const modules = ['tensor/native/load.js', 'base/threads.js'].map((name) => path.join(root, 'dist', name));
+const tensorflow = spawnSync(process.execPath, ['--input-type=module', '-e', probe, ...modules], { encoding: 'utf8', cwd: root });
 const answer = tensorflow.status === 0 ? JSON.parse(tensorflow.stdout.trim().split('\n').at(-1)) : undefined;
 const wheel = JSON.parse(fs.readFileSync(path.join(root, 'environment/tensorflow.json'), 'utf8')).version;
 check(
   'TensorFlow',
-  answer && `${wheel} (${answer.gpu ? 'CUDA' : 'CPU, oneDNN on unless TF_ENABLE_ONEDNN_OPTS=0'}), 1 + 1 = ${answer.two}`,
+  answer && `${wheel} (${answer.gpu ? 'CUDA' : 'CPU'}, oneDNN ${oneDnnState(answer.oneDnn)}), 1 + 1 = ${answer.two}`,
   `It did not start:\n${tensorflow.stderr.trim().split('\n').slice(-4).join('\n')}\nRun npm run setup.`,
 );
-const native = path.join(root, 'environment/native/voxelbook.node');
+if (answer) say('threads', `${answer.threads}`);
 say(
   'native kernels',
   process.env.VOXELBOOK_NATIVE === '0'
     ? 'switched off by VOXELBOOK_NATIVE=0'
-    : fs.existsSync(native)
-      ? 'compiled for this machine'
-      : 'not compiled: the plain, slower operators are used. Run npm run setup.',
+    : answer?.variant
+      ? `the ${answer.variant} ones`
+      : answer?.gpu
+        ? 'not used on a GPU'
+        : 'none: the plain, slower operators are used. Run npm run setup.',
 );
 for (const step of steps) if (!isDone(step)) say(`step "${step.name}"`, 'not up to date: run npm run setup');
 for (const [name, use] of [

@@ -1,6 +1,6 @@
 // npm run lab: JupyterLab on this machine only, with a token, opened at the quickstart notebook.
 //
-//   npm run lab [-- notebooks/other.ipynb] [--port 8899]
+//   npm run lab [-- notebooks/other.ipynb | /elsewhere/mine.ipynb] [--port 8899]
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
@@ -74,7 +74,10 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
   const notebook = path.resolve(args[0] ?? path.join(root, 'notebooks/quickstart.ipynb'));
   try {
     if (!fs.existsSync(python)) throw new Error('the Python environment is missing.\nWhat to do: npm run setup');
-    const lab = await startLab({ port });
+    if (args[0] && !fs.existsSync(notebook)) throw new Error(`there is no notebook ${notebook}`);
+    // JupyterLab shows what lies below one folder: the project's, or that of a notebook elsewhere.
+    const inside = notebook.startsWith(root + path.sep);
+    const lab = await startLab({ port, folder: inside ? root : path.dirname(notebook) });
     console.log(`Open in a browser (Ctrl-C here ends it):  ${fs.existsSync(notebook) ? lab.urlOf(notebook) : lab.url}`);
     const stop = () => lab.stop();
     process.once('SIGINT', stop).once('SIGTERM', stop);

@@ -1,7 +1,6 @@
 """Runs one notebook through Jupyter and writes the executed notebook and a self-contained HTML page.
 
-Called by environment/notebooks.mjs with one JSON argument; tells what happens as JSON lines on stdout. Importing this
-file teaches papermill to write parameters in TypeScript.
+Called by environment/notebooks.mjs with one JSON argument; tells what happens as JSON lines on stdout.
 """
 import copy
 import json
@@ -12,50 +11,6 @@ import sys
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from papermill.translators import Translator, papermill_translators
-
-
-class TypeScriptTranslator(Translator):
-    """Assigns to what the cell tagged `parameters` declared with `let`, so the compiler checks the types."""
-
-    @classmethod
-    def translate_none(cls, val):
-        return "null"
-
-    @classmethod
-    def translate_bool(cls, val):
-        return "true" if val else "false"
-
-    @classmethod
-    def translate_float(cls, val):
-        if val != val:
-            return "Number.NaN"
-        if val in (float("inf"), float("-inf")):
-            return "Infinity" if val > 0 else "-Infinity"
-        return repr(val)
-
-    @classmethod
-    def translate_str(cls, val):
-        return json.dumps(val)
-
-    @classmethod
-    def translate_dict(cls, val):
-        return "{ " + ", ".join(f"{json.dumps(str(k))}: {cls.translate(v)}" for k, v in val.items()) + " }"
-
-    @classmethod
-    def translate_list(cls, val):
-        return "[" + ", ".join(cls.translate(v) for v in val) + "]"
-
-    @classmethod
-    def comment(cls, text):
-        return f"// {text}".rstrip()
-
-    @classmethod
-    def assign(cls, name, text):
-        return f"{name} = {text};"
-
-
-papermill_translators.register("typescript", TypeScriptTranslator)
 
 
 def tell(**event):
@@ -73,7 +28,8 @@ class Client(NotebookClient):
 
 def write(file, text):
     temporary = f"{file}.{os.getpid()}.tmp"
-    with open(temporary, "w", encoding="utf-8") as f:
+    # Half a character, from whichever kernel, shall not cost the outputs of the whole run.
+    with open(temporary, "w", encoding="utf-8", errors="replace") as f:
         f.write(text)
     os.replace(temporary, file)
 
@@ -101,6 +57,8 @@ def page(notebook):
 def main(task):
     notebook = nbformat.read(task["file"], as_version=4)
     if task["parameters"]:
+        sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "papermill"))
+        import voxelbook_papermill  # noqa: F401
         from papermill.parameterize import parameterize_notebook
 
         notebook.metadata.setdefault("papermill", {})
@@ -142,7 +100,7 @@ def main(task):
     except DeadKernelError as error:
         failure = {"ename": "DeadKernel", "evalue": str(error)}
     write(task["notebook"], nbformat.writes(notebook))
-    write(task["html"], page(notebook))
+    write(task["html"], page(nbformat.read(task["notebook"], as_version=4)))
     tell(event="end", failure=failure)
 
 

@@ -52,38 +52,118 @@ function hashOf(paths) {
   return hash.digest('hex').slice(0, 16);
 }
 
-const cpuFlags = () => {
-  const info = fs.existsSync('/proc/cpuinfo') ? fs.readFileSync('/proc/cpuinfo', 'utf8') : '';
-  return info.match(/^flags.*$/m)?.[0] ?? process.arch;
-};
 export const hasNvidia = () =>
   process.env.VOXELBOOK_DEVICE !== 'cpu' && spawnSync('nvidia-smi', ['-L'], { stdio: 'ignore' }).status === 0;
 
-const compilerHint = 'install a C++ compiler (Debian, Ubuntu: apt-get install g++; macOS: xcode-select --install)';
+/** What this system calls its packages: the fields of /etc/os-release, or nothing. */
+const osRelease = () =>
+  Object.fromEntries(
+    (fs.existsSync('/etc/os-release') ? fs.readFileSync('/etc/os-release', 'utf8') : '')
+      .split('\n')
+      .map((line) => line.split('='))
+      .filter(([key, value]) => key && value)
+      .map(([key, value]) => [key, value.replaceAll('"', '')]),
+  );
+
+/** How to install something here: the command of this system's package manager, or of all we know. */
+function toInstall(what, { debian, fedora, macos }) {
+  const { ID = '', ID_LIKE = '' } = osRelease();
+  const like = `${ID} ${ID_LIKE}`;
+  const commands = {
+    debian: `apt-get install ${debian} (as root)`,
+    fedora: `dnf install ${fedora} (as root)`,
+    macos,
+  };
+  const own =
+    process.platform === 'darwin'
+      ? 'macos'
+      : /debian|ubuntu/.test(like)
+        ? 'debian'
+        : /fedora|rhel/.test(like)
+          ? 'fedora'
+          : undefined;
+  if (own) return `install ${what}: ${commands[own]}`;
+  return `install ${what} (Debian, Ubuntu: ${commands.debian}; Fedora: ${commands.fedora}; macOS: ${macos})`;
+}
+export const compilerHint = toInstall('a C++ compiler', { debian: 'g++', fedora: 'gcc-c++', macos: 'xcode-select --install' });
+export const pythonHint = toInstall('Python 3.10 or newer', {
+  debian: 'python3 python3-venv',
+  fedora: 'python3',
+  macos: 'brew install python',
+});
+
+/** True on a system whose C library is not glibc: TensorFlow's library does not load there. */
+const isMusl = () => process.platform === 'linux' && !process.report.getReport().header.glibcVersionRuntime;
+
+const tensorflowFile = () => JSON.parse(fs.readFileSync(at('environment/tensorflow.json'), 'utf8'));
 
 /** Where the TensorFlow libraries come from: the CPU wheel, or the CUDA wheel where a driver is present. */
 function tensorflowWheel() {
-  const { version } = JSON.parse(fs.readFileSync(at('environment/tensorflow.json'), 'utf8'));
-  return hasNvidia() ? `tensorflow==${version}` : `tensorflow-cpu==${version}`;
+  const { version, wheels } = tensorflowFile();
+  if (hasNvidia()) return `tensorflow[and-cuda]==${version}`;
+  const wheel = wheels[`${process.platform}-${process.arch}`];
+  if (!wheel)
+    throw new Error(
+      `TensorFlow's library is not set up on ${process.platform}-${process.arch}, only on ${Object.keys(wheels).join(', ')}.\nWhat to do: use one of these, or a container or WSL on this machine.`,
+    );
+  return `${wheel.package}==${version}`;
 }
 
-const bindingSource = 'node_modules/@tensorflow/tfjs-node-gpu';
+/** Downloads the CPU wheel, which is only unpacked: one for every version of Python. */
+async function downloadTensorflow(interpreter, folder) {
+  const { wheels } = tensorflowFile();
+  const { platform } = wheels[`${process.platform}-${process.arch}`];
+  const which = [
+    '--only-binary=:all:',
+    '--python-version',
+    '3.12',
+    '--implementation',
+    'cp',
+    '--abi',
+    'cp312',
+    '--platform',
+    platform,
+  ];
+  await run(
+    interpreter,
+    ['-m', 'pip', 'download', '-q', '--disable-pip-version-check', '--no-deps', ...which, '-d', folder, tensorflowWheel()],
+    {
+      hint: indexHint,
+    },
+  );
+}
 
+const indexHint = 'check that the Python package index is reachable, then run again';
+const npmHint = 'check that the npm registry is reachable (npm ping), then run again';
+
+/** Folder of `npm run setup -- --from <folder>`: everything that is otherwise fetched lies there. */
+let offline;
+const pipFrom = () => (offline ? ['--no-index', '--find-links', path.join(offline, 'pip')] : []);
+
+const bindingSource = 'node_modules/@tensorflow/tfjs-node-gpu';
+const bindingOutput = `${bindingSource}/lib/napi-v8`;
+
+/** `seconds`: what the step takes on two idle cores with a fast mirror, for the time left. */
 export const steps = [
   {
     name: 'versions',
+    seconds: 1,
     key: () => process.version,
     work() {
+      if (isMusl())
+        throw new Error(
+          `${osRelease().PRETTY_NAME ?? 'This system'} has no glibc (it uses musl, as Alpine does), and TensorFlow's library needs it.\nWhat to do: use Debian, Ubuntu or Fedora, or a container of one of them.`,
+        );
       const [major, minor] = process.versions.node.split('.').map(Number);
       if (major < 20 || (major === 20 && minor < 19) || (major === 22 && minor < 12))
         throw new Error(
-          `Node ${process.version} found; 20.19, 22.12, 24 or newer is needed.\nWhat to do: install a current Node LTS.`,
+          `Node ${process.version} found; 22.12, 24 or newer is needed (20.19 works too, and is out of support).\nWhat to do: install a current Node LTS.`,
         );
       const p = spawnSync('python3', ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])'], { encoding: 'utf8' });
       const [pm, pn] = (p.stdout ?? '').trim().split('.').map(Number);
       if (p.status !== 0 || pm < 3 || pn < 10)
         throw new Error(
-          `Python ${p.status === 0 ? p.stdout.trim() : '(python3 not found)'}; 3.10 or newer is needed.\nWhat to do: install python3 (Debian, Ubuntu: apt-get install python3 python3-venv).`,
+          `Python ${p.status === 0 ? p.stdout.trim() : '(python3 not found)'}; 3.10 or newer is needed.\nWhat to do: ${pythonHint}.`,
         );
       if (spawnSync('g++', ['--version'], { stdio: 'ignore' }).status !== 0)
         throw new Error(`g++ not found.\nWhat to do: ${compilerHint}.`);
@@ -91,34 +171,49 @@ export const steps = [
   },
   {
     name: 'npm packages',
+    seconds: 16,
     key: () => hashOf(['package.json', 'package-lock.json']),
     done: () => fs.existsSync(at(bindingSource)),
+    // From the lock file, which holds a checksum of every package.
     work: () =>
-      run('npm', ['install', '--no-save', '--ignore-scripts'], {
-        hint: 'check that the npm registry is reachable (npm ping), then run again',
+      run('npm', ['ci', '--ignore-scripts', ...(offline ? ['--offline', '--cache', path.join(offline, 'npm')] : [])], {
+        hint: npmHint,
       }),
   },
   {
     name: 'python environment',
+    seconds: 21,
     key: () => hashOf(['environment/requirements.txt']) + root,
     done: () => fs.existsSync(python),
     async work() {
-      const hint = 'install the venv module (Debian, Ubuntu: apt-get install python3-venv), then run again';
       const venv = at('environment/.venv');
       fs.rmSync(venv, { recursive: true, force: true });
       const hasEnsurepip = spawnSync('python3', ['-c', 'import ensurepip'], { stdio: 'ignore' }).status === 0;
-      if (hasEnsurepip) await run('python3', ['-m', 'venv', venv], { hint });
+      if (hasEnsurepip) await run('python3', ['-m', 'venv', venv], { hint: pythonHint });
       else {
-        await run('python3', ['-m', 'venv', '--without-pip', venv], { hint });
-        await run('python3', ['-m', 'pip', '--python', python, 'install', '-q', 'pip'], { hint });
+        await run('python3', ['-m', 'venv', '--without-pip', venv], { hint: pythonHint });
+        await run('python3', ['-m', 'pip', '--python', python, 'install', '-q', ...pipFrom(), 'pip'], { hint: pythonHint });
       }
-      await run(python, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', at('environment/requirements.txt')], {
-        hint: 'check that the Python package index is reachable, then run again',
-      });
+      await run(
+        python,
+        [
+          '-m',
+          'pip',
+          'install',
+          '-q',
+          '--disable-pip-version-check',
+          ...pipFrom(),
+          '--require-hashes',
+          '-r',
+          at('environment/requirements.txt'),
+        ],
+        { hint: indexHint },
+      );
     },
   },
   {
     name: 'tensorflow library',
+    seconds: 12,
     key: () => tensorflowWheel(),
     done: () =>
       ['libtensorflow_cc.so.2', 'include/tsl/platform/platform.h'].every((f) =>
@@ -126,49 +221,58 @@ export const steps = [
       ),
     async work() {
       const target = at('environment/tensorflow');
-      const download = at('environment/.state/wheel');
-      for (const folder of [target, download]) fs.rmSync(folder, { recursive: true, force: true });
-      const hint = 'check that the Python package index is reachable and that Python is between 3.10 and 3.13, then run again';
+      const download = offline ? path.join(offline, 'tensorflow') : at('environment/.state/wheel');
+      fs.rmSync(target, { recursive: true, force: true });
       if (hasNvidia()) {
-        const wheel = tensorflowWheel().replace('==', '[and-cuda]==');
-        await run(python, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '--target', target, wheel], { hint });
+        await run(
+          python,
+          ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', ...pipFrom(), '--target', target, tensorflowWheel()],
+          { hint: indexHint },
+        );
         return;
       }
-      await run(
-        python,
-        ['-m', 'pip', 'download', '-q', '--disable-pip-version-check', '--no-deps', '-d', download, tensorflowWheel()],
-        {
-          hint,
-        },
-      );
+      if (!offline) {
+        fs.rmSync(download, { recursive: true, force: true });
+        await downloadTensorflow(python, download);
+      }
+      const file = fs.readdirSync(download).find((name) => name.endsWith('.whl'));
+      const { sha256 } = tensorflowFile().wheels[`${process.platform}-${process.arch}`];
+      await checkSha256(path.join(download, file), sha256);
       const unzip = `
-import glob, json, sys, zipfile
+import json, sys, zipfile
 spec = json.load(open(sys.argv[1]))
-with zipfile.ZipFile(glob.glob(sys.argv[2] + '/*.whl')[0]) as z:
+with zipfile.ZipFile(sys.argv[2]) as z:
     for n in z.namelist():
         if n in spec['libraries'] or (n.startswith(spec['includeFolder']) and any(s in n for s in ('/tensorflow/c/', '/platform/ctstring', '/tsl/c/', '/tsl/platform/platform.h', '/next_pluggable_device/c/'))):
             z.extract(n, sys.argv[3])
 `;
-      await run(python, ['-c', unzip, at('environment/tensorflow.json'), download, target]);
-      fs.rmSync(download, { recursive: true, force: true });
+      await run(python, ['-c', unzip, at('environment/tensorflow.json'), path.join(download, file), target]);
+      if (!offline) fs.rmSync(download, { recursive: true, force: true });
     },
   },
   {
     name: 'tensorflow binding',
-    key: () => `${process.arch} ${tensorflowWheel()} ${hashOf(['package-lock.json'])}`,
-    done: () => fs.existsSync(at(bindingSource, 'lib/napi-v8/tfjs_binding.node')),
+    seconds: 11,
+    key: () => `${process.arch} ${tensorflowWheel()} ${hashOf(['package-lock.json', 'src/tensor/beforeTensorflow.c'])}`,
+    done: () => ['tfjs_binding.node', 'libbeforetensorflow.so'].every((f) => fs.existsSync(at(bindingOutput, f))),
     async work() {
       const lib = at('environment/tensorflow/tensorflow');
-      fs.mkdirSync(at(bindingSource, 'lib/napi-v8'), { recursive: true });
+      const output = at(bindingOutput);
+      fs.mkdirSync(output, { recursive: true });
+      const before = path.join(output, 'libbeforetensorflow.so');
+      await run('gcc', ['-O2', '-fPIC', '-shared', '-Wl,-z,initfirst', at('src/tensor/beforeTensorflow.c'), '-o', before], {
+        hint: compilerHint,
+      });
       await run(
         'g++',
         [
           ...['-std=c++17', '-O2', '-fPIC', '-shared', '-DNAPI_VERSION=8', '-w'],
           ...[`-I${at('node_modules/node-api-headers/include')}`, `-I${lib}/include`, `-I${at(bindingSource, 'binding')}`],
           ...['tfjs_backend.cc', 'tfjs_binding.cc'].map((f) => at(bindingSource, 'binding', f)),
-          ...['-o', at(bindingSource, 'lib/napi-v8/tfjs_binding.node'), `-L${lib}`],
-          ...['-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
-          `-Wl,-rpath,$ORIGIN/../../../../../environment/tensorflow/tensorflow`,
+          ...['-o', path.join(output, 'tfjs_binding.node'), `-L${output}`, `-L${lib}`],
+          // Nothing calls into the first library: without the flag some linkers leave it out.
+          ...['-Wl,--no-as-needed', '-l:libbeforetensorflow.so', '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
+          `-Wl,-rpath,$ORIGIN:$ORIGIN/../../../../../environment/tensorflow/tensorflow`,
         ],
         { hint: compilerHint },
       );
@@ -176,7 +280,9 @@ with zipfile.ZipFile(glob.glob(sys.argv[2] + '/*.whl')[0]) as z:
   },
   {
     name: 'native kernels',
-    key: () => `${hashOf(['src/tensor/native'])} ${createHash('sha256').update(cpuFlags()).digest('hex').slice(0, 8)}`,
+    seconds: 30,
+    key: () => `${process.arch} ${hashOf(['src/tensor/native'])}`,
+    done: () => fs.existsSync(at('environment/native/voxelbook.node')),
     skip: () => !fs.existsSync(at('src/tensor/native/build.mjs')),
     async work() {
       const { build } = await import(at('src/tensor/native/build.mjs'));
@@ -185,6 +291,7 @@ with zipfile.ZipFile(glob.glob(sys.argv[2] + '/*.whl')[0]) as z:
   },
   {
     name: 'library',
+    seconds: 8,
     key: () => hashOf(['src', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']),
     // npm removes the link whenever it installs something.
     done: () => fs.existsSync(at('dist/index.js')) && fs.existsSync(at('node_modules/voxelbook')),
@@ -202,6 +309,7 @@ with zipfile.ZipFile(glob.glob(sys.argv[2] + '/*.whl')[0]) as z:
   },
   {
     name: 'jupyter kernels',
+    seconds: 1,
     key: () => `${process.execPath} ${root} ${hashOf(['kernels'])}`,
     skip: () => !fs.existsSync(at('kernels/voxelbook/register.mjs')),
     async work() {
@@ -219,8 +327,89 @@ export function isDone(step) {
   return fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === String(step.key());
 }
 
-/** Runs every step that is not done; prints one line a step, with its time, and a dot every two seconds of work. */
-export async function setup() {
+/** @throws Error when the file's SHA-256 is another one */
+async function checkSha256(file, expected) {
+  const hash = createHash('sha256');
+  for await (const part of fs.createReadStream(file)) hash.update(part);
+  const given = hash.digest('hex');
+  if (given !== expected)
+    throw new Error(`${path.basename(file)} has SHA-256 ${given}; expected ${expected}.\nWhat to do: fetch it again.`);
+}
+
+/** What a folder of `--download` was made for: another Python or project needs other files. */
+function manifest() {
+  const version = spawnSync('python3', ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])'], { encoding: 'utf8' });
+  return {
+    system: `${process.platform}-${process.arch}`,
+    python: version.stdout?.trim(),
+    tensorflow: tensorflowWheel(),
+    locks: hashOf(['package-lock.json', 'environment/requirements.txt']),
+  };
+}
+
+/**
+ * Collects everything a set-up fetches, for a machine without a network: `npm run setup -- --from <folder>` there.
+ * @param folder is created; about 1 GB
+ */
+export async function download(folder) {
+  const to = path.resolve(folder);
+  const scratch = path.join(to, 'scratch');
+  fs.rmSync(path.join(to, 'manifest.json'), { force: true });
+  fs.mkdirSync(scratch, { recursive: true });
+  const interpreter = fs.existsSync(python) ? python : 'python3';
+  const pip = (...args) =>
+    run(interpreter, ['-m', 'pip', 'download', '-q', '--disable-pip-version-check', '-d', path.join(to, 'pip'), ...args], {
+      hint: indexHint,
+    });
+  const parts = {
+    'npm packages': async () => {
+      for (const name of ['package.json', 'package-lock.json', '.npmrc']) fs.copyFileSync(at(name), path.join(scratch, name));
+      await run('npm', ['ci', '--ignore-scripts', '--cache', path.join(to, 'npm')], { cwd: scratch, hint: npmHint });
+    },
+    'python packages': async () => {
+      await pip('pip');
+      await pip('--require-hashes', '-r', at('environment/requirements.txt'));
+    },
+    'tensorflow library': () =>
+      hasNvidia() ? pip(tensorflowWheel()) : downloadTensorflow(interpreter, path.join(to, 'tensorflow')),
+  };
+  for (const [i, [name, work]] of Object.entries(parts).entries())
+    await timed(`[${i + 1}/${Object.keys(parts).length}] ${name}`, work);
+  fs.rmSync(scratch, { recursive: true });
+  fs.writeFileSync(path.join(to, 'manifest.json'), `${JSON.stringify(manifest(), null, 2)}\n`);
+  console.log(`All that a set-up fetches lies in ${to}. On the other machine: npm run setup -- --from <that folder>`);
+}
+
+async function timed(label, work) {
+  process.stdout.write(`${label} …`);
+  const start = Date.now();
+  const dots = setInterval(() => process.stdout.write('.'), 2000);
+  try {
+    await work();
+    console.log(` ${((Date.now() - start) / 1000).toFixed(1)} s`);
+  } catch (error) {
+    console.log(' failed');
+    throw error;
+  } finally {
+    clearInterval(dots);
+  }
+}
+
+/**
+ * Runs every step that is not done; prints one line a step with its time, what is left, and a dot every two seconds of work.
+ * @param from folder made by `download`: nothing is fetched from elsewhere
+ */
+export async function setup({ from } = {}) {
+  if (from) {
+    offline = path.resolve(from);
+    const file = path.join(offline, 'manifest.json');
+    const found = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : {};
+    const wrong = Object.entries(manifest()).filter(([key, value]) => found[key] !== value);
+    if (wrong.length > 0)
+      throw new Error(
+        `${from} does not serve this set-up:\n${wrong.map(([key, value]) => `  ${key}: ${found[key] ?? 'nothing'}; expected ${value}`).join('\n')}\nWhat to do: make it by npm run setup -- --download <folder>, with this project, Python and kind of machine.`,
+      );
+  }
   fs.mkdirSync(stateFolder, { recursive: true });
   const begin = Date.now();
   for (const [i, step] of steps.entries()) {
@@ -229,18 +418,15 @@ export async function setup() {
       console.log(`${label}: already done`);
       continue;
     }
-    process.stdout.write(`${label} …`);
-    const start = Date.now();
-    const dots = setInterval(() => process.stdout.write('.'), 2000);
+    const left = steps
+      .slice(i)
+      .filter((s) => !isDone(s))
+      .reduce((sum, { seconds }) => sum + seconds, 0);
     try {
-      await step.work();
+      await timed(left > 5 ? `${label} (about ${left} s to go)` : label, () => step.work());
       fs.writeFileSync(stampOf(step), String(step.key()));
-      console.log(` ${((Date.now() - start) / 1000).toFixed(1)} s`);
     } catch (error) {
-      console.log(' failed');
       throw new Error(`set-up stopped at step "${step.name}": ${error.message}\nRunning the same command again continues here.`);
-    } finally {
-      clearInterval(dots);
     }
   }
   console.log(`set-up complete in ${((Date.now() - begin) / 1000).toFixed(1)} s`);

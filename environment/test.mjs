@@ -1,8 +1,9 @@
 // npm test: sets up what is missing, type-checks and lints, runs the mocha suite, and closes with the count.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { root, setup } from './steps.mjs';
+import { testFolder } from './testFolder.mjs';
 
 try {
   await setup();
@@ -28,30 +29,15 @@ const groups = files.length > 0 ? [files] : folders().map((name) => [`test/${nam
 const total = [0, 0, 0];
 let broken = 0;
 for (const group of groups) {
-  const { output, how } = await mocha(group);
-  const count = /^counted (\d+) (\d+) (\d+)$/m.exec(output);
-  if (count) for (const i of total.keys()) total[i] += Number(count[i + 1]);
-  else {
-    console.error(`${group.join(' ')}: the runner ended without a count (${how}).`);
-    broken++;
-  }
+  const { count, fault } = await testFolder(group);
+  for (const i of total.keys()) total[i] += count?.[i] ?? 0;
+  if (!fault) continue;
+  console.error(`${group.join(' ')}: ${fault}.`);
+  broken++;
 }
 const [passed, failed, skipped] = [total[0], total[1] + broken, total[2]];
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exit(failed > 0 || passed === 0 ? 1 : 0);
-
-function mocha(group) {
-  const child = spawn(process.execPath, ['node_modules/mocha/bin/mocha.js', '--reporter', 'test/reporter.cjs', ...group], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  child.stdout.on('data', (data) => {
-    output = (output + data).slice(-100_000);
-    process.stdout.write(data);
-  });
-  return new Promise((resolve) => child.on('close', (code, signal) => resolve({ output, how: signal ?? `exit code ${code}` })));
-}
 
 function folders() {
   const hasTests = (folder) => fs.readdirSync(folder, { recursive: true }).some((name) => String(name).endsWith('.test.ts'));

@@ -1,38 +1,56 @@
 // What a cell can show, and how: mime bundles, tslab's `display`, and the module 'voxelbook/kernel'.
 import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
+import { bundleEntries } from './send.mjs';
 
 /** A value with a method of this name shows itself: it returns a mime bundle, or a promise of one. */
 export const displaySymbol = Symbol.for('Jupyter.display');
 /** Where library code finds the kernel's services without importing it. */
 export const kernelSymbol = Symbol.for('Jupyter.kernel');
 
+const isObject = (value) => value !== null && (typeof value === 'object' || typeof value === 'function');
+/** A member of a value, which may be a trap. */
+function member(value, name) {
+  try {
+    return value[name];
+  } catch {
+    return undefined;
+  }
+}
+
 const text = (value) => {
   // A tensor's own text shows its numbers; inspecting it would show the engine's bookkeeping.
-  if (value?.dataId !== undefined && typeof value.dataSync === 'function' && !value.isDisposed) return value.toString();
+  if (
+    isObject(value) &&
+    member(value, 'dataId') !== undefined &&
+    typeof member(value, 'dataSync') === 'function' &&
+    !value.isDisposed
+  )
+    return value.toString();
   return inspect(value, { depth: 4, maxArrayLength: 100, maxStringLength: 10_000, breakLength: 100 });
 };
 
 /** Any value → { data, metadata } with at least text/plain. */
 export async function bundleOf(value) {
-  if (value !== null && (typeof value === 'object' || typeof value === 'function')) {
-    const own = value[displaySymbol];
+  if (isObject(value)) {
+    const own = member(value, displaySymbol);
     if (typeof own === 'function') return split(await own.call(value));
-    if (typeof value.toHTML === 'function')
-      return { data: { 'text/html': value.toHTML({ limit: 100 }), 'text/plain': text(value) }, metadata: {} };
+    if (typeof member(value, 'toHTML') === 'function')
+      return { data: bundleEntries({ 'text/html': value.toHTML({ limit: 100 }), 'text/plain': text(value) }), metadata: {} };
   }
   return { data: { 'text/plain': text(value) }, metadata: {} };
 }
 
-/** Bytes become base64; a bundle may also come with metadata as `{ data, metadata }`. */
+/** A bundle may also come with metadata as `{ data, metadata }`. */
 function split(bundle) {
-  const nested = bundle && typeof bundle.data === 'object' && !('text/plain' in bundle);
-  const given = nested ? bundle.data : bundle;
-  const data = {};
-  for (const [mime, content] of Object.entries(given ?? {}))
-    data[mime] = content instanceof Uint8Array ? Buffer.from(content).toString('base64') : content;
+  const nested = isObject(bundle) && isObject(bundle.data) && !('text/plain' in bundle);
+  return nested ? entries(bundle.data, bundle.metadata) : entries(bundle);
+}
+function entries(bundle, metadata) {
+  if (!isObject(bundle)) throw new TypeError(`a bundle is an object such as { 'text/plain': 'x' }, not ${inspect(bundle)}`);
+  const data = bundleEntries(bundle);
   data['text/plain'] ??= `<${Object.keys(data)[0] ?? 'nothing'}>`;
-  return { data, metadata: (nested && bundle.metadata) || {} };
+  return { data, metadata: isObject(metadata) ? metadata : {} };
 }
 
 const mimes = {
@@ -74,33 +92,50 @@ function updatable(publish) {
   };
 }
 
-/** The module 'voxelbook/kernel'; its types stand in kernel.d.ts. */
-export function kernelModule(publish, { signal, input, comms }) {
-  return {
+/**
+ * The module 'voxelbook/kernel'; its types stand in kernel.d.ts.
+ * @returns the module, `isHandle(value)` for what `display` returns, which is no result, and `shown()`, a promise that
+ *   everything asked for so far is shown
+ */
+export function kernelModule(publish, { signal, input, comms, widget }) {
+  const handles = new WeakSet();
+  let showing = Promise.resolve();
+  const handle = (value) => {
+    handles.add(value);
+    return value;
+  };
+  const module = {
     get signal() {
       return signal();
     },
-    async display(value) {
+    display(value) {
       const show = updatable(publish);
-      show(await bundleOf(value));
-      return { update: async (next) => show(await bundleOf(next)) };
+      const next = async (given) => show(await bundleOf(given));
+      const done = next(value).then(() => handle({ update: next }));
+      showing = Promise.allSettled([showing, done]);
+      return handle(done);
     },
     displayBundle(data, metadata = {}) {
       const show = updatable(publish);
-      show(split({ data, metadata }));
-      return { update: (nextData, nextMetadata = {}) => show(split({ data: nextData, metadata: nextMetadata })) };
+      show(entries(data, metadata));
+      return handle({ update: (nextData, nextMetadata = {}) => show(entries(nextData, nextMetadata)) });
     },
     clearOutput: (wait = false) => publish('clear_output', { wait }),
     input,
+    widget,
     ...comms,
   };
+  return { module, isHandle: (value) => isObject(value) && handles.has(value), shown: () => showing };
 }
 
-/** Comms: named channels to widgets in the page. `receive` is fed with the messages that arrive. */
-export function commModule(publish) {
+/**
+ * Comms: named channels to widgets in the page. `receive` is fed with the messages that arrive.
+ * @param within runs a handler as code of a cell: `within(owner, work)`; `owner()` is the cell that calls
+ */
+export function commModule(publish, { owner, within }) {
   const targets = new Map();
   const open = new Map();
-  const make = (id, target) => {
+  const make = (id, target, context) => {
     const comm = {
       id,
       target,
@@ -112,33 +147,33 @@ export function commModule(publish) {
         publish('comm_close', { comm_id: id, data });
       },
     };
-    open.set(id, comm);
+    open.set(id, { comm, context });
     return comm;
   };
   return {
     comms: {
       openComm(target, data = {}, { metadata = {}, buffers = [] } = {}) {
-        const comm = make(randomUUID(), target);
-        publish('comm_open', { comm_id: comm.id, target_name: target, data }, { metadata, buffers });
-        return comm;
+        const id = randomUUID();
+        publish('comm_open', { comm_id: id, target_name: target, data }, { metadata, buffers });
+        return make(id, target, owner());
       },
-      onComm: (target, handler) => void targets.set(target, handler),
+      onComm: (target, handler) => void targets.set(target, { handler, context: owner() }),
     },
+    /** What a handler prints or shows goes to the cell that opened the channel, or said who answers it. */
     receive(type, { comm_id: id, target_name: target, data }, { metadata, buffers }) {
       if (type === 'comm_open') {
-        const handler = targets.get(target);
-        const comm = make(id, target);
-        if (handler) handler(comm, data, { metadata, buffers });
+        const answering = targets.get(target);
+        const comm = make(id, target, answering?.context);
+        if (answering) within(answering.context, () => answering.handler(comm, data, { metadata, buffers }));
         else comm.close();
         return;
       }
-      const comm = open.get(id);
-      if (type === 'comm_msg') comm?.onMessage?.(data, { metadata, buffers });
+      const { comm, context } = open.get(id) ?? {};
+      if (type === 'comm_msg') within(context, () => comm?.onMessage?.(data, { metadata, buffers }));
       if (type === 'comm_close') {
         open.delete(id);
-        comm?.onClose?.(data);
+        within(context, () => comm?.onClose?.(data));
       }
     },
-    list: () => Object.fromEntries([...open].map(([id, { target }]) => [id, { target_name: target }])),
   };
 }

@@ -2,17 +2,21 @@
 // types.mjs, each on a thread of its own, so heartbeat, completion and Stop work while code here computes.
 //
 //   node --no-force-async-hooks-checks main.mjs <connection file>
-import { AsyncLocalStorage } from 'node:async_hooks';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { StringDecoder } from 'node:string_decoder';
 import { fileURLToPath } from 'node:url';
 import util from 'node:util';
 import { MessageChannel, Worker } from 'node:worker_threads';
+import { contexts } from './context.mjs';
 import { bundleOf, commModule, kernelModule, kernelSymbol, tslabModule } from './display.mjs';
 import { refuseWork, repairEngine } from './engine.mjs';
+import { magics } from './magics.mjs';
 import { moduleLoader } from './modules.mjs';
+import { textOf, toJson } from './send.mjs';
 import { tracebacks } from './traceback.mjs';
+import { widgets } from './widget.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const folder = process.cwd();
@@ -26,7 +30,10 @@ const versions = {
 // ---- threads ----------------------------------------------------------------------------------------------------
 
 const waiting = new Int32Array(new SharedArrayBuffer(4));
-const connection = JSON.parse(fs.readFileSync(process.argv.at(-1), 'utf8'));
+const connection = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
+
+// What the kernel itself needs, taken before anybody can replace it.
+const { setTimeout: later } = globalThis;
 
 /** Starts the compiler's thread; returns the port that talks to it. It starts anew when it runs out of memory. */
 function startCompiler() {
@@ -48,10 +55,16 @@ function startCompiler() {
 }
 
 const types = startCompiler();
+const { port1: signals, port2: heardSignals } = new MessageChannel();
 const wire = new Worker(new URL('./wire.mjs', import.meta.url), {
-  workerData: { root, connection, versions, waiting, types },
-  transferList: [types],
+  workerData: { root, connection, versions, waiting, types, signals: heardSignals },
+  transferList: [types, heardSignals],
 });
+new Worker(new URL('./sigint.mjs', import.meta.url), {
+  workerData: { wire: signals },
+  transferList: [signals],
+  resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1 },
+}).unref();
 wire.on('error', (error) => {
   realStderr(`voxelbook kernel: the connection's thread ended: ${error?.stack ?? error}\n`);
   reallyExit(1);
@@ -65,37 +78,70 @@ function send(message) {
 
 // ---- the cell that runs -----------------------------------------------------------------------------------------
 
-/** `{ id, controller, stop, signalSeen }` of the running cell; the last one's id stays for what it prints late. */
+/** `{ id, context, controller, stop, signalSeen }` of the running cell; the last one's id stays for what it prints late. */
 let running;
 let lastId;
-let stops = 0;
 let stopReason;
-// On Node 24 and later output that comes late finds its own cell. Before that, following calls in this way would make
-// the hard stop end the process, and late output goes to the cell that runs.
-const follow = Number(process.versions.node.split('.')[0]) >= 24 ? new AsyncLocalStorage() : undefined;
-const outputId = () => follow?.getStore() ?? running?.id ?? lastId;
-const publish = (type, content, extra = {}) => send({ kind: 'publish', id: outputId(), type, content, ...extra });
+const follow = contexts((child) => send({ kind: 'child', ...child }));
+const { calls } = follow;
+
+/** The cell that what is printed or shown now belongs to; none for what a stopped cell does behind its end. */
+function owner() {
+  const context = follow.now();
+  return context.state === 'dead' ? undefined : { id: context.id ?? running?.id ?? lastId };
+}
+
+/** Sends one message of a cell. Its content is written here, so that what cannot be sent is the caller's error. */
+function publish(type, content, { metadata = {}, buffers = [] } = {}) {
+  const to = owner();
+  if (!to) return;
+  const bytes = (b) => (ArrayBuffer.isView(b) ? Buffer.from(b.buffer, b.byteOffset, b.byteLength) : Buffer.from(b));
+  send({
+    ...{ kind: 'publish', id: to.id, type },
+    ...{ content: toJson(content), metadata: toJson(metadata), buffers: Array.from(buffers, (b) => Uint8Array.from(bytes(b))) },
+    // What is counted and kept of it on the other side.
+    about: { display_id: content.transient?.display_id, comm_id: content.comm_id, target_name: content.target_name },
+  });
+}
 
 class Interrupted extends Error {
   name = 'Interrupted';
 }
 
-const scope = {};
+/** The names of all cells. */
+const cells = Object.create(null);
+let lastResult;
+Object.defineProperty(cells, '_', { configurable: true, enumerable: false, get: () => lastResult });
+
 const trace = tracebacks();
-const comm = commModule(publish);
-const kernel = kernelModule(publish, { signal: currentSignal, input, comms: comm.comms });
+const comm = commModule(publish, { owner: follow.now, within: (context, work) => follow.within(context ?? follow.now(), work) });
+const kernel = kernelModule(publish, { signal: currentSignal, input, comms: comm.comms, widget: widgets(comm.comms, publish) });
 const tslab = tslabModule(publish, versions);
+Object.assign(
+  calls,
+  magics({
+    names: () =>
+      Object.entries(Object.getOwnPropertyDescriptors(cells)).flatMap(([name, d]) => ('value' in d ? [[name, d.value]] : [])),
+    show: kernel.module.displayBundle,
+  }),
+);
+const questions = new Map();
+let questionCount = 0;
+const ask = (message) =>
+  new Promise((resolve, reject) => {
+    const question = ++questionCount;
+    questions.set(question, { resolve, reject });
+    send({ ...message, question });
+  });
 const loader = moduleLoader({
-  root,
-  builtin: { tslab, 'voxelbook/kernel': kernel },
-  globals: {
-    __stops: () => stops,
-    __resumed(before, value) {
-      if (before !== stops) throw stopReason;
-      return value;
-    },
-  },
+  ...{ root, folder, calls },
+  builtin: { tslab, 'voxelbook/kernel': kernel.module },
   onScript: trace.add,
+  async compileFile(file) {
+    const { modules, faults } = await ask({ kind: 'compileFile', file });
+    if (faults) throw new SyntaxError(faults.map((f) => `${f.label}:${f.line}:${f.column} - ${f.text}`).join('\n'));
+    return modules;
+  },
 });
 
 function currentSignal() {
@@ -103,70 +149,155 @@ function currentSignal() {
   return running?.controller.signal ?? AbortSignal.abort(new Interrupted('no cell is running'));
 }
 
+/**
+ * Where the declarations of one cell go: setting a name through `own` notes that it has a value now. Before that a new
+ * name is an error to read, as in JavaScript, and an old one still means what it meant.
+ */
+function declaring(values, vars) {
+  const done = new Set();
+  const own = {};
+  for (const name of values) {
+    Object.defineProperty(own, name, {
+      set(value) {
+        done.add(name);
+        Object.defineProperty(cells, name, { value, writable: true, enumerable: true, configurable: true });
+      },
+      get: () => cells[name],
+    });
+    if (name in cells) continue;
+    const early = () => {
+      if (vars.includes(name)) return undefined;
+      throw new ReferenceError(`Cannot access '${name}' before initialization`);
+    };
+    Object.defineProperty(cells, name, {
+      configurable: true,
+      enumerable: false,
+      get: early,
+      set: (value) => {
+        own[name] = value;
+      },
+    });
+  }
+  return {
+    own,
+    /** Names without a value at the end of the cell; those that are new are gone again. */
+    end(failed) {
+      const unset = values.filter((name) => !done.has(name));
+      for (const name of unset) {
+        const descriptor = Object.getOwnPropertyDescriptor(cells, name);
+        if (!descriptor?.get || descriptor.enumerable || name === '_') continue;
+        if (failed) delete cells[name];
+        else Object.defineProperty(cells, name, { value: undefined, writable: true, enumerable: true, configurable: true });
+      }
+      return failed ? unset : [];
+    },
+  };
+}
+
 async function runCell(message) {
-  const { id, label, reset, hasResult, declared } = message;
+  const { id, values, vars } = message;
   const controller = new AbortController();
+  const context = follow.begin(id);
   const stopped = new Promise((_, reject) => {
-    running = { id, controller, stop: reject, signalSeen: false };
+    running = { id, context, controller, stop: reject, signalSeen: false };
   });
   stopped.catch(() => {});
   const mine = running;
   lastId = id;
   refuseWork(undefined);
-  let answer;
+  const declared = declaring(values, vars);
+  let answer = { status: 'error', error: { ename: 'KernelError', evalue: 'the cell did not end as a cell ends', traceback: [] } };
   try {
     loader.update(message.modules);
     const execute = async () => {
-      const start = await loader.cell(message, scope, path.join(folder, `${label}.ts`));
-      for (const name of declared) if (Object.getOwnPropertyDescriptor(scope, name)?.get) delete scope[name];
-      for (const name of reset) scope[name] = undefined;
-      scope.__result = undefined;
-      await start();
-      // What a timer of this turn printed still belongs above the result.
-      if (hasResult && scope.__result !== undefined) return bundleOf(scope.__result);
-      return undefined;
+      const start = await loader.cell(message, { cells, own: declared.own, run: { context } });
+      const [value] = (await start()) ?? [];
+      await kernel.shown();
+      if (value === undefined || kernel.isHandle(value)) return undefined;
+      if (!message.expression) lastResult = value;
+      return toJson({ execution_count: message.count, ...(await bundleOf(value)) });
     };
-    const result = await Promise.race([follow ? follow.run(id, execute) : execute(), stopped]);
-    answer = { status: 'ok', result };
+    const result = await Promise.race([follow.within(context, execute), stopped]);
+    answer = controller.signal.aborted ? { status: 'error', error: trace.content(stopReason) } : { status: 'ok', result };
   } catch (error) {
-    const shown = controller.signal.aborted ? stopReason : error;
-    answer = { status: 'error', error: trace.content(shown) };
+    answer = { status: 'error', error: trace.content(controller.signal.aborted ? stopReason : error) };
+  } finally {
+    const unset = declared.end(answer.status === 'error');
+    if (controller.signal.aborted) {
+      follow.kill(context);
+      loader.forgetUnfinished();
+    }
+    follow.end(context);
+    if (running === mine) running = undefined;
+    send({ kind: 'done', id, ...answer, unset });
   }
-  if (running === mine) running = undefined;
-  send({ kind: 'done', id, ...answer });
 }
 
-/** Stop was pressed: the signal first, then the cell ends in any case. */
+/** Stop was pressed: the signal first, then every pause of the cell throws, then it has ended in any case. */
 function abort(id) {
   if (running?.id !== id) return;
   const cell = running;
-  stops++;
-  stopReason = new Interrupted('the cell was stopped');
-  stopReason.stack = 'Interrupted: the cell was stopped';
+  stopReason = interrupted();
   cell.controller.abort(stopReason);
   refuseWork(stopReason);
   send({ kind: 'aborting', id });
   // Work that listens gets a second to write what it must; nobody else could use it.
   const listens = cell.signalSeen || globalThis._tfengine;
-  setTimeout(() => cell.stop(stopReason), listens ? 1000 : 50);
+  later(() => endStopped(cell, 400), listens ? 1000 : 50);
+}
+
+function interrupted() {
+  const reason = new Interrupted('the cell was stopped');
+  reason.stack = 'Interrupted: the cell was stopped';
+  return reason;
+}
+
+function endStopped(cell, ms) {
+  if (running !== cell) return;
+  follow.stop(cell.context, stopReason);
+  later(() => cell.stop(stopReason), ms);
 }
 
 /** The wire thread had to cut the running code short: its promise will never settle. */
 function afterHardStop(id) {
-  if (running?.id === id) {
-    stops++;
-    stopReason ??= new Interrupted('the cell was stopped');
-    running.controller.abort(stopReason);
-    running.stop(stopReason);
+  const cell = running;
+  if (cell?.id === id) {
+    stopReason ??= interrupted();
+    if (!cell.controller.signal.aborted) {
+      stopReason = interrupted();
+      cell.controller.abort(stopReason);
+    }
+    endStopped(cell, 20);
   }
-  loader.forgetCut();
   repairEngine();
   send({ kind: 'alive', id });
 }
 
+/** Names a value has at run time, where its type says nothing of them. No getter is asked. */
+function members({ receiver, typed }) {
+  let value = cells[receiver[0]] ?? globalThis[receiver[0]];
+  for (const name of receiver.slice(1)) value = plainMember(value, name);
+  const found = new Set();
+  for (let o = value; o !== null && o !== undefined && o !== Object.prototype && found.size < 1000; o = Object.getPrototypeOf(o))
+    for (const name of Object.getOwnPropertyNames(Object(o)))
+      if (name.startsWith(typed) && /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) && name !== 'constructor')
+        found.add(name);
+  return [...found].map((name) => ({
+    text: name,
+    type: typeof plainMember(value, name) === 'function' ? 'function' : 'property',
+  }));
+}
+function plainMember(value, name) {
+  for (let o = Object(value); o !== null; o = Object.getPrototypeOf(o)) {
+    const descriptor = Object.getOwnPropertyDescriptor(o, name);
+    if (descriptor) return descriptor.value;
+  }
+  return undefined;
+}
+
 // ---- what code here finds around it -----------------------------------------------------------------------------
 
-globalThis[kernelSymbol] = kernel;
+globalThis[kernelSymbol] = kernel.module;
 // tfjs-node calls functions that Node 23 removed.
 util.isNullOrUndefined ??= (value) => value == null;
 util.isArray ??= Array.isArray;
@@ -187,9 +318,16 @@ require.cache[tslabFile] = {
 
 const realStderr = process.stderr.write.bind(process.stderr);
 for (const name of ['stdout', 'stderr']) {
+  // A pipe may cut a character in two.
+  const decoder = new StringDecoder('utf8');
   process[name].write = (chunk, encoding, callback) => {
-    const text = typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8');
-    if (text) send({ kind: 'stream', id: outputId(), name, text });
+    const code = typeof encoding === 'string' ? encoding : 'utf8';
+    const plain = typeof chunk === 'string' && /^utf-?8$/i.test(code);
+    const text = plain
+      ? decoder.end() + chunk
+      : decoder.write(typeof chunk === 'string' ? Buffer.from(chunk, code) : Buffer.from(chunk));
+    const to = text && owner();
+    if (to) send({ kind: 'stream', id: to.id, name, text });
     const done = typeof encoding === 'function' ? encoding : callback;
     if (done) process.nextTick(done);
     return true;
@@ -200,47 +338,63 @@ process.on('warning', (warning) => {
   if (warning.name !== 'ExperimentalWarning') process.stderr.write(`${warning.name}: ${warning.message}\n`);
 });
 
-const asked = new Map();
-let questions = 0;
-function input(prompt = '', { password = false } = {}) {
-  return new Promise((resolve, reject) => {
-    const question = ++questions;
-    asked.set(question, { resolve, reject });
-    running?.controller.signal.addEventListener('abort', () => reject(stopReason));
-    send({ kind: 'input', id: outputId(), question, prompt, password });
-  });
+async function input(prompt = '', { password = false } = {}) {
+  const { controller } = running ?? {};
+  const question = ask({ kind: 'input', id: owner()?.id, prompt: textOf(prompt), password: Boolean(password) });
+  const stopped = new Promise((_, reject) => controller?.signal.addEventListener('abort', () => reject(stopReason)));
+  return Promise.race([question, stopped]);
 }
 
+/** An error that nobody caught: told where its code prints, and the kernel lives on. */
 const late = (error) => {
-  if (error !== stopReason) process.stderr.write(`${trace.describe(error).join('\n')}\n`);
+  if (error instanceof Interrupted) return;
+  const own = process.listeners('uncaughtException');
+  if (own.length > 0) {
+    for (const listener of own) listener(error, 'uncaughtException');
+    return;
+  }
+  process.stderr.write(`${trace.describe(error).join('\n')}\n`);
 };
-process.on('uncaughtException', late);
-process.on('unhandledRejection', late);
-process.on('SIGINT', () => send({ kind: 'interrupt' }));
+// No listener: whoever removes all listeners shall not take the kernel's along. A rejection arrives here too.
+process.setUncaughtExceptionCaptureCallback((error) => {
+  try {
+    // What is no error comes wrapped, its text at the end.
+    const wrapped = error?.code === 'ERR_UNHANDLED_REJECTION' && /with the reason "([\s\S]*)"\.$/.exec(error.message);
+    late(wrapped ? wrapped[1] : error);
+  } catch (second) {
+    realStderr(`voxelbook kernel: an error could not be told: ${textOf(second)}\n`);
+  }
+});
 
 const reallyExit = process.exit.bind(process);
 let ending = false;
-process.on('SIGTERM', () => {
-  ending = true;
-  reallyExit(143);
-});
+process.on('SIGTERM', () => send({ kind: 'terminate' }));
 process.exit = (code) => {
   if (ending) reallyExit(code);
   throw new Error(`process.exit(${code ?? ''}) would end the kernel and everything in it; use Kernel > Shut Down instead`);
 };
 
-wire.on('message', (message) => {
-  if (message.kind === 'run') runCell(message);
-  else if (message.kind === 'abort') abort(message.id);
-  else if (message.kind === 'stopped') afterHardStop(message.id);
-  else if (message.kind === 'comm') comm.receive(message.type, message.content, message);
-  else if (message.kind === 'answer') {
-    asked
-      .get(message.question)
-      ?.[message.value === undefined ? 'reject' : 'resolve'](message.value ?? new Error('this front end takes no input'));
-    asked.delete(message.question);
-  } else if (message.kind === 'exit') {
+const heard = {
+  run: runCell,
+  abort: ({ id }) => abort(id),
+  stopped: ({ id }) => afterHardStop(id),
+  comm: (message) => comm.receive(message.type, message.content, message),
+  members: (message) => {
+    let found = [];
+    try {
+      found = members(message);
+    } catch {}
+    send({ kind: 'members', question: message.question, found });
+  },
+  answer({ question, value, error }) {
+    const { resolve, reject } = questions.get(question) ?? {};
+    questions.delete(question);
+    if (error) reject?.(new Error(error));
+    else resolve?.(value);
+  },
+  exit() {
     ending = true;
     reallyExit(0);
-  }
-});
+  },
+};
+wire.on('message', (message) => heard[message.kind](message));

@@ -1,8 +1,11 @@
 // Jupyter's wire format: identities, delimiter, signature, four JSON parts, buffers.
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
+import { wellFormed } from './send.mjs';
 
 const delimiter = '<IDS|MSG>';
 const empty = Buffer.from('{}');
+/** Content that the main thread has written already comes as text. */
+const part = (value) => Buffer.from(typeof value === 'string' ? value : wellFormed(JSON.stringify(value)));
 
 /** Signs and checks messages with the connection file's key. An empty key means unsigned, as the protocol says. */
 export function messageCodec({ key, signature_scheme: scheme = 'hmac-sha256' }) {
@@ -37,12 +40,7 @@ export function messageCodec({ key, signature_scheme: scheme = 'hmac-sha256' }) 
         msg_type: type,
         version: '5.4',
       };
-      const parts = [
-        Buffer.from(JSON.stringify(header)),
-        parent ? Buffer.from(JSON.stringify(parent.header)) : empty,
-        Buffer.from(JSON.stringify(metadata)),
-        Buffer.from(JSON.stringify(content)),
-      ];
+      const parts = [part(header), parent ? part(parent.header) : empty, part(metadata), part(content)];
       return [...identities, delimiter, sign(parts), ...parts, ...buffers];
     },
   };

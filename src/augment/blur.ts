@@ -1,13 +1,42 @@
 // Gaussian blur with a short kernel, one axis after another, the border mirrored without repeating the edge
 // (batchgeneratorsv2 `GaussianBlurTransform`).
+import { z } from 'zod';
 import { roundHalfEven } from '../base/numpy/round.js';
 import type { Planes } from './sample.js';
+import { probability, range, some, type Transform } from './transform.js';
+
+const settings = z.strictObject({
+  /** Voxels. */
+  sigma: range,
+  perChannel: probability,
+  /** Each axis draws its own sigma (nnU-Net v2). */
+  ownAxes: z.boolean(),
+});
+
+declare module './transform.js' {
+  interface Transforms {
+    blur: z.infer<typeof settings>;
+  }
+}
 
 export interface BlurDraw {
   transform: 'blur';
   /** Sigma in voxels for each channel and axis; null leaves the channel, 0 the axis. */
   sigmas: (number[] | null)[];
 }
+
+export const blur: Transform<z.infer<typeof settings>, BlurDraw> = {
+  name: 'blur',
+  settings,
+  draw(random, { sigma, perChannel, ownAxes }, context) {
+    const sigmas = () => {
+      const one = random.uniform(...sigma);
+      return [0, 1, 2].map((axis) => (context.flat && axis === 0 ? 0 : ownAxes ? random.uniform(...sigma) : one));
+    };
+    return { transform: 'blur', sigmas: some(random, context, perChannel, sigmas) };
+  },
+  apply: applyBlur,
+};
 
 export function applyBlur({ sigmas }: BlurDraw, sample: Planes): Planes {
   for (const [c, plane] of sample.channels.entries()) {

@@ -1,9 +1,25 @@
 // The previous stage's segmentation as further input channels, roughened so that the network does not trust it blindly
 // (nnU-Net v2's cascade transforms).
+import { z } from 'zod';
 import type { Random } from '../base/random.js';
 import { components } from '../volume/components.js';
 import { applyOperator, type BinaryOperator, binaryOperators } from './morphology.js';
 import type { Planes } from './sample.js';
+import { probability, range, type Transform } from './transform.js';
+
+const binarySettings = z.strictObject({
+  perLabel: probability,
+  /** Of the ball, voxels. */
+  radius: range,
+});
+const removeSettings = z.strictObject({ perLabel: probability });
+
+declare module './transform.js' {
+  interface Transforms {
+    binaryOperator: z.infer<typeof binarySettings>;
+    removeComponent: z.infer<typeof removeSettings>;
+  }
+}
 
 export interface BinaryDraw {
   transform: 'binaryOperator';
@@ -17,25 +33,34 @@ export interface RemoveDraw {
   steps: { label: number; which: number }[];
 }
 
-/** Probability 0.4; each label with 0.5, ball radius 1…8. */
-export function drawBinary(random: Random, labels: number): BinaryDraw | null {
-  if (!random.chance(0.4)) return null;
-  const steps = chosen(random, labels).map((label) => ({
-    label,
-    operator: random.choice(binaryOperators),
-    radius: random.uniform(1, 8),
-  }));
-  return { transform: 'binaryOperator', steps };
-}
+export const binaryOperator: Transform<z.infer<typeof binarySettings>, BinaryDraw> = {
+  name: 'binaryOperator',
+  settings: binarySettings,
+  cascade: true,
+  draw(random, { perLabel, radius }, { labels }) {
+    const steps = chosen(random, labels, perLabel).map((label) => ({
+      label,
+      operator: random.choice(binaryOperators),
+      radius: random.uniform(...radius),
+    }));
+    return { transform: 'binaryOperator', steps };
+  },
+  apply: applyBinary,
+};
 
-/** Probability 0.2; each label with 0.5. */
-export function drawRemove(random: Random, labels: number): RemoveDraw | null {
-  if (!random.chance(0.2)) return null;
-  return { transform: 'removeComponent', steps: chosen(random, labels).map((label) => ({ label, which: random.uniform() })) };
-}
+export const removeComponent: Transform<z.infer<typeof removeSettings>, RemoveDraw> = {
+  name: 'removeComponent',
+  settings: removeSettings,
+  cascade: true,
+  draw: (random, { perLabel }, { labels }) => ({
+    transform: 'removeComponent',
+    steps: chosen(random, labels, perLabel).map((label) => ({ label, which: random.uniform() })),
+  }),
+  apply: applyRemove,
+};
 
-const chosen = (random: Random, labels: number) =>
-  random.shuffled(Array.from({ length: labels }, (_, i) => i)).filter(() => random.chance(0.5));
+const chosen = (random: Random, labels: number, share: number) =>
+  random.shuffled(Array.from({ length: labels }, (_, i) => i)).filter(() => random.chance(share));
 
 /** Appends one 0/1 channel for each foreground label of the previous stage. */
 export function appendOneHot(sample: Planes, foreground: readonly number[]): Planes {

@@ -1,5 +1,15 @@
 // Contrast: distance from the channel's mean times a factor, kept inside the channel's old range (batchgeneratorsv2 `ContrastTransform`).
+import { z } from 'zod';
 import type { Planes } from './sample.js';
+import { balanced, each, range, type Transform } from './transform.js';
+
+const settings = z.strictObject({ range });
+
+declare module './transform.js' {
+  interface Transforms {
+    contrast: z.infer<typeof settings>;
+  }
+}
 
 export interface ContrastDraw {
   transform: 'contrast';
@@ -7,6 +17,17 @@ export interface ContrastDraw {
   /** Keep values inside the channel's old range; true in every pipeline here. */
   preserveRange: boolean;
 }
+
+export const contrast: Transform<z.infer<typeof settings>, ContrastDraw> = {
+  name: 'contrast',
+  settings,
+  draw: (random, settings, context) => ({
+    transform: 'contrast',
+    factors: each(context, () => balanced(random, settings.range)),
+    preserveRange: true,
+  }),
+  apply: applyContrast,
+};
 
 export function applyContrast({ factors, preserveRange }: ContrastDraw, sample: Planes): Planes {
   for (const [c, plane] of sample.channels.entries()) {

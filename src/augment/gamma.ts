@@ -1,7 +1,17 @@
 // Gamma: the channel's range to the power of gamma, optionally of the inverted image, mean and deviation restored
 // (batchgeneratorsv2 `GammaTransform`).
+import { z } from 'zod';
 import { statistics } from './contrast.js';
 import type { Planes } from './sample.js';
+import { balanced, each, range, type Transform } from './transform.js';
+
+const settings = z.strictObject({ range, inverted: z.boolean() });
+
+declare module './transform.js' {
+  interface Transforms {
+    gamma: z.infer<typeof settings>;
+  }
+}
 
 export interface GammaDraw {
   transform: 'gamma';
@@ -9,6 +19,18 @@ export interface GammaDraw {
   retainStatistics: boolean;
   gammas: (number | null)[];
 }
+
+export const gamma: Transform<z.infer<typeof settings>, GammaDraw> = {
+  name: 'gamma',
+  settings,
+  draw: (random, { range, inverted }, context) => ({
+    transform: 'gamma',
+    inverted,
+    retainStatistics: true,
+    gammas: each(context, () => balanced(random, range)),
+  }),
+  apply: applyGamma,
+};
 
 export function applyGamma({ inverted, retainStatistics, gammas }: GammaDraw, sample: Planes): Planes {
   const sign = inverted ? -1 : 1;

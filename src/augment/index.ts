@@ -1,13 +1,7 @@
 // The room of augmentation: what a notebook sees as `augment`.
 export { initialPatchSize, type PatchRules, patchRules } from './patchSize.js';
-export {
-  applyStep,
-  type Draw,
-  type Pipeline,
-  type PipelineName,
-  type PipelineSettings,
-  pipeline,
-  type Step,
-} from './pipeline.js';
+export { checkEntries, type Draw, type Pipeline, type PipelineSettings, pipeline } from './pipeline.js';
+export { type PipelineName, pipelines } from './pipelines.js';
 export { type Region, toRegions } from './regions.js';
 export { fromPlanes, type Planes, type Sample, toPlanes } from './sample.js';
+export { applyStep, type DrawContext, type Entry, type Step, type Transform, type Transforms } from './transform.js';

@@ -1,7 +1,17 @@
 // Simulated low resolution: nearest down, linear (batchgeneratorsv2 `SimulateLowResolutionTransform`) or cubic (nnU-Net v1) up again.
+import { z } from 'zod';
 import { roundHalfEven } from '../base/numpy/round.js';
 import { resizeValues } from '../volume/resize.js';
 import type { Planes } from './sample.js';
+import { probability, range, some, type Transform } from './transform.js';
+
+const settings = z.strictObject({ scale: range, perChannel: probability, interpolation: z.enum(['linear', 'cubic']) });
+
+declare module './transform.js' {
+  interface Transforms {
+    lowResolution: z.infer<typeof settings>;
+  }
+}
 
 export interface LowResolutionDraw {
   transform: 'lowResolution';
@@ -11,6 +21,16 @@ export interface LowResolutionDraw {
   keepAxes: number[];
   interpolation: 'linear' | 'cubic';
 }
+
+export const lowResolution: Transform<z.infer<typeof settings>, LowResolutionDraw> = {
+  name: 'lowResolution',
+  settings,
+  draw(random, { scale, perChannel, interpolation }, context) {
+    const scales = some(random, context, perChannel, () => random.uniform(...scale));
+    return { transform: 'lowResolution', scales, keepAxes: context.inPlane ? [0] : [], interpolation };
+  },
+  apply: applyLowResolution,
+};
 
 export function applyLowResolution({ scales, keepAxes, interpolation }: LowResolutionDraw, sample: Planes): Planes {
   const { shape } = sample;

@@ -1,6 +1,15 @@
-// Mirroring (batchgeneratorsv2 `MirrorTransform`): each allowed axis with probability one half.
-import type { Random } from '../base/random.js';
+// Mirroring (batchgeneratorsv2 `MirrorTransform`): each allowed axis by itself.
+import { z } from 'zod';
 import type { Planes } from './sample.js';
+import { probability, type Transform } from './transform.js';
+
+const settings = z.strictObject({ perAxis: probability });
+
+declare module './transform.js' {
+  interface Transforms {
+    mirror: z.infer<typeof settings>;
+  }
+}
 
 export interface MirrorDraw {
   transform: 'mirror';
@@ -8,10 +17,15 @@ export interface MirrorDraw {
   axes: number[];
 }
 
-export function drawMirror(random: Random, axes: readonly number[]): MirrorDraw | null {
-  const chosen = axes.filter(() => random.chance(0.5));
-  return chosen.length > 0 ? { transform: 'mirror', axes: chosen } : null;
-}
+export const mirror: Transform<z.infer<typeof settings>, MirrorDraw> = {
+  name: 'mirror',
+  settings,
+  draw(random, { perAxis }, { mirrorAxes }) {
+    const axes = mirrorAxes.filter(() => random.chance(perAxis));
+    return axes.length > 0 ? { transform: 'mirror', axes } : null;
+  },
+  apply: applyMirror,
+};
 
 export function applyMirror({ axes }: MirrorDraw, sample: Planes): Planes {
   const turn = <A extends Float32Array | Int16Array>(source: A): A => flip(source, sample.shape, axes);

@@ -1,6 +1,16 @@
 // Additive Gaussian noise. What the libraries call its variance is used as its standard deviation, here as there.
+import { z } from 'zod';
 import { Random } from '../base/random.js';
 import type { Planes } from './sample.js';
+import { range, type Transform } from './transform.js';
+
+const settings = z.strictObject({ sd: range });
+
+declare module './transform.js' {
+  interface Transforms {
+    noise: z.infer<typeof settings>;
+  }
+}
 
 export interface NoiseDraw {
   transform: 'noise';
@@ -9,11 +19,12 @@ export interface NoiseDraw {
   seed: number;
 }
 
-export const drawNoise = (random: Random, [low, high]: readonly [number, number]): NoiseDraw => ({
-  transform: 'noise',
-  sd: random.uniform(low, high),
-  seed: random.bits(),
-});
+export const noise: Transform<z.infer<typeof settings>, NoiseDraw> = {
+  name: 'noise',
+  settings,
+  draw: (random, { sd }) => ({ transform: 'noise', sd: random.uniform(...sd), seed: random.bits() }),
+  apply: applyNoise,
+};
 
 export function applyNoise({ sd, seed }: NoiseDraw, sample: Planes): Planes {
   const random = new Random(seed);

@@ -1,34 +1,15 @@
-// Augmentation pipelines of the papers. Each draws everything first (plain JSON), then applies: a draw can be logged and replayed.
-//
-// `nnunetv2`: nnU-Net v2 2.8.1's trainer. `moreDA`: nnU-Net v1 (MedNeXt, STU-Net). `DA4`: KAIST BraTS21. `none`: the middle of the patch.
+// A pipeline of transforms for a patch: a list of data, by name or written out. Everything is drawn first (plain JSON), then applied:
+// a draw can be logged and replayed.
+import { FaultList } from '../base/errors.js';
 import type { Random } from '../base/random.js';
-import { applyBlur, type BlurDraw } from './blur.js';
-import { applyBrightness, type BrightnessDraw } from './brightness.js';
-import { appendOneHot, applyBinary, applyRemove, type BinaryDraw, drawBinary, drawRemove, type RemoveDraw } from './cascade.js';
-import { applyContrast, type ContrastDraw } from './contrast.js';
-import { applyGamma, type GammaDraw } from './gamma.js';
-import { applyLowResolution, type LowResolutionDraw } from './lowResolution.js';
+import { definitions, lookup, registered } from '../base/registry.js';
+import { appendOneHot } from './cascade.js';
 import { maskOutside, outsideToBackground } from './mask.js';
-import { applyMirror, drawMirror, type MirrorDraw } from './mirror.js';
-import { applyNoise, drawNoise, type NoiseDraw } from './noise.js';
 import { patchRules } from './patchSize.js';
+import { type PipelineName, pipelines } from './pipelines.js';
 import { fromPlanes, type Planes, type Sample, toPlanes } from './sample.js';
-import { applySpatial, balanced, drawSpatial, type SpatialDraw, type SpatialSettings } from './spatial.js';
-
-export type PipelineName = 'nnunetv2' | 'moreDA' | 'DA4' | 'none';
-
-/** One transform with its parameters. */
-export type Step =
-  | SpatialDraw
-  | NoiseDraw
-  | BlurDraw
-  | BrightnessDraw
-  | ContrastDraw
-  | LowResolutionDraw
-  | GammaDraw
-  | MirrorDraw
-  | BinaryDraw
-  | RemoveDraw;
+import { middle, type SpatialDraw } from './spatial.js';
+import { applyStep, type DrawContext, type Entry, type Step } from './transform.js';
 
 /** Everything random about one augmented sample, in the order applied; plain JSON. */
 export type Draw = Step[];
@@ -54,110 +35,104 @@ export interface Pipeline {
   apply(draw: Draw, sample: Sample): Sample;
 }
 
-/** Parameters by which the three pipelines differ. Probabilities are per sample. */
-interface Strength {
-  /** Of images turned or made coarse. */
-  interpolation: 'linear' | 'cubic';
-  spatial: Pick<SpatialSettings, 'rotation' | 'scale' | 'elastic'>;
-  noise: number;
-  blur: { range: readonly [number, number]; ownAxes: boolean };
-  brightness: { range: readonly [number, number]; balanced: boolean };
-  shift?: { probability: number; sd: number };
-  contrast: readonly [number, number];
-  gammaInverted: { probability: number; range: readonly [number, number] };
-  gamma: { probability: number; range: readonly [number, number] };
+/**
+ * What is wrong with a pipeline that was written out, all at once.
+ * @throws VoxelbookError naming every entry and setting that cannot be used
+ */
+export function checkEntries(entries: readonly unknown[]): void {
+  const faults = new FaultList();
+  for (const [i, entry] of entries.entries()) {
+    const { transform, probability, ...settings } = Object(entry) as Record<string, unknown>;
+    const path = `augmentation[${i}]`;
+    const known = registered('transforms');
+    if (typeof transform !== 'string' || !known.includes(transform)) {
+      faults.add(
+        'transform',
+        `${path}.transform`,
+        JSON.stringify(transform) ?? 'nothing',
+        known.join(', '),
+        'Choose one of these.',
+      );
+      continue;
+    }
+    if (probability !== undefined && !(typeof probability === 'number' && probability >= 0 && probability <= 1))
+      faults.add(
+        'transform',
+        `${path}.probability`,
+        JSON.stringify(probability),
+        'a number from 0 to 1',
+        'Leave it out for always.',
+      );
+    const { error } = lookup('transforms', transform).settings.safeParse(settings);
+    for (const issue of error?.issues ?? []) {
+      const at = [path, ...issue.path].join('.');
+      faults.add(
+        'transform',
+        at,
+        JSON.stringify(valueAt(settings, issue.path)) ?? 'nothing',
+        issue.message,
+        `See the settings of ${transform}.`,
+      );
+    }
+  }
+  faults.throwIfAny('this augmentation cannot be used');
 }
 
-const strengths = (rotation: number): Record<Exclude<PipelineName, 'none'>, Strength> => {
-  const v2: Strength = {
-    interpolation: 'linear',
-    spatial: {
-      rotation: { probability: 0.2, limit: rotation },
-      scale: { probability: 0.2, range: [0.7, 1.4], balanced: false, perAxis: 0 },
-    },
-    noise: 0.1,
-    blur: { range: [0.5, 1], ownAxes: true },
-    brightness: { range: [0.75, 1.25], balanced: true },
-    contrast: [0.75, 1.25],
-    gammaInverted: { probability: 0.1, range: [0.7, 1.5] },
-    gamma: { probability: 0.3, range: [0.7, 1.5] },
-  };
-  return {
-    nnunetv2: v2,
-    moreDA: {
-      ...v2,
-      interpolation: 'cubic',
-      spatial: { ...v2.spatial, scale: { ...v2.spatial.scale, balanced: true } },
-      blur: { range: [0.5, 1], ownAxes: false },
-      brightness: { range: [0.75, 1.25], balanced: false },
-    },
-    DA4: {
-      interpolation: 'cubic',
-      spatial: {
-        rotation: { probability: 0.3, limit: rotation },
-        scale: { probability: 0.3, range: [0.65, 1.6], balanced: true, perAxis: 0.3 },
-        elastic: { probability: 0.3, range: [0, 0.25] },
-      },
-      noise: 0.15,
-      blur: { range: [0.5, 1.5], ownAxes: false },
-      brightness: { range: [0.7, 1.3], balanced: false },
-      shift: { probability: 0.3, sd: 0.2 },
-      contrast: [0.65, 1.5],
-      gammaInverted: { probability: 0.15, range: [0.5, 1.6] },
-      gamma: { probability: 0.3, range: [0.5, 1.6] },
-    },
-  };
-};
+const valueAt = (from: unknown, path: readonly PropertyKey[]) => path.reduce<any>((value, key) => value?.[key], from);
 
-/** A paper's augmentation for a patch. */
-export function pipeline(name: PipelineName, settings: PipelineSettings): Pipeline {
+/**
+ * The pipeline of a patch.
+ * @param augmentation a name of `pipelines`, or a list of transforms
+ * @throws VoxelbookError when a list names unknown transforms or settings
+ */
+export function pipeline(augmentation: PipelineName | readonly Entry[], settings: PipelineSettings): Pipeline {
+  const entries: readonly Entry[] = typeof augmentation === 'string' ? pipelines[augmentation] : augmentation;
+  checkEntries(entries);
   const patchSize = [...settings.patchSize];
   const flat = patchSize.length === 2;
   const patch = (flat ? [1, ...patchSize] : patchSize) as [number, number, number];
-  const rules = name === 'DA4' ? patchRules(patchSize, Math.PI / 2, 0.7) : patchRules(patchSize);
+  const turning = entries.find((entry) => entry.transform === 'spatial');
+  const rules = patchRules(patchSize, turning?.rotation.limit, turning?.scale.smallest);
   const cascade = settings.cascadeLabels ?? [];
   const inPlane = flat || rules.dummy2d;
-  const strength = name === 'none' ? null : strengths(rules.rotation)[name];
-  // Axes of the patch become axes of [depth, height, width].
-  const mirrorAxes = (settings.mirrorAxes ?? rules.mirrorAxes).map((axis) => (flat ? axis + 1 : axis));
-  const middle: SpatialDraw = {
-    transform: 'spatial',
-    patchSize: patch,
+  const onCascade = new Set(definitions('transforms').flatMap((t) => (t.cascade ? [t.name] : [])));
+  const context: Omit<DrawContext, 'channels'> = {
+    patch,
     inPlane,
-    interpolation: 'linear',
-    angles: null,
-    scale: null,
-    elastic: null,
+    flat,
+    rotation: rules.rotation,
+    // Axes of the patch become axes of [depth, height, width].
+    mirrorAxes: (settings.mirrorAxes ?? rules.mirrorAxes).map((axis) => (flat ? axis + 1 : axis)),
+    labels: cascade.length,
   };
 
   return {
     patchSize,
-    initialPatchSize: strength ? rules.initialPatchSize : patchSize,
+    initialPatchSize: turning ? rules.initialPatchSize : patchSize,
     draw(random, { channels }) {
-      if (!strength) return [middle];
-      const steps: (Step | null)[] = [
-        drawSpatial(random, { patchSize: patch, inPlane, interpolation: strength.interpolation, ...strength.spatial }),
-        ...drawIntensities(random, channels, strength, inPlane && !flat, flat),
-        drawMirror(random, mirrorAxes),
-        cascade.length > 0 ? drawBinary(random, cascade.length) : null,
-        cascade.length > 0 ? drawRemove(random, cascade.length) : null,
-      ];
-      return steps.filter((step) => step !== null);
+      const steps: Draw = turning ? [] : [middle(patch, inPlane)];
+      for (const { transform, probability, ...settings } of entries) {
+        if (onCascade.has(transform) && cascade.length === 0) continue;
+        if (probability !== undefined && !random.chance(probability)) continue;
+        const step = lookup('transforms', transform).draw(random, settings, { ...context, channels });
+        if (step) steps.push(step);
+      }
+      return steps;
     },
     apply(draw, sample) {
-      const onCascade = (step: Step) => step.transform === 'binaryOperator' || step.transform === 'removeComponent';
       let planes = firstPlanes(draw, sample);
-      for (const step of draw.filter((s) => !onCascade(s))) planes = applyStep(step, planes, cascade.length);
+      for (const step of draw) if (!onCascade.has(step.transform)) planes = applyStep(step, planes, cascade.length);
       planes = outsideToBackground(maskOutside(planes, settings.useMaskForNorm ?? []));
       if (cascade.length > 0) planes = appendOneHot(planes, cascade);
-      for (const step of draw.filter(onCascade)) planes = applyStep(step, planes, cascade.length);
+      for (const step of draw) if (onCascade.has(step.transform)) planes = applyStep(step, planes, cascade.length);
       return fromPlanes(planes);
     },
   };
 }
 
 /** Planes of a sample; only of its middle when that is all the spatial step will take. */
-function firstPlanes([first]: Draw, sample: Sample): Planes {
+function firstPlanes([step]: Draw, sample: Sample): Planes {
+  const first = step as SpatialDraw | undefined;
   if (first?.transform !== 'spatial' || first.angles || first.scale || first.elastic) return toPlanes(sample);
   const start = first.patchSize.map((side, axis) => Math.floor(sample.shape[axis] / 2) - Math.floor(side / 2));
   if (start.some((s, axis) => s < 0 || s + first.patchSize[axis] > sample.shape[axis])) return toPlanes(sample);
@@ -179,71 +154,4 @@ function firstPlanes([first]: Draw, sample: Sample): Planes {
     shape: [depth, height, width],
     channels: c,
   });
-}
-
-/** Steps between the spatial transform and mirroring, in the trainers' order. */
-function drawIntensities(random: Random, channels: number, s: Strength, keepDepth: boolean, flat: boolean): (Step | null)[] {
-  const each = <T>(draw: () => T): T[] => Array.from({ length: channels }, draw);
-  const some = <T>(probability: number, draw: () => T): (T | null)[] => each(() => (random.chance(probability) ? draw() : null));
-  const sigma = () => random.uniform(...s.blur.range);
-  const sigmas = () => {
-    const one = sigma();
-    return [0, 1, 2].map((axis) => (flat && axis === 0 ? 0 : s.blur.ownAxes ? sigma() : one));
-  };
-  const gamma = (range: readonly [number, number], inverted: boolean): GammaDraw => ({
-    transform: 'gamma',
-    inverted,
-    retainStatistics: true,
-    gammas: each(() => balanced(random, range)),
-  });
-  const brightness = () => (s.brightness.balanced ? balanced(random, s.brightness.range) : random.uniform(...s.brightness.range));
-  const maybe = <T>(probability: number, draw: () => T): T | null => (random.chance(probability) ? draw() : null);
-  return [
-    maybe(s.noise, () => drawNoise(random, [0, 0.1])),
-    maybe(0.2, (): BlurDraw => ({ transform: 'blur', sigmas: some(0.5, sigmas) })),
-    maybe(0.15, (): BrightnessDraw => ({ transform: 'multiply', values: each(brightness) })),
-    maybe(0.15, (): ContrastDraw => {
-      const factors = each(() => balanced(random, s.contrast));
-      return { transform: 'contrast', factors, preserveRange: true };
-    }),
-    maybe(0.25, (): LowResolutionDraw => {
-      const scales = some(0.5, () => random.uniform(0.5, 1));
-      return { transform: 'lowResolution', scales, keepAxes: keepDepth || flat ? [0] : [], interpolation: s.interpolation };
-    }),
-    maybe(s.gammaInverted.probability, () => gamma(s.gammaInverted.range, true)),
-    s.shift
-      ? maybe(s.shift.probability, (): BrightnessDraw => {
-          const sd = s.shift!.sd;
-          return { transform: 'shift', values: some(0.5, () => random.normal(0, sd)) };
-        })
-      : null,
-    maybe(s.gamma.probability, () => gamma(s.gamma.range, false)),
-  ];
-}
-
-/** One drawn transform. `labels`: how many one-hot channels the cascade appended. */
-export function applyStep(step: Step, planes: Planes, labels = 0): Planes {
-  switch (step.transform) {
-    case 'spatial':
-      return applySpatial(step, planes);
-    case 'noise':
-      return applyNoise(step, planes);
-    case 'blur':
-      return applyBlur(step, planes);
-    case 'multiply':
-    case 'shift':
-      return applyBrightness(step, planes);
-    case 'contrast':
-      return applyContrast(step, planes);
-    case 'lowResolution':
-      return applyLowResolution(step, planes);
-    case 'gamma':
-      return applyGamma(step, planes);
-    case 'mirror':
-      return applyMirror(step, planes);
-    case 'binaryOperator':
-      return applyBinary(step, planes, labels);
-    case 'removeComponent':
-      return applyRemove(step, planes, labels);
-  }
 }

@@ -3,31 +3,42 @@
 // An output voxel at g (from the middle of the patch) reads the input at A·(g + offset), from the middle of the input.
 // Image: linear (nnU-Net v2) or cubic (v1), 0 outside. Labels: the label with the largest linear weight, outside counts as label -1.
 
+import { z } from 'zod';
 import { toHalf } from '../base/float16.js';
 import { roundHalfEven } from '../base/numpy/round.js';
-import type { Random } from '../base/random.js';
 import { sampleCubic } from './cubic.js';
 import { elasticOffsets } from './elastic.js';
 import { type Planes, voxels } from './sample.js';
+import { balanced, probability, range, type Transform } from './transform.js';
 
-export interface SpatialSettings {
-  /** Three sides, 1 first for 2-D. */
-  patchSize: readonly [number, number, number];
-  /** 2-D patches, and slices of anisotropic ones, turn about the first axis only and scale in their plane. */
-  inPlane: boolean;
-  rotation: { probability: number; limit: number };
-  scale: {
-    probability: number;
-    range: readonly [number, number];
+const settings = z.strictObject({
+  rotation: z.strictObject({
+    probability,
+    /** Largest angle about each axis in radians, where the patch is not anisotropic; default ±30°. */
+    limit: z.number().optional(),
+  }),
+  scale: z.strictObject({
+    probability,
+    range,
     /** Below and above 1 with probability one half each (nnU-Net v1); plain uniform otherwise. */
-    balanced: boolean;
+    balanced: z.boolean(),
     /** With this probability each axis has a factor of its own. */
-    perAxis: number;
-  };
-  /** Of the image; nnU-Net v2 linear, v1 cubic. Labels are linear in both. */
-  interpolation: 'linear' | 'cubic';
+    perAxis: probability,
+    /** What the loader's patch is enlarged for; default 0.85, although nnU-Net scales down to 0.7. */
+    smallest: z.number().optional(),
+  }),
   /** `range`: smoothness as a fraction of the patch. */
-  elastic?: { probability: number; range: readonly [number, number] };
+  elastic: z.strictObject({ probability, range }).optional(),
+  /** Of the image; nnU-Net v2 linear, v1 cubic. */
+  interpolation: z.enum(['nearest', 'linear', 'cubic']),
+  /** Of the labels: the largest linear weight (default), or the nearest voxel. */
+  labels: z.enum(['linear', 'nearest']).optional(),
+});
+
+declare module './transform.js' {
+  interface Transforms {
+    spatial: z.infer<typeof settings>;
+  }
 }
 
 /** Angles in radians about axes 0, 1, 2 (in plane: only the last is used, as nnU-Net does); null = not drawn. */
@@ -36,39 +47,44 @@ export interface SpatialDraw {
   patchSize: readonly [number, number, number];
   inPlane: boolean;
   angles: number[] | null;
-  interpolation: 'linear' | 'cubic';
+  interpolation: 'nearest' | 'linear' | 'cubic';
+  /** Default `linear`. */
+  labels?: 'linear' | 'nearest';
   /** One factor an axis; above 1 shows more of the image. */
   scale: number[] | null;
   elastic: { sigmas: number[]; magnitudes: number[]; seed: number } | null;
 }
 
-export function drawSpatial(
-  random: Random,
-  { patchSize, inPlane, interpolation, rotation, scale, elastic }: SpatialSettings,
-): SpatialDraw {
-  const axes = inPlane ? [1, 2] : [0, 1, 2];
-  const draw: SpatialDraw = { transform: 'spatial', patchSize, inPlane, interpolation, angles: null, scale: null, elastic: null };
-  if (elastic && random.chance(elastic.probability)) {
-    const smoothness = random.uniform(...elastic.range);
-    const sigmas = patchSize.map((side) => smoothness * side);
-    // Magnitude follows the smoothness: a small one does not show, a larger one folds the image over itself.
-    const magnitudes = sigmas.map((sigma, axis) => (axes.includes(axis) ? random.uniform(sigma / 8, sigma / 2) : 0));
-    draw.elastic = { sigmas, magnitudes, seed: random.bits() };
-  }
-  if (random.chance(rotation.probability)) draw.angles = axes.map(() => random.uniform(-rotation.limit, rotation.limit));
-  if (random.chance(scale.probability)) {
-    const factor = () => (scale.balanced ? balanced(random, scale.range) : random.uniform(...scale.range));
-    const own = random.chance(scale.perAxis);
-    const one = factor();
-    draw.scale = axes.map(() => (own ? factor() : one));
-  }
-  return draw;
-}
+export const spatial: Transform<z.infer<typeof settings>, SpatialDraw> = {
+  name: 'spatial',
+  settings,
+  draw(random, { rotation, scale, elastic, interpolation, labels }, context) {
+    const { patch, inPlane } = context;
+    const axes = inPlane ? [1, 2] : [0, 1, 2];
+    const drawn: SpatialDraw = { ...middle(patch, inPlane), interpolation, ...(labels && { labels }) };
+    if (elastic && random.chance(elastic.probability)) {
+      const smoothness = random.uniform(...elastic.range);
+      const sigmas = patch.map((side) => smoothness * side);
+      // Magnitude follows the smoothness: a small one does not show, a larger one folds the image over itself.
+      const magnitudes = sigmas.map((sigma, axis) => (axes.includes(axis) ? random.uniform(sigma / 8, sigma / 2) : 0));
+      drawn.elastic = { sigmas, magnitudes, seed: random.bits() };
+    }
+    if (random.chance(rotation.probability)) drawn.angles = axes.map(() => random.uniform(-context.rotation, context.rotation));
+    if (random.chance(scale.probability)) {
+      const factor = () => (scale.balanced ? balanced(random, scale.range) : random.uniform(...scale.range));
+      const own = random.chance(scale.perAxis);
+      const one = factor();
+      drawn.scale = axes.map(() => (own ? factor() : one));
+    }
+    return drawn;
+  },
+  apply: applySpatial,
+};
 
-/** Half of the draws below 1, half above (batchgenerators' contrast, gamma and v1 scale ranges; `BGContrast` in v2). */
-export function balanced(random: Random, [low, high]: readonly [number, number]): number {
-  return random.chance(0.5) && low < 1 ? random.uniform(low, 1) : random.uniform(Math.max(low, 1), high);
-}
+/** The middle of the loader's patch, as it is. */
+export const middle = (patchSize: SpatialDraw['patchSize'], inPlane: boolean): SpatialDraw => ({
+  ...{ transform: 'spatial', patchSize, inPlane, interpolation: 'linear', angles: null, scale: null, elastic: null },
+});
 
 /** Row-major 3×3 matrix of a draw: Rz·Ry·Rx·scale; in plane a turn by the last angle. */
 export function affineMatrix({ angles, scale, inPlane }: Pick<SpatialDraw, 'angles' | 'scale' | 'inPlane'>): number[] {
@@ -83,10 +99,10 @@ export function affineMatrix({ angles, scale, inPlane }: Pick<SpatialDraw, 'angl
   const rx = [1, 0, 0, 0, Math.cos(x), -Math.sin(x), 0, Math.sin(x), Math.cos(x)];
   const ry = [Math.cos(y), 0, Math.sin(y), 0, 1, 0, -Math.sin(y), 0, Math.cos(y)];
   const rz = [Math.cos(z), -Math.sin(z), 0, Math.sin(z), Math.cos(z), 0, 0, 0, 1];
-  return product(product(product(rz, ry), rx), [a, 0, 0, 0, b, 0, 0, 0, c]);
+  return matrixProduct(matrixProduct(matrixProduct(rz, ry), rx), [a, 0, 0, 0, b, 0, 0, 0, c]);
 }
 
-const product = (a: readonly number[], b: readonly number[]) =>
+const matrixProduct = (a: readonly number[], b: readonly number[]) =>
   Array.from({ length: 9 }, (_, i) => {
     const [row, column] = [Math.floor(i / 3) * 3, i % 3];
     return a[row] * b[column] + a[row + 1] * b[column + 3] + a[row + 2] * b[column + 6];
@@ -98,14 +114,15 @@ export function applySpatial(draw: SpatialDraw, sample: Planes): Planes {
   if (!draw.angles && !draw.scale && !draw.elastic) return centreCrop(sample, shape);
   const matrix = affineMatrix(draw);
   const places = sampleCoordinates(shape, sample.shape, matrix, draw);
+  const labels = (map: Int16Array) =>
+    draw.labels === 'nearest'
+      ? sampleNearest(map, new Int16Array(voxels(shape)), outsideLabel, sample.shape, places)
+      : sampleLabels(map, sample.shape, places, draw.inPlane);
   return {
     shape,
-    channels:
-      draw.interpolation === 'cubic'
-        ? sampleCubic(sample.channels, sample.shape, places.at, draw.inPlane ? [1, 2] : [0, 1, 2])
-        : sampleLinear(sample.channels, sample.shape, places, draw.inPlane),
-    seg: sampleLabels(sample.seg, sample.shape, places, draw.inPlane),
-    previous: sample.previous && sampleLabels(sample.previous, sample.shape, places, draw.inPlane),
+    channels: sampleImage(draw, sample, places),
+    seg: labels(sample.seg),
+    previous: sample.previous && labels(sample.previous),
   };
 }
 
@@ -265,6 +282,29 @@ function fillWeights(fz: number, gz: number, fy: number, gy: number, fx: number,
   tapWeight[5] = w1 * fz;
   tapWeight[6] = w2 * fz;
   tapWeight[7] = w3 * fz;
+}
+
+function sampleImage({ interpolation, inPlane, patchSize }: SpatialDraw, sample: Planes, places: Places): Float32Array[] {
+  const { channels, shape } = sample;
+  if (interpolation === 'cubic') return sampleCubic(channels, shape, places.at, inPlane ? [1, 2] : [0, 1, 2]);
+  if (interpolation === 'linear') return sampleLinear(channels, shape, places, inPlane);
+  return channels.map((plane) => sampleNearest(plane, new Float32Array(voxels(patchSize)), 0, shape, places));
+}
+
+/** The nearest voxel of every place, halves to the even one; `outside` where there is none. */
+function sampleNearest<A extends Float32Array | Int16Array>(
+  source: A,
+  out: A,
+  outside: number,
+  [depth, height, width]: readonly number[],
+  { at }: Places,
+): A {
+  for (let o = 0, k = 0; o < out.length; o++, k += 3) {
+    const [z, y, x] = [roundHalfEven(at[k]), roundHalfEven(at[k + 1]), roundHalfEven(at[k + 2])];
+    const inside = z >= 0 && z < depth && y >= 0 && y < height && x >= 0 && x < width;
+    out[o] = inside ? source[(z * height + y) * width + x] : outside;
+  }
+  return out;
 }
 
 /** Linear interpolation of every plane, 0 outside; in float32. */

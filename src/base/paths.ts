@@ -10,3 +10,6 @@ export const runsFolder = () => path.resolve(process.env.VOXELBOOK_RUNS ?? path.
 
 /** Generated and preprocessed data sets; `VOXELBOOK_DATA` moves them. */
 export const dataFolder = () => path.resolve(process.env.VOXELBOOK_DATA ?? path.join(runsFolder(), 'data'));
+
+/** Where a data set's preprocessed cases, plans and splits go when nothing is said. */
+export const preprocessedFolder = ({ name }: { name: string }) => path.join(dataFolder(), 'preprocessed', name);

@@ -9,6 +9,7 @@ import type { Job } from './pool.js';
  */
 export function answerJobs<J extends Job>(work: (job: J, stage: (name: string) => void) => unknown): void {
   const port = parentPort!;
+  port.postMessage({ ready: true });
   port.on('message', async (job: J) => {
     const { id } = job;
     let stage = 'start';

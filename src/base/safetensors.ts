@@ -2,9 +2,11 @@
 //
 // Format: 8 bytes header length, header (UTF-8 JSON), data. The rules of the official reader are enforced: header at most
 // 100 MB, offsets contiguous in some order without holes or overlap, dtype × shape equal to the byte range, no duplicate names.
+// A file written here carries a CRC-32 over names, shapes and arrays in its metadata, which reading the whole file asks for.
 import fs from 'node:fs';
 import { atomicWrite } from './atomicWrite.js';
-import { FaultList, VoxelbookError } from './errors.js';
+import { crc32 } from './checksum.js';
+import { FaultList, failedOn, VoxelbookError } from './errors.js';
 
 export type TensorData =
   | Float64Array
@@ -55,17 +57,92 @@ const views: Record<string, new (b: ArrayBuffer) => TensorData> = {
 };
 const maxHeader = 100_000_000;
 
+/** Where a stored array lies: bytes `begin` to `end` of the file. */
+export interface TensorRange {
+  dtype: string;
+  shape: number[];
+  begin: number;
+  end: number;
+}
+
 /**
  * Reads a safetensors file (or its bytes).
- * @returns arrays by name, in the file's data order, and the header's text metadata; the arrays are copies and own their memory
- * @throws VoxelbookError naming every fault: truncated, header, dtype, shape, offsets, overlap, hole, duplicate
+ * @returns arrays by name, in the file's data order, and the header's text metadata; the arrays are copies and own their memory.
+ *   `checked` tells whether the file carries a checksum
+ * @throws VoxelbookError naming every fault: truncated, header, dtype, shape, offsets, overlap, hole, duplicate, checksum
  */
 export function readSafetensors(source: string | Uint8Array): {
   tensors: Record<string, StoredTensor>;
   metadata: Record<string, string>;
+  checked: boolean;
 } {
   const file = typeof source === 'string' ? source : 'safetensors bytes';
-  const bytes = typeof source === 'string' ? fs.readFileSync(source) : source;
+  const bytes = typeof source === 'string' ? readWhole(source) : source;
+  const {
+    ranges,
+    metadata: { crc32: written, ...metadata },
+    start,
+  } = parse(file, bytes.byteLength, (begin, end) => bytes.subarray(begin, end));
+  if (written !== undefined && written !== crc32(headerOf(ranges, start, metadata), bytes.subarray(start)))
+    throw new VoxelbookError(`${file} is damaged`, {
+      code: 'checksum',
+      path: file,
+      given: 'a checksum that does not fit the content',
+      expected: 'the content as it was written',
+      fix: 'Restore the file from a copy, or make it again.',
+    });
+  const tensors: Record<string, StoredTensor> = Object.create(null);
+  for (const [name, { dtype, shape, begin, end }] of Object.entries(ranges)) {
+    const copy = bytes.slice(begin, end);
+    const buffer = copy.buffer.slice(copy.byteOffset, copy.byteOffset + copy.byteLength) as ArrayBuffer;
+    tensors[name] = { dtype, shape, data: decode(dtype, buffer) };
+  }
+  return { tensors, metadata, checked: written !== undefined };
+}
+
+function readWhole(file: string): Uint8Array {
+  try {
+    return fs.readFileSync(file);
+  } catch (error) {
+    throw failedOn(file, error, 'read');
+  }
+}
+
+/** What the checksum covers of a header: everything in it, by name. */
+const headerOf = (ranges: Record<string, TensorRange>, start: number, metadata: Record<string, string>) =>
+  JSON.stringify([
+    Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)),
+    Object.keys(ranges)
+      .sort()
+      .map((name) => [name, ranges[name].dtype, ranges[name].shape, ranges[name].begin - start, ranges[name].end - start]),
+  ]);
+
+/**
+ * What a safetensors file holds and where, without reading the arrays.
+ * @throws VoxelbookError as `readSafetensors`
+ */
+export function safetensorsTable(file: string): { ranges: Record<string, TensorRange>; metadata: Record<string, string> } {
+  const descriptor = fs.openSync(file, 'r');
+  try {
+    return parse(file, fs.fstatSync(descriptor).size, (begin, end) => readRange(descriptor, begin, end));
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+/** Bytes `begin` to `end` of an open file; fewer where it is shorter. */
+export function readRange(descriptor: number, begin: number, end: number): Uint8Array {
+  const bytes = new Uint8Array(end - begin);
+  let at = 0;
+  while (at < bytes.length) {
+    const n = fs.readSync(descriptor, bytes, at, Math.min(bytes.length - at, 2 ** 30), begin + at);
+    if (n === 0) return bytes.subarray(0, at);
+    at += n;
+  }
+  return bytes;
+}
+
+function parse(file: string, size: number, read: (begin: number, end: number) => Uint8Array) {
   const refuse = (code: string, given: string, expected: string): never => {
     throw new VoxelbookError(`${file} is not a readable safetensors file`, {
       code,
@@ -75,55 +152,43 @@ export function readSafetensors(source: string | Uint8Array): {
       fix: 'Fetch or write the file again.',
     });
   };
-  if (bytes.byteLength < 8) refuse('truncated', `${bytes.byteLength} bytes`, 'at least 8 bytes');
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const headerLength = view.getBigUint64(0, true);
+  if (size < 8) refuse('truncated', `${size} bytes`, 'at least 8 bytes');
+  const first = read(0, 8);
+  const headerLength = new DataView(first.buffer, first.byteOffset, 8).getBigUint64(0, true);
   if (headerLength > BigInt(maxHeader)) refuse('header-too-large', `header of ${headerLength} bytes`, `at most ${maxHeader}`);
   const start = 8 + Number(headerLength);
-  if (start > bytes.byteLength)
-    refuse('truncated', `header of ${headerLength} bytes in a file of ${bytes.byteLength}`, 'a complete header');
-  const entries = parseHeader(bytes.subarray(8, start), refuse);
-  const body = bytes.byteLength - start;
+  if (start > size) refuse('truncated', `header of ${headerLength} bytes in a file of ${size}`, 'a complete header');
+  const entries = parseHeader(read(8, start), refuse);
   const metadata = takeMetadata(entries, refuse);
-  const list = checkEntries(entries, body, file);
-  const tensors: Record<string, StoredTensor> = Object.create(null);
-  for (const { name, dtype, shape, begin, end } of list) {
-    const copy = bytes.slice(start + begin, start + end);
-    const buffer = copy.buffer.slice(copy.byteOffset, copy.byteOffset + copy.byteLength) as ArrayBuffer;
-    tensors[name] = { dtype, shape, data: decode(dtype, buffer) };
-  }
-  return { tensors, metadata };
+  const ranges: Record<string, TensorRange> = Object.create(null);
+  for (const { name, dtype, shape, begin, end } of checkEntries(entries, size - start, file))
+    ranges[name] = { dtype, shape, begin: start + begin, end: start + end };
+  return { ranges, metadata, start };
 }
 
 type Refuse = (code: string, given: string, expected: string) => never;
 
-/** Header text → entries in order. Duplicate keys, which JSON.parse would silently merge, are found by a scan of the text. */
+/** Header text → entries in order. A name that stands twice in any object, which JSON.parse would silently merge, is refused. */
 function parseHeader(bytes: Uint8Array, refuse: Refuse): [string, unknown][] {
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     return refuse('header-not-utf8', 'bytes that are not UTF-8', 'UTF-8 JSON');
   }
+  // A byte-order mark or white space before the brace would be another file to another reader.
   if (!text.startsWith('{')) refuse('header-not-json', JSON.stringify(text.slice(0, 20)), 'a JSON object');
   if (nesting(text) > 3) refuse('header-too-deep', `JSON nested ${nesting(text)} levels deep`, 'at most 3 levels');
-  let header: unknown;
+  let header: object;
   try {
     header = JSON.parse(text);
   } catch (error) {
     return refuse('header-not-json', (error as Error).message, 'a JSON object');
   }
-  if (typeof header !== 'object' || header === null || Array.isArray(header))
-    refuse('header-not-json', 'no object', 'a JSON object');
-  const entries = Object.entries(header as object);
-  const keys = topLevelKeys(text);
-  if (keys.length !== new Set(keys).size) {
-    const seen = new Set<string>();
-    const twice = keys.find((k) => seen.size === seen.add(k).size);
-    refuse('duplicate-name', `${JSON.stringify(twice)} stands twice`, 'every name once');
-  }
+  const twice = repeatedKey(text);
+  if (twice !== undefined) refuse('duplicate-name', `${JSON.stringify(twice)} stands twice`, 'every name once');
   // JSON.parse makes `__proto__` an own property, and Object.entries lists it: it is an ordinary name here.
-  return entries;
+  return Object.entries(header);
 }
 
 function nesting(text: string): number {
@@ -144,19 +209,26 @@ function stringEnd(text: string, i: number): number {
   return i;
 }
 
-function topLevelKeys(text: string): string[] {
-  const keys: string[] = [];
-  let depth = 0;
+/** The first key that stands twice in one object of valid JSON. There a string is a key exactly when `:` is the next sign after it. */
+function repeatedKey(text: string): string | undefined {
+  const objects: Set<string>[] = [];
+  let string: string | undefined;
   for (let i = 0; i < text.length; i++) {
     const c = text[i];
     if (c === '"') {
       const end = stringEnd(text, i);
-      if (depth === 1 && /^\s*:/.test(text.slice(end + 1, end + 20))) keys.push(JSON.parse(text.slice(i, end + 1)));
+      string = text.slice(i, end + 1);
       i = end;
-    } else if (c === '{' || c === '[') depth++;
-    else if (c === '}' || c === ']') depth--;
+    } else if (c === '{') objects.push(new Set());
+    else if (c === '}') objects.pop();
+    else if (c === ':') {
+      const key: string = JSON.parse(string!);
+      const keys = objects[objects.length - 1];
+      if (keys.has(key)) return key;
+      keys.add(key);
+    }
   }
-  return keys;
+  return undefined;
 }
 
 function takeMetadata(entries: [string, unknown][], refuse: Refuse): Record<string, string> {
@@ -283,17 +355,21 @@ export function safetensorsChunks(
   });
   faults.throwIfAny('these arrays cannot be written as safetensors');
   entries.sort((a, b) => sizes[b.dtype] - sizes[a.dtype]);
-  const header: Record<string, unknown> = Object.create(null);
-  if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
+  const bytes = entries.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  const ranges: Record<string, TensorRange> = Object.create(null);
   let offset = 0;
   for (const { name, shape, data, dtype } of entries) {
-    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
+    ranges[name] = { dtype, shape, begin: offset, end: offset + data.byteLength };
     offset += data.byteLength;
   }
+  const header: Record<string, unknown> = Object.create(null);
+  header.__metadata__ = { ...metadata, crc32: crc32(headerOf(ranges, 0, metadata), ...bytes) };
+  for (const [name, { dtype, shape, begin, end }] of Object.entries(ranges))
+    header[name] = { dtype, shape, data_offsets: [begin, end] };
   const text = JSON.stringify(header);
   const length = Buffer.byteLength(text);
   const head = Buffer.alloc(8 + Math.ceil(length / 8) * 8, ' ');
   head.writeBigUInt64LE(BigInt(head.length - 8), 0);
   head.write(text, 8);
-  return [head, ...entries.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))];
+  return [head, ...bytes];
 }

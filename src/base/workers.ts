@@ -1,4 +1,5 @@
 // Worker threads that run the same from dist/ (JavaScript) and from the source tree (TypeScript through tsx).
+import { fileURLToPath } from 'node:url';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
 /** A worker running the module at `url` (give `new URL('./x.js', import.meta.url)`; the `.ts` twin is taken when the caller is one). */
@@ -13,6 +14,7 @@ export function startWorker(url: URL, options: WorkerOptions = {}): Worker {
 
 /** Arguments for `node` that run a module of this library in a child process, from dist/ or from the source tree alike. */
 export function nodeArguments(url: URL): string[] {
-  if (!import.meta.url.endsWith('.ts')) return [url.pathname];
-  return ['--import', 'tsx', url.pathname.replace(/\.js$/, '.ts')];
+  const file = fileURLToPath(url);
+  if (!import.meta.url.endsWith('.ts')) return [file];
+  return ['--import', 'tsx', file.replace(/\.js$/, '.ts')];
 }

@@ -5,6 +5,8 @@ export interface DatasetJson {
   channel_names: Record<string, string>;
   /** Name → label, or the list of labels a region is made of. `background` is 0; `ignore` is the highest. */
   labels: Record<string, number | number[]>;
+  /** Names of `labels` in the file's order, where a JavaScript object cannot keep it (names that are whole numbers). */
+  label_order?: string[];
   regions_class_order?: number[];
   numTraining: number;
   file_ending: string;
@@ -22,6 +24,8 @@ export interface CaseFiles {
   id: string;
   images: string[];
   label?: string;
+  /** `reorient`: turned to RAS when read, as nnU-Net's NibabelIOWithReorient does; absent: as stored. */
+  reader?: 'reorient';
 }
 
 export interface Dataset {

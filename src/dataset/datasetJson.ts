@@ -1,7 +1,34 @@
 // `dataset.json` read from outside: every fault at once, then exact types.
-import { type Fault, FaultList } from '../base/errors.js';
+import fs from 'node:fs';
+import { type Fault, FaultList, VoxelbookError } from '../base/errors.js';
 import { fileEndings } from '../volume/index.js';
 import type { DatasetJson } from './dataset.js';
+import { labelOrder } from './labelOrder.js';
+import { maxLabel } from './labels.js';
+
+/**
+ * Reads a `dataset.json`, ours or nnU-Net's.
+ * @throws VoxelbookError with every fault
+ */
+export function readDatasetJson(file: string): DatasetJson {
+  let text: string;
+  let value: unknown;
+  try {
+    text = fs.readFileSync(file, 'utf8');
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new VoxelbookError(`${file} cannot be read`, {
+      code: 'dataset-json',
+      path: file,
+      given: (error as Error).message,
+      expected: 'a JSON file',
+      fix: 'Mend the file at the place named.',
+    });
+  }
+  const faults = datasetJsonFaults(value);
+  if (faults.length > 0) throw new VoxelbookError(`${file} cannot be used`, faults);
+  return toDatasetJson(value, text);
+}
 
 /**
  * Checks what `dataset.json` holds.
@@ -35,11 +62,26 @@ export function datasetJsonFaults(value: unknown): Fault[] {
   return faults.faults;
 }
 
-/** The checked value with `modality` (the older key) as `channel_names`. Call only without faults. */
-export function toDatasetJson(value: unknown): DatasetJson {
+/**
+ * The checked value with `modality` (the older key) as `channel_names`, and labels given as text as numbers (nnU-Net's `int(label)`).
+ * Call only without faults.
+ * @param text the file, which alone has the order of labels whose names are whole numbers
+ */
+export function toDatasetJson(value: unknown, text?: string): DatasetJson {
   const { modality, ...rest } = value as DatasetJson & { modality?: Record<string, string> };
-  return modality && !rest.channel_names ? { ...rest, channel_names: modality } : { ...(value as DatasetJson) };
+  const json = modality && !rest.channel_names ? { ...rest, channel_names: modality } : { ...(value as DatasetJson) };
+  const names = Object.keys(json.labels);
+  const values = Object.entries(json.labels).map(([name, v]) => [name, Array.isArray(v) ? v.map(asNumber) : asNumber(v)]);
+  json.labels = Object.fromEntries(values);
+  if (json.regions_class_order) json.regions_class_order = json.regions_class_order.map(asNumber) as number[];
+  const order = json.label_order ?? (text === undefined ? undefined : labelOrder(text));
+  if (order && order.join('\n') !== names.join('\n')) json.label_order = order;
+  return json;
 }
+
+/** Python's `int` of a whole number written as text; anything else stays as it is, and is refused as it is. */
+const asNumber = (label: unknown): unknown =>
+  typeof label === 'string' && /^\s*[+-]?\d+\s*$/.test(label) ? Number(label) : label;
 
 function channelFaults(value: Record<string, unknown>, faults: FaultList): void {
   const key = value.channel_names === undefined && value.modality !== undefined ? 'modality' : 'channel_names';
@@ -84,16 +126,23 @@ function labelFaults(value: Record<string, unknown>, faults: FaultList): void {
   const found = new Set<number>();
   let sound = true;
   let regions = 0;
+  const inverted = value.labels.background === undefined && Object.values(value.labels).includes('background');
+  if (inverted) {
+    const fix = 'This is the order of nnU-Net v1; version 2 has {"background": 0, "name": 1, …}.';
+    faults.add('labels', path, JSON.stringify(value.labels).slice(0, 80), 'names with their numbers', fix);
+    return;
+  }
+  const textual = typeof value.labels.ignore === 'string';
   for (const [name, label] of Object.entries(value.labels)) {
-    const list: unknown[] = Array.isArray(label) ? label : [label];
-    const good = list.length > 0 && list.every((l) => Number.isInteger(l) && (l as number) >= 0 && (l as number) <= 65535);
+    const list: unknown[] = (Array.isArray(label) ? label : [label]).map((l) => (textual && name === 'ignore' ? l : asNumber(l)));
+    const good = list.length > 0 && list.every((l) => Number.isInteger(l) && (l as number) >= 0 && (l as number) <= maxLabel);
     if (!good) {
       sound = false;
       faults.add(
         'labels',
         `${path}["${name}"]`,
         JSON.stringify(label),
-        'a whole number from 0, or a list of them',
+        `a whole number from 0 to ${maxLabel}, or a list of them`,
         'Use the numbers that stand in the label files.',
       );
       continue;
@@ -101,7 +150,7 @@ function labelFaults(value: Record<string, unknown>, faults: FaultList): void {
     for (const l of list) if (name !== 'ignore') found.add(l as number);
     if (name !== 'ignore' && list.some((l) => l !== 0)) regions++;
   }
-  const background = value.labels.background;
+  const background = asNumber(value.labels.background);
   if (background !== 0 && !(Array.isArray(background) && background.length === 1 && background[0] === 0))
     faults.add('labels', `${path}["background"]`, JSON.stringify(background) ?? 'missing', '0', 'Label 0 is the background.');
   if (!sound) return;
@@ -124,16 +173,24 @@ function labelFaults(value: Record<string, unknown>, faults: FaultList): void {
       `${highest + 1}, one above the highest label`,
       'Give the ignore label the highest number.',
     );
-  const hasRegions = Object.entries(value.labels).some(([n, l]) => n !== 'ignore' && Array.isArray(l) && l.length > 1);
-  const order = value.regions_class_order;
-  if (hasRegions && !(Array.isArray(order) && order.length === regions && order.every((l) => found.has(l))))
-    faults.add(
-      'regions-class-order',
-      'dataset.json regions_class_order',
-      JSON.stringify(order) ?? 'missing',
-      `${regions} labels, one per region in the order of "labels"`,
-      'Large regions come first; later ones overwrite them.',
-    );
+  regionFaults(value, regions, found, faults);
+}
+
+/** One label of its own for each region. Whether the label is one of its region is asked where their order is known. */
+function regionFaults(value: Record<string, unknown>, count: number, found: ReadonlySet<number>, faults: FaultList): void {
+  const entries = Object.entries(value.labels as Record<string, unknown>).filter(([name]) => name !== 'ignore');
+  if (!entries.some(([, label]) => Array.isArray(label) && label.length > 1)) return;
+  const path = 'dataset.json regions_class_order';
+  const order = Array.isArray(value.regions_class_order) ? value.regions_class_order.map(asNumber) : value.regions_class_order;
+  const given = JSON.stringify(order) ?? 'missing';
+  if (!(Array.isArray(order) && order.length === count && order.every((l) => found.has(l as number)))) {
+    const expected = `${count} labels, one per region in the order of "labels"`;
+    faults.add('regions-class-order', path, given, expected, 'Large regions come first; later ones overwrite them.');
+    return;
+  }
+  const twice = order.filter((l, i) => order.indexOf(l) !== i);
+  if (twice.length > 0)
+    faults.add('regions-class-order', path, given, 'another label for every region', `${twice.join(', ')} stands there twice.`);
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -1,12 +1,19 @@
 // Data sets on disk: opening, labels and regions, splits, integrity.
 
 export { embeddedNames, writeEmbedded } from '../demo/index.js';
-export { check, type IntegrityReport } from './check.js';
+export { type CheckOptions, check, gate, type IntegrityReport, tell, warningText } from './check.js';
+export { Contents } from './content.js';
 export { convert, publicNames } from './convert/index.js';
 export type { CaseFiles, Dataset, DatasetJson } from './dataset.js';
-export { datasetJsonFaults } from './datasetJson.js';
+export { datasetJsonFaults, readDatasetJson } from './datasetJson.js';
 export { type DescribedProtocol, type Descriptor, describedNames, descriptor, descriptorIfAny } from './descriptor.js';
-export { type LabelOrRegion, type Labels, labels } from './labels.js';
+export { datasetJsonText } from './labelOrder.js';
+export { type LabelOrRegion, type Labels, labels, maxLabel } from './labels.js';
 export { type LoadedCase, loadCase } from './loadCase.js';
+export { imageNameFindings } from './names.js';
 export { casesIn, open, placeOf } from './open.js';
-export { type Fold, readSplits, type Split, split, splits } from './splits.js';
+export { readAs, readerFor, readerNames, readerOf, writeAs } from './reader.js';
+export { type Repair, repairKinds } from './repair.js';
+export { filesOf, spacingFile } from './sideFile.js';
+export { type Fold, type Split, type SplitOptions, split, splits } from './splits.js';
+export { type KnownSplits, keepSplits, knownSplits, readSplits } from './splitsFile.js';

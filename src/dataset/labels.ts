@@ -3,6 +3,9 @@
 import { VoxelbookError } from '../base/errors.js';
 import type { DatasetJson } from './dataset.js';
 
+/** The highest label: label maps are kept as int16, in nnU-Net as here. */
+export const maxLabel = 32767;
+
 /** A label, or the labels that together make a region. */
 export type LabelOrRegion = number | number[];
 
@@ -28,8 +31,8 @@ export interface Labels {
  * Derives labels, regions and output channels from `dataset.json`.
  * @throws VoxelbookError when regions have no order of writing that fits them
  */
-export function labels(json: Pick<DatasetJson, 'labels' | 'regions_class_order'>): Labels {
-  const entries = Object.entries(json.labels);
+export function labels(json: Pick<DatasetJson, 'labels' | 'label_order' | 'regions_class_order'>): Labels {
+  const entries = labelEntries(json);
   const others = entries.filter(([name]) => name !== 'ignore');
   const hasRegions = others.some(([, value]) => Array.isArray(value) && value.length > 1);
   const ignore = json.labels.ignore;
@@ -57,4 +60,11 @@ export function labels(json: Pick<DatasetJson, 'labels' | 'regions_class_order'>
     heads: regions ? regions.length : all.length,
     names: regions ? regionEntries.map(([name]) => name) : foreground.map(nameOf),
   };
+}
+
+/** Names and values of `labels` in the order of the file. */
+export function labelEntries({ labels: all, label_order: order }: Pick<DatasetJson, 'labels' | 'label_order'>) {
+  const names = Object.keys(all);
+  const whole = order && order.length === names.length && names.every((name) => order.includes(name));
+  return (whole ? order : names).map((name): [string, LabelOrRegion] => [name, all[name]]);
 }

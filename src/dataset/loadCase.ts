@@ -1,7 +1,9 @@
 // A case from its files: channels side by side, label on the same grid.
 import { VoxelbookError } from '../base/errors.js';
-import { readVolume, type Volume } from '../volume/index.js';
+import type { Volume } from '../volume/index.js';
 import type { CaseFiles } from './dataset.js';
+import { maxLabel } from './labels.js';
+import { readAs } from './reader.js';
 
 export interface LoadedCase {
   id: string;
@@ -19,10 +21,10 @@ const asFloat32 = (data: ArrayLike<number>) => (data instanceof Float32Array ? d
  * @throws VoxelbookError when a file cannot be read or the files of the case do not lie on one grid
  */
 export function loadCase(files: CaseFiles): LoadedCase {
-  const parts = files.images.map((file) => readVolume(file, { onWarning: () => {} }));
+  const parts = files.images.map((file) => readAs(file, files.reader, { onWarning: () => {} }));
   const [first] = parts;
   const faults = files.images.flatMap((file, i) => gridFault(file, parts[i], first));
-  const label = files.label ? readVolume(files.label, { onWarning: () => {} }) : undefined;
+  const label = files.label ? readAs(files.label, files.reader, { onWarning: () => {} }) : undefined;
   if (label) faults.push(...gridFault(files.label!, label, first));
   if (label && label.channels !== 1)
     faults.push({
@@ -79,17 +81,17 @@ function checkFinite(files: CaseFiles, { data }: Volume<Float32Array>): void {
 
 /** Labels as int16; anything but a whole number is no label. */
 function asLabels(data: ArrayLike<number>, file: string): Int16Array {
-  if (data instanceof Int16Array) return data;
+  if (data instanceof Int16Array && data.every((label) => label >= 0)) return data;
   const out = new Int16Array(data.length);
   for (let i = 0; i < out.length; i++) {
     out[i] = data[i];
-    if (out[i] !== data[i])
+    if (out[i] !== data[i] || out[i] < 0)
       throw new VoxelbookError(`${file} is no label file`, {
         code: 'label-values',
         path: `${file} voxel ${i}`,
         given: String(data[i]),
-        expected: 'a whole number up to 32767',
-        fix: 'Labels were interpolated or scaled; export them again with nearest neighbour.',
+        expected: `a whole number up to ${maxLabel}`,
+        fix: 'Labels were interpolated or scaled, or lie outside; export them again with nearest neighbour.',
       });
   }
   return out;

@@ -5,11 +5,13 @@ import { VoxelbookError } from '../base/errors.js';
 import { dataFolder } from '../base/paths.js';
 import type { WorkOptions } from '../base/progress.js';
 import { displayed, type Shown, shownTable } from '../base/show.js';
-import { embeddedNames, writeEmbedded } from '../demo/index.js';
 import type { CaseFiles, Dataset } from './dataset.js';
-import { datasetJsonFaults, toDatasetJson } from './datasetJson.js';
+import { readDatasetJson } from './datasetJson.js';
 import { descriptorIfAny } from './descriptor.js';
+import { madeNames, makeEmbedded } from './embedded.js';
 import { labels } from './labels.js';
+import { isMacFile } from './names.js';
+import { readerOf } from './reader.js';
 
 /**
  * Opens a data set.
@@ -20,11 +22,7 @@ import { labels } from './labels.js';
  */
 export function open(folderOrName: string, options: WorkOptions = {}): Dataset {
   const folder = path.resolve(locate(folderOrName, options));
-  const file = path.join(folder, 'dataset.json');
-  const value = readJson(file);
-  const faults = datasetJsonFaults(value);
-  if (faults.length > 0) throw new VoxelbookError(`${folder} is no usable data set`, faults);
-  const json = toDatasetJson(value);
+  const json = readDatasetJson(path.join(folder, 'dataset.json'));
   const dataset = {
     name: path.basename(folder),
     folder,
@@ -49,19 +47,23 @@ function tableOf({ name, folder, json, cases, testCases: test }: Dataset): Shown
   return shownTable(`${name}: ${cases.length} training cases`, ['', ''], rows);
 }
 
-/** Cases of a folder of images (`imagesTs`, or any other): id and files in channel order, without labels. */
-export function casesIn(folder: string, ending: string): CaseFiles[] {
+/**
+ * Cases of a folder of images (`imagesTs`, or any other): id and files in channel order, without labels.
+ * @param reader how the files are read
+ */
+export function casesIn(folder: string, ending: string, reader?: CaseFiles['reader']): CaseFiles[] {
   const byId = new Map<string, string[]>();
   for (const name of fs.existsSync(folder) ? fs.readdirSync(folder).sort() : []) {
-    if (!name.endsWith(ending)) continue;
+    if (!name.endsWith(ending) || isMacFile(name)) continue;
     const match = /^(.+)_\d{4}$/.exec(name.slice(0, -ending.length));
     if (!match) continue;
     byId.set(match[1], [...(byId.get(match[1]) ?? []), path.join(folder, name)]);
   }
-  return [...byId].map(([id, images]) => ({ id, images })).sort((a, b) => (a.id < b.id ? -1 : 1));
+  return [...byId].map(([id, images]) => ({ id, images, ...(reader && { reader }) })).sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 function trainingCases(folder: string, json: Dataset['json']): CaseFiles[] {
+  const reader = readerOf(json);
   const listed = json.dataset as Record<string, { images: string[]; label: string }> | undefined;
   if (listed && typeof listed === 'object') {
     const place = (file: string) =>
@@ -71,13 +73,22 @@ function trainingCases(folder: string, json: Dataset['json']): CaseFiles[] {
       );
     return Object.keys(listed)
       .sort()
-      .map((id) => ({ id, images: listed[id].images.map(place), label: place(listed[id].label) }));
+      .map((id) => ({
+        id,
+        images: listed[id].images.map(place),
+        label: place(listed[id].label),
+        ...(reader && { reader }),
+      }));
   }
-  return casesIn(path.join(folder, 'imagesTr'), json.file_ending).map((c) => withLabel(c, path.join(folder, 'labelsTr'), json));
+  return casesIn(path.join(folder, 'imagesTr'), json.file_ending, reader).map((c) =>
+    withLabel(c, path.join(folder, 'labelsTr'), json),
+  );
 }
 
 const testCases = (folder: string, json: Dataset['json']): CaseFiles[] =>
-  casesIn(path.join(folder, 'imagesTs'), json.file_ending).map((c) => withLabel(c, path.join(folder, 'labelsTs'), json));
+  casesIn(path.join(folder, 'imagesTs'), json.file_ending, readerOf(json)).map((c) =>
+    withLabel(c, path.join(folder, 'labelsTs'), json),
+  );
 
 function withLabel(files: CaseFiles, folder: string, { file_ending }: Dataset['json']): CaseFiles {
   const label = path.join(folder, files.id + file_ending);
@@ -86,7 +97,7 @@ function withLabel(files: CaseFiles, folder: string, { file_ending }: Dataset['j
 
 function locate(given: string, options: WorkOptions): string {
   const place = placeOf(given);
-  if (place) return 'folder' in place ? place.folder : writeEmbedded(place.embedded, options);
+  if (place) return 'folder' in place ? place.folder : makeEmbedded(place.embedded, options);
   const known = descriptorIfAny(given);
   throw new VoxelbookError(`there is no data set ${given}`, {
     code: 'no-dataset',
@@ -98,7 +109,7 @@ function locate(given: string, options: WorkOptions): string {
         : 'neither a folder nor a known name',
     expected: known
       ? `${known.folder} below $nnUNet_raw`
-      : `a folder with dataset.json, a name or number below $nnUNet_raw, or one of ${embeddedNames.join(', ')}`,
+      : `a folder with dataset.json, a name or number below $nnUNet_raw, or one of ${madeNames().join(', ')}`,
     fix: known
       ? `${known.title}: ${known.apply}. Then ${known.sourceLayout.length > 0 ? `dataset.convert('${known.name}', <its folder>)` : 'bring it into the nnU-Net raw layout'}.`
       : 'Check the path; set nnUNet_raw to the folder that holds your data sets.',
@@ -118,9 +129,17 @@ export function placeOf(given: string): { folder: string } | { embedded: string 
     if (!root || !fs.existsSync(root)) continue;
     const found = fs
       .readdirSync(root)
-      .find((n) => n === given || n === publicFolder || (number && n.startsWith(`Dataset${number}_`)));
-    if (found && fs.existsSync(path.join(root, found, 'dataset.json')) && !embeddedOf(found))
-      return { folder: path.join(root, found) };
+      .filter((n) => n === given || n === publicFolder || (number && n.startsWith(`Dataset${number}_`)))
+      .filter((n) => fs.existsSync(path.join(root, n, 'dataset.json')) && !embeddedOf(n));
+    if (found.length > 1)
+      throw new VoxelbookError(`${given} means several data sets`, {
+        code: 'dataset-number',
+        path: root,
+        given: found.join(', '),
+        expected: 'a number of its own for every data set',
+        fix: 'Rename all but one of the folders, or give the whole name.',
+      });
+    if (found.length === 1) return { folder: path.join(root, found[0]) };
   }
   const embedded = embeddedOf(given);
   return embedded ? { embedded } : undefined;
@@ -128,18 +147,4 @@ export function placeOf(given: string): { folder: string } | { embedded: string 
 
 /** The embedded set that `SimGlioma` or `Dataset903_SimGlioma` means. */
 const embeddedOf = (given: string) =>
-  embeddedNames.find((name) => given === name || /^Dataset9\d\d_(.+)$/.exec(given)?.[1] === name);
-
-function readJson(file: string): unknown {
-  try {
-    return JSON.parse(fs.readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw new VoxelbookError(`${file} cannot be read`, {
-      code: 'dataset-json',
-      path: file,
-      given: (error as Error).message,
-      expected: 'a JSON file',
-      fix: 'Mend the file at the place named.',
-    });
-  }
-}
+  madeNames().find((name) => given === name || /^Dataset9\d\d_(.+)$/.exec(given)?.[1] === name);

@@ -5,6 +5,7 @@ import { atomicWriteJson } from '../base/atomicWrite.js';
 import { dataFolder } from '../base/paths.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
 import type { DatasetJson } from '../dataset/dataset.js';
+import { registerEmbedded } from '../dataset/embedded.js';
 import { writePng, writeVolume } from '../volume/index.js';
 import { identityDirection, type Volume } from '../volume/volume.js';
 import { anatomyFor, gliomaCase, gliomaDefaults } from './simGlioma.js';
@@ -181,6 +182,8 @@ export function writeEmbedded(
   atomicWriteJson(jsonFile, { ...set.json, numTraining: count, generator });
   return folder;
 }
+
+registerEmbedded(embeddedNames, writeEmbedded);
 
 /** nnU-Net's `dataset` entry: the files of every case, relative to the folder that borrows them. */
 function filesOf(source: string, folder: string): Record<string, { images: string[]; label: string }> {

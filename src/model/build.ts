@@ -1,26 +1,12 @@
-// From a specification, which is data, to a network: the one place that knows all of them.
+// From a specification, which is data, to a network.
 import { FaultList } from '../base/errors.js';
 import { Random } from '../base/random.js';
+import { lookup, registered } from '../base/registry.js';
 import type { Configuration } from '../plan/plan.js';
 import type { tf } from '../tensor/tf.js';
-import { coTr } from './baselines/coTr.js';
-import { nnFormer } from './baselines/nnFormer.js';
-import { plainConvUnet } from './baselines/plainConvUnet.js';
-import { residualEncoderUnet } from './baselines/residualEncoderUnet.js';
-import { segResNet } from './baselines/segResNet.js';
-import { swinUnetr } from './baselines/swinUnetr.js';
-import { transBts } from './baselines/transBts.js';
-import { transUnet } from './baselines/transUnet.js';
-import { umamba } from './baselines/umamba.js';
-import { unetr } from './baselines/unetr.js';
-import { uxNet } from './baselines/uxNet.js';
+import type { Ends } from './define.js';
 import { type Context, initialise, type Network, type Params } from './network.js';
-import { kaistUnet } from './papers/kaistUnet.js';
-import { mednext } from './papers/mednext.js';
-import { stuNet } from './papers/stuNet.js';
-import { swinUmamba } from './papers/swinUmamba.js';
-import { swinUmambaD } from './papers/swinUmambaD.js';
-import type { Head, ModelSpec } from './spec.js';
+import type { ModelSpec } from './registry.js';
 
 export interface Model {
   /** As given, with channels and classes filled in: JSON that builds the same network again. */
@@ -30,32 +16,6 @@ export interface Model {
   params: Params;
   forward(context: Context, x: tf.Tensor): tf.Tensor[];
 }
-
-/** What the data set says; used where the specification is silent. */
-export type Ends = Head;
-
-const builders: { [K in ModelSpec['network']]: (spec: any, plan?: Configuration) => Network } = {
-  mednext,
-  'kaist-unet': kaistUnet,
-  'plain-conv-unet': plainConvUnet,
-  'residual-encoder-unet': residualEncoderUnet,
-  segresnet: segResNet,
-  stunet: stuNet,
-  'ux-net': uxNet,
-  cotr: coTr,
-  'swin-umamba': swinUmamba,
-  'swin-umamba-d': swinUmambaD,
-  'umamba-bot': umamba,
-  'umamba-enc': umamba,
-  nnformer: nnFormer,
-  transbts: transBts,
-  transunet: transUnet,
-  unetr,
-  'swin-unetr': swinUnetr,
-};
-
-/** What `spec.network` may be. */
-export const networkNames = Object.keys(builders) as ModelSpec['network'][];
 
 /**
  * The network of a specification, without parameters.
@@ -68,14 +28,9 @@ export function network(spec: ModelSpec, plan?: Configuration, ends: Ends = {}):
   const said = Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined));
   const complete = { ...ends, ...said } as ModelSpec;
   const faults = new FaultList();
-  if (!Object.hasOwn(builders, spec.network))
-    faults.add(
-      'network',
-      'network',
-      JSON.stringify(spec.network),
-      Object.keys(builders).join(', '),
-      'Choose one of these networks.',
-    );
+  const known = registered('networks');
+  if (!known.includes(spec.network))
+    faults.add('network', 'network', JSON.stringify(spec.network), known.join(', '), 'Choose one of these networks.');
   for (const key of ['inputChannels', 'classes'] as const)
     if (!(Number.isInteger(complete[key]) && complete[key]! > 0))
       faults.add(
@@ -86,7 +41,7 @@ export function network(spec: ModelSpec, plan?: Configuration, ends: Ends = {}):
         'Set it in the specification or hand in the data set’s.',
       );
   faults.throwIfAny('this network cannot be built');
-  return { spec: complete, network: builders[spec.network](complete, plan) };
+  return { spec: complete, network: lookup('networks', spec.network).build(complete, plan) };
 }
 
 /**

@@ -1,14 +1,17 @@
 // What a network is at a given input: per stage its shape, parameters, multiply-adds and the memory it keeps for the
-// backward pass. Found by running the network's own forward on shapes alone and watching whose parameters are being used.
+// backward pass. Found by running the network's own forward on shapes alone and hearing which layer is being applied.
 import { VoxelbookError } from '../base/errors.js';
+import { lookup } from '../base/registry.js';
+import { product } from '../base/shape.js';
 import { displayed, type Shown, shownTable } from '../base/show.js';
 import type { Configuration } from '../plan/plan.js';
 import { gradients } from '../tensor/gradients.js';
 import { type SymbolicMoment, symbolic, symbolicMoment, symbolicOutput } from '../tensor/symbolic.js';
 import { tf } from '../tensor/tf.js';
-import { type Ends, network as networkOf } from './build.js';
-import { memoryAxes, type Network, type Params, parameterCount } from './network.js';
-import type { ModelSpec } from './spec.js';
+import { network as networkOf } from './build.js';
+import type { Ends } from './define.js';
+import { type Network, parameterCount, symbolicParams } from './network.js';
+import type { ModelSpec } from './registry.js';
 
 export interface Stage {
   name: string;
@@ -42,16 +45,6 @@ export interface Description {
 }
 
 /** How the papers count; all of them print multiply-adds as FLOPs. */
-const conventions: Record<string, string> = {
-  mednext: 'The paper’s GFLOPs are fvcore’s at 1×128³, without deep supervision: equal to ours.',
-  stunet: 'The paper’s TFLOPs are fvcore’s at 1×128³ with 105 classes: equal to ours.',
-  'swin-umamba': 'The paper adds 9·B·L·D·N for each selective scan, as this count does.',
-  'swin-umamba-d': 'The paper adds 9·B·L·D·N for each selective scan, as this count does.',
-  'ux-net': 'The paper’s 639.4 G at 1×96³ is from another counter; fvcore gives 579.3 G for the published code.',
-  unetr: 'fvcore’s count; the original paper’s 41.2 G in 3-D agrees with no counter we know.',
-  'swin-unetr': 'fvcore’s count; the 394.8 G quoted in 3-D are not fvcore’s.',
-};
-
 const common =
   'FLOPs are multiply-adds of convolutions and matrix products plus norms (5 a value, 4 without weights, 2 for fixed statistics), as fvcore counts them.';
 
@@ -76,12 +69,13 @@ export function describe(spec: ModelSpec, at?: Configuration | readonly number[]
   const cost = watch(network, input, false);
   const memory = watch(network, input, true);
   const names = [...cost.stages.keys()];
+  const layers = new Set(network.layers);
   const parametersOf = new Map<string, number>();
   for (const p of network.parameters) {
     if (p.aliasOf) continue;
-    const stage = stageOf(p.name);
+    const stage = stageOf(p.name, layers);
     if (!names.includes(stage)) names.push(stage);
-    const size = p.buffer ? 0 : p.shape.reduce((a, b) => a * b, 1);
+    const size = p.buffer ? 0 : product(p.shape);
     parametersOf.set(stage, (parametersOf.get(stage) ?? 0) + size);
   }
   const stages = names.map((name): Stage => {
@@ -106,7 +100,7 @@ export function describe(spec: ModelSpec, at?: Configuration | readonly number[]
     flops: sum('macs') + sum('normFlops'),
     activationBytes: sum('activationBytes'),
     peakBytes: { prediction: cost.peakBytes, training: memory.peakBytes },
-    convention: [common, conventions[spec.network]].filter(Boolean).join(' '),
+    convention: [common, lookup('networks', spec.network).convention].filter(Boolean).join(' '),
   };
   return displayed(description, table(description));
 }
@@ -118,21 +112,12 @@ interface Used {
   bytes: number;
 }
 
-/**
- * One pass on shapes alone. Work between two looks at a parameter belongs to the first one's stage: a layer looks up its
- * parameters just before it uses them.
- */
+/** One pass on shapes alone. Work between two stages (a sum with a skip) belongs to the one before. */
 function watch(network: Network, input: number[], training: boolean) {
   const stages = new Map<string, Used>();
   let outputs: number[][] = [];
   const run = symbolic(() => {
-    const values: Params = {};
-    for (const p of network.parameters)
-      if (!p.aliasOf)
-        values[p.name] = symbolicOutput(
-          memoryAxes(p).map((axis) => p.shape[axis]),
-          p.dtype,
-        );
+    const params = symbolicParams(network);
     const x = symbolicOutput([1, ...input]);
     let current: string | undefined;
     let before: SymbolicMoment = symbolicMoment();
@@ -148,17 +133,20 @@ function watch(network: Network, input: number[], training: boolean) {
       }
       before = now;
     };
-    const params = new Proxy(values, {
-      get(target, name) {
-        if (typeof name === 'string' && name in target) {
-          close();
-          current = stageOf(name);
-        }
-        return Reflect.get(target, name);
-      },
-    });
+    let depth = 0;
+    /** Only the outermost layers are stages. */
+    const onLayer = <T>(name: string, apply: () => T): T => {
+      if (depth === 0) {
+        close();
+        current = name;
+      }
+      depth++;
+      const found = apply();
+      depth--;
+      return found;
+    };
     const forward = () => {
-      const found = network.forward({ params, training, updates: {} }, x);
+      const found = network.forward({ params, training, updates: {}, onLayer }, x);
       close();
       current = undefined;
       outputs = found.map((y) => y.shape);
@@ -170,17 +158,17 @@ function watch(network: Network, input: number[], training: boolean) {
     }
     const trainable = network.parameters
       .filter((p) => !p.buffer && !p.aliasOf && p.dtype === 'float32')
-      .map((p) => values[p.name]);
+      .map((p) => params[p.name]);
     gradients(() => tf.addN(forward().map((y) => tf.mean(y))), trainable);
   });
   return { stages, outputs, peakBytes: run.peakBytes };
 }
 
-/** `encoder.stages.0.0.convs…` → `encoder.stages.0`, `enc_block_2.0.conv1.weight` → `enc_block_2`, `stem.weight` → `stem`. */
-function stageOf(name: string): string {
-  const parts = name.split('.');
-  const at = parts.slice(0, -1).findIndex((part) => /\d$/.test(part) && !/^(conv|norm|bn|fc)\d$/.test(part));
-  return at < 0 ? parts[0] : parts.slice(0, at + 1).join('.');
+/** The outermost layer that a parameter belongs to; its own module where no layer bears such a name. */
+function stageOf(parameter: string, layers: ReadonlySet<string>): string {
+  const parts = parameter.split('.');
+  const names = parts.map((_, i) => parts.slice(0, i + 1).join('.'));
+  return names.find((name) => layers.has(name)) ?? names.at(-2) ?? parameter;
 }
 
 /** The nearest shape that divides; 128 where an axis is missing. */

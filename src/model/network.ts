@@ -2,7 +2,10 @@
 //
 // A network file declares its layers top-down in the official module's order, on a `Declaration`; each layer function
 // registers its parameters there and returns a closure that applies it. Nothing is allocated until `initialise`.
+// A layer bears the name of its module (`scope`): whoever wants to see what happens inside a pass asks by `Context.onLayer`.
 import type { Random } from '../base/random.js';
+import { product } from '../base/shape.js';
+import { symbolicOutput } from '../tensor/symbolic.js';
 import { tf } from '../tensor/tf.js';
 
 /** A flat record name → tensor; the names are the official checkpoint's keys, the tensors in TensorFlow's layout. */
@@ -32,6 +35,8 @@ export interface ParamInfo {
   /** Buffers (running statistics, index tables) are not trained. */
   buffer: boolean;
   init: Init;
+  /** Of a layer whose outputs are the classes: it belongs to the task, and is never carried over to another one. */
+  head?: boolean;
   /** The checkpoint lists the same tensor again under this name; only the first name is in `Params`. */
   aliasOf?: string;
 }
@@ -44,9 +49,19 @@ export interface Context {
   updates: Params;
   /** Dropout and drop path draw from here; absent = they do not act. */
   random?: Random;
+  /** One patch of a larger batch, on shapes alone: a norm that needs more than one value is not refused. */
+  onePatch?: boolean;
   /** Recompute blocks in the backward pass instead of keeping their activations. */
   checkpoint?: boolean;
+  /**
+   * Called in place of every named layer, from the outside in: `name` is the module's in the checkpoint (`enc_block_0.1`), `apply`
+   * runs the layer. What it returns goes on. A tensor to be looked at after the pass must be kept (`tf.keep`) and disposed.
+   * @example onLayer: (name, apply) => { const y = apply(); if (name === 'bottleneck.0') map = tf.keep(y); return y; }
+   */
+  onLayer?: LayerHook;
 }
+
+export type LayerHook = <T>(name: string, apply: () => T) => T;
 
 export interface Network {
   /** In the official `state_dict` order, buffers and aliases included. */
@@ -58,17 +73,41 @@ export interface Network {
   forward(context: Context, x: tf.Tensor): tf.Tensor[];
   /** Edges of the input must be multiples of this, per axis. */
   divisibleBy: readonly number[];
+  /** Names that `Context.onLayer` may hear; what one operator computes (a block of MedNeXt) is heard as a whole, not layer by layer. */
+  layers?: readonly string[];
 }
 
-/** Collects parameters while a network is declared. */
+/** Collects parameters and names of layers while a network is declared. */
 export class Declaration {
   readonly parameters: ParamInfo[] = [];
+  readonly layers = new Set<string>();
 
   add(name: string, shape: readonly number[], options: Partial<Omit<ParamInfo, 'name' | 'shape'>> & { init: Init }): string {
     this.parameters.push({ name, shape, layout: 'plain', dtype: 'float32', buffer: false, ...options });
     return name;
   }
+
+  /** What has been declared as a network; `forward` runs in a tidy, so that only what it returns stays. */
+  network(divisibleBy: readonly number[], forward: Network['forward']): Network {
+    const { parameters, layers } = this;
+    return { parameters, layers: [...layers], divisibleBy, forward: (c, x) => tf.tidy(() => forward(c, x)) };
+  }
 }
+
+/** Gives a layer the name of its module, under which `Context.onLayer` hears of it; the empty name is the root and stays silent. */
+export function scope<Inputs extends unknown[], T>(
+  d: Declaration,
+  name: string,
+  layer: (context: Context, ...inputs: Inputs) => T,
+): (context: Context, ...inputs: Inputs) => T {
+  if (name === '') return layer;
+  d.layers.add(name);
+  return (context, ...inputs) =>
+    context.onLayer ? context.onLayer(name, () => layer(context, ...inputs)) : layer(context, ...inputs);
+}
+
+/** A module's name and its child's: `layers.0` and `norm` give `layers.0.norm`; the empty name is the root. */
+export const under = (parent: string, child: string | number) => (parent === '' ? String(child) : `${parent}.${child}`);
 
 /** Axis order that takes a PyTorch kernel to memory: `[a, b, …spatial]` → `[…spatial, b, a]`. */
 export function memoryAxes(info: Pick<ParamInfo, 'layout' | 'shape'>): number[] {
@@ -77,33 +116,60 @@ export function memoryAxes(info: Pick<ParamInfo, 'layout' | 'shape'>): number[] 
   return [...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1, 0];
 }
 
-/** Trainable parameters and buffers of a network, freshly drawn. The caller owns the tensors. Each draws from `random.split(name)`. */
-export function initialise(network: Pick<Network, 'parameters'>, random: Random): Params {
+/** Values in PyTorch's order as a tensor in memory's layout; the caller owns it. */
+export const toMemory = (info: ParamInfo, values: Float32Array | Int32Array): tf.Tensor =>
+  tf.tidy(() => tf.transpose(tf.tensor(values, [...info.shape], info.dtype), memoryAxes(info)));
+
+/** The values of a tensor in memory's layout, in PyTorch's order. */
+export function fromMemory(info: ParamInfo, tensor: tf.Tensor): Float32Array | Int32Array {
+  const axes = memoryAxes(info);
+  const back = tf.transpose(
+    tensor,
+    axes.map((_, i) => axes.indexOf(i)),
+  );
+  const values = back.dataSync<'float32' | 'int32'>();
+  back.dispose();
+  return values;
+}
+
+/** Parameters without values, inside a symbolic run. */
+export function symbolicParams(network: Pick<Network, 'parameters'>): Params {
   const params: Params = {};
-  for (const info of network.parameters) {
-    if (info.aliasOf) continue;
-    params[info.name] = tf.tidy(() => {
-      const values = fill(info, random.split(info.name));
-      return tf.transpose(tf.tensor(values, [...info.shape], info.dtype), memoryAxes(info));
-    });
-  }
+  for (const info of network.parameters)
+    if (!info.aliasOf) {
+      const shape = memoryAxes(info).map((axis) => info.shape[axis]);
+      params[info.name] = symbolicOutput(shape, info.dtype);
+    }
   return params;
 }
 
-function fill(info: ParamInfo, random: Random): Float32Array {
-  const size = info.shape.reduce((a, b) => a * b, 1);
-  const init = info.init;
-  if (init.kind === 'custom') return init.fill(random, info.shape);
-  const draw = {
-    zeros: () => 0,
-    ones: () => 1,
-    constant: () => (init as { value: number }).value,
-    uniform: () => random.uniform(-(init as { bound: number }).bound, (init as { bound: number }).bound),
-    normal: () => random.normal(0, (init as { sd: number }).sd),
-  }[init.kind];
-  return Float32Array.from({ length: size }, draw);
+/** Trainable parameters and buffers of a network, freshly drawn. The caller owns the tensors. Each draws from `random.split(name)`. */
+export function initialise(network: Pick<Network, 'parameters'>, random: Random): Params {
+  const params: Params = {};
+  for (const info of network.parameters)
+    if (!info.aliasOf) params[info.name] = toMemory(info, fill(info, random.split(info.name)));
+  return params;
+}
+
+function fill({ shape, init }: ParamInfo, random: Random): Float32Array {
+  if (init.kind === 'custom') return init.fill(random, shape);
+  const draw = () => {
+    switch (init.kind) {
+      case 'zeros':
+        return 0;
+      case 'ones':
+        return 1;
+      case 'constant':
+        return init.value;
+      case 'uniform':
+        return random.uniform(-init.bound, init.bound);
+      case 'normal':
+        return random.normal(0, init.sd);
+    }
+  };
+  return Float32Array.from({ length: product(shape) }, draw);
 }
 
 /** Number of trainable values, as the papers count them. */
 export const parameterCount = (network: Pick<Network, 'parameters'>) =>
-  network.parameters.filter((p) => !p.buffer && !p.aliasOf).reduce((sum, p) => sum + p.shape.reduce((a, b) => a * b, 1), 0);
+  network.parameters.filter((p) => !p.buffer && !p.aliasOf).reduce((sum, p) => sum + product(p.shape), 0);

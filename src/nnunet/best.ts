@@ -4,6 +4,7 @@ import path from 'node:path';
 import { FaultList, VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import type { DatasetJson } from '../dataset/dataset.js';
+import { readDatasetJson } from '../dataset/datasetJson.js';
 import { type Labels, labels } from '../dataset/labels.js';
 import { copyDescriptions, ensembleFolders, ensembleLabels, probabilityFile } from '../predict/ensemble.js';
 import { writeNnunetJson } from './json.js';
@@ -138,25 +139,86 @@ export function inferenceInformation(
   };
 }
 
-/** The commands that predict with what was chosen, in nnU-Net's order. */
-export function inferenceInstructions(information: ReturnType<typeof inferenceInformation>): string {
+/** The commands that predict with what was chosen, each as it can be run. `results` is the folder the information's paths start from. */
+export function inferenceInstructions(information: ReturnType<typeof inferenceInformation>, results = '.'): string {
   const { selected_model_or_models: chosen, postprocessing_file: file } = information.best_model_or_ensemble;
-  const ensemble = chosen.length > 1;
-  const outputs = chosen.map((_, i) => (ensemble ? `OUTPUT_FOLDER_MODEL_${i + 1}` : 'OUTPUT_FOLDER'));
-  const runs = (m: (typeof chosen)[number]) =>
-    information.folds.map((fold) => `--run ${m.trainer}__${m.plans_identifier}__${m.configuration}/fold_${fold}`).join(' ');
-  const commands = chosen.map(
-    (m, i) => `npx voxelbook predict INPUT_FOLDER ${outputs[i]} ${runs(m)}${ensemble ? ' --probabilities' : ''}`,
-  );
+  const folds = information.folds.join(' ');
+  // The weights are nnU-Net's own, so nnU-Net predicts and averages.
+  const predict = chosen.map((m) => (output: string) => {
+    const model = `-f ${folds} -tr ${m.trainer} -c ${m.configuration} -p ${m.plans_identifier}`;
+    const save = chosen.length > 1 ? ' --save_probabilities' : '';
+    return `nnUNetv2_predict -d ${information.dataset_name_or_id} -i INPUT_FOLDER -o ${output} ${model}${save}`;
+  });
+  const average = (outputs: readonly string[]) => `nnUNetv2_ensemble -i ${outputs.join(' ')} -o OUTPUT_FOLDER`;
+  return instructions(predict, average, path.resolve(results, '..', file));
+}
+
+/**
+ * The commands of a choice as text.
+ * @param predict the command of each member, given its output folder
+ * @param average the command that averages output folders
+ */
+export function instructions(
+  predict: readonly ((output: string) => string)[],
+  average: (outputs: readonly string[]) => string,
+  postprocessing: string,
+): string {
+  const ensemble = predict.length > 1;
+  const outputs = predict.map((_, i) => (ensemble ? `OUTPUT_FOLDER_MODEL_${i + 1}` : 'OUTPUT_FOLDER'));
   return [
     '***Run inference like this:***\n',
     ...(ensemble ? ['An ensemble of two won; predict with each member:\n'] : []),
-    ...commands,
-    ...(ensemble ? ['\nThen average them:\n', `npx voxelbook ensemble ${outputs.join(' ')} --out OUTPUT_FOLDER`] : []),
+    ...predict.map((command, i) => command(outputs[i])),
+    ...(ensemble ? ['\nThen average them:\n', average(outputs)] : []),
     '\n***Once inference is completed, run postprocessing like this:***\n',
-    `npx voxelbook postprocess -i OUTPUT_FOLDER -o OUTPUT_FOLDER_PP --steps ${file}`,
+    `npx voxelbook postprocess -i OUTPUT_FOLDER -o OUTPUT_FOLDER_PP --steps ${postprocessing}`,
     '',
   ].join('\n');
+}
+
+/** A model whose cross-validation predictions lie in one folder. */
+export interface MergedModel {
+  name: string;
+  folder: string;
+}
+
+/** What `decide` chose: one model or a pair. */
+export interface Decision {
+  results: Record<string, number>;
+  summaries: Record<string, NnunetSummary>;
+  best: { name: string; folder: string; members: number[] };
+  postprocessing: PostprocessingChoice;
+}
+
+/**
+ * Evaluates merged models and their pairs on folders, and decides on the post-processing of the best; writes a `summary.json` beside each
+ * and `postprocessing.json` beside the best.
+ * @param ensembles folder of the ensemble of two models; without it pairs are not considered
+ */
+export function decide(
+  models: readonly MergedModel[],
+  references: string,
+  json: DatasetJson,
+  ensembles: ((a: number, b: number) => MergedModel) | undefined,
+  work: WorkOptions = {},
+): Decision {
+  const ending = json.file_ending;
+  const heads = labels(json);
+  const options = models.map((m, i) => ({ ...m, members: [i] }));
+  if (ensembles)
+    for (const i of models.keys())
+      for (let k = i + 1; k < models.length; k++) {
+        const pair = ensembles(i, k);
+        fs.rmSync(pair.folder, { recursive: true, force: true });
+        ensembleFolders([models[i].folder, models[k].folder], pair.folder, json, work);
+        options.push({ ...pair, members: [i, k] });
+      }
+  // Folds that were not trained leave references without a prediction.
+  const settings = { ending, chill: true, onWarning: () => {}, ...work };
+  const summaries = Object.fromEntries(options.map((o) => [o.name, evaluateFolder(o.folder, references, heads, settings)]));
+  const results = Object.fromEntries(options.map((o) => [o.name, summaries[o.name].foreground_mean.Dice]));
+  const best = firstHighest(options, results);
+  return { results, summaries, best, postprocessing: determinePostprocessing(best.folder, references, heads, settings) };
 }
 
 /**
@@ -183,37 +245,20 @@ export function findBestConfiguration(
         'Train it, or leave this configuration out.',
       );
   faults.throwIfAny('the best configuration cannot be chosen');
-  const first = path.join(results, modelIdentifier(models[0]), 'dataset.json');
-  const json = JSON.parse(fs.readFileSync(first, 'utf8')) as DatasetJson;
-  const ending = json.file_ending;
-  const heads = labels(json);
-  const folderOf = new Map<string, { folder: string; models: TrainedModel[] }>();
-  for (const model of models)
-    folderOf.set(modelIdentifier(model), {
-      folder: mergeFolds(path.join(results, modelIdentifier(model)), folds, ending),
-      models: [model],
-    });
-  if (ensembles)
-    for (const [i, a] of models.entries())
-      for (const b of models.slice(i + 1)) {
-        const name = ensembleIdentifier(a, b, folds);
-        const members = [a, b].map((m) => folderOf.get(modelIdentifier(m))!.folder);
-        const folder = path.join(results, 'ensembles', name);
-        fs.rmSync(folder, { recursive: true, force: true });
-        ensembleFolders(members, folder, json, work);
-        folderOf.set(name, { folder, models: [a, b] });
-      }
-  const options = [...folderOf].map(([name, entry]) => ({ name, ...entry }));
-  const summaries = Object.fromEntries(
-    options.map((o) => [o.name, evaluateFolder(o.folder, references, heads, { ending, ...work })]),
-  );
-  const scores = Object.fromEntries(options.map((o) => [o.name, summaries[o.name].foreground_mean.Dice]));
-  const best = firstHighest(options, scores);
-  const postprocessing = determinePostprocessing(best.folder, references, heads, { ending, ...work });
-  const found = { results: scores, summaries, best: best.name, models: best.models, postprocessing };
-  const information = inferenceInformation(dataset, models, folds, ensembles, found);
+  const json = readDatasetJson(path.join(results, modelIdentifier(models[0]), 'dataset.json'));
+  const merged = models.map((model): MergedModel => {
+    const name = modelIdentifier(model);
+    return { name, folder: mergeFolds(path.join(results, name), folds, json.file_ending) };
+  });
+  const pair = (a: number, b: number): MergedModel => {
+    const name = ensembleIdentifier(models[a], models[b], folds);
+    return { name, folder: path.join(results, 'ensembles', name) };
+  };
+  const { best, ...found } = decide(merged, references, json, ensembles ? pair : undefined, work);
+  const chosen = { ...found, best: best.name, models: best.members.map((i) => models[i]) };
+  const information = inferenceInformation(dataset, models, folds, ensembles, chosen);
   writeNnunetJson(path.join(results, 'inference_information.json'), information);
-  fs.writeFileSync(path.join(results, 'inference_instructions.txt'), inferenceInstructions(information));
+  fs.writeFileSync(path.join(results, 'inference_instructions.txt'), inferenceInstructions(information, results));
   return information;
 }
 

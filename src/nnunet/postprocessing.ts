@@ -7,7 +7,16 @@ import { copyDescriptions } from '../predict/ensemble.js';
 import { keepLargestComponent, type PostprocessingStep, postprocess } from '../predict/postprocess.js';
 import { readVolume, writeVolume } from '../volume/index.js';
 import { readNnunetJson, writeNnunetJson } from './json.js';
-import { casesOf, type EvaluationCase, evaluated, filesIn, labelKey, type NnunetSummary, nnunetSummary } from './summary.js';
+import {
+  casesOf,
+  type EvaluationCase,
+  evaluated,
+  type FolderOptions,
+  filesIn,
+  labelKey,
+  type NnunetSummary,
+  nnunetSummary,
+} from './summary.js';
 
 type EvaluatedLabels = Pick<Labels, 'hasRegions' | 'regions' | 'foreground' | 'ignoreLabel'>;
 
@@ -104,9 +113,9 @@ export function determinePostprocessing(
   predictions: string,
   references: string,
   labels: EvaluatedLabels,
-  { ending = '.nii.gz', ...work }: { ending?: string } & WorkOptions = {},
+  { ending = '.nii.gz', ...work }: FolderOptions = {},
 ): PostprocessingChoice {
-  const choice = choosePostprocessing(casesOf(predictions, references, ending), labels, work);
+  const choice = choosePostprocessing(casesOf(predictions, references, { ending, ...work }), labels, work);
   writeNnunetJson(path.join(predictions, 'postprocessing.json'), postprocessingFile(choice));
   const output = path.join(predictions, 'postprocessed');
   applyPostprocessing(predictions, output, choice.steps, { ending });

@@ -1,5 +1,5 @@
 // nnU-Net v2's `static_estimate_VRAM_usage`: voxels of all feature maps of one sample, the planner's measure of memory.
-import { product } from './numbers.js';
+import { product } from '../base/shape.js';
 import type { Configuration } from './plan.js';
 
 /**

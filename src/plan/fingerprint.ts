@@ -2,11 +2,13 @@
 import { NumpyRandom } from '../base/numpy/mt19937.js';
 import { type PoolOptions, runJobs } from '../base/pool.js';
 import type { WorkOptions } from '../base/progress.js';
+import { product } from '../base/shape.js';
+import { gate } from '../dataset/check.js';
 import type { CaseFiles, Dataset } from '../dataset/dataset.js';
 import { loadCase } from '../dataset/loadCase.js';
 import { cropToNonzero } from '../volume/index.js';
 import { type Drawn, drawForeground, statistics } from './intensities.js';
-import { median, product } from './numbers.js';
+import { median } from './numbers.js';
 import type { Fingerprint } from './plan.js';
 import { displayFingerprint } from './show.js';
 
@@ -32,9 +34,10 @@ export interface CaseFingerprint {
 /**
  * Reads every training case: spacing, shape after cropping, intensities of foreground voxels.
  * @returns nnU-Net's `dataset_fingerprint.json`, key for key; plain JSON that shows itself as a table
- * @throws VoxelbookError with the faults of all cases that could not be read
+ * @throws VoxelbookError with all faults of the data set before anything is drawn
  */
 export async function fingerprint(dataset: Dataset, { draws = 1e8, ...options }: FingerprintOptions = {}): Promise<Fingerprint> {
+  await gate(dataset, options);
   const drawsPerCase = Math.floor(draws / Math.max(1, dataset.cases.length));
   const jobs = dataset.cases.map((files): FingerprintJob => ({ id: files.id, files, drawsPerCase }));
   const pool: PoolOptions = { ...options, what: 'fingerprint' };
@@ -54,9 +57,7 @@ export function caseFingerprint({ files, drawsPerCase }: FingerprintJob): CaseFi
     const values = new Float32Array(n);
     for (let i = 0, at = 0; i < cropped.seg.length; i++)
       if (cropped.seg[i] > 0) values[at++] = cropped.image[i * image.channels + c];
-    channels.push(
-      n > 0 ? drawForeground(values, drawsPerCase, random) : { values: new Float32Array(0), counts: new Float64Array(0) },
-    );
+    channels.push(n > 0 ? drawForeground(values, drawsPerCase, random) : { values });
   }
   return {
     shape: [...cropped.shape],

@@ -1,15 +1,16 @@
 // Intensity statistics over random draws of foreground voxels, as nnU-Net v2's fingerprint makes them.
 //
-// nnU-Net keeps every drawn value. We count how often each voxel was drawn: the same statistics from far less memory.
+// nnU-Net keeps every drawn value, four bytes a draw. We keep each distinct value once with its count where that is less, and never
+// more than nnU-Net does; percentiles are found by counting, without sorting all draws.
 import { VoxelbookError } from '../base/errors.js';
 import type { NumpyRandom } from '../base/numpy/mt19937.js';
 import { interpolate } from './numbers.js';
 import type { IntensityStatistics } from './plan.js';
 
-/** Distinct values in ascending order and how often each was drawn. */
+/** Draws of one channel of one case: values and how often each was drawn; without counts every value is one draw. */
 export interface Drawn {
   values: Float32Array;
-  counts: Float64Array;
+  counts?: Uint32Array;
 }
 
 /**
@@ -21,17 +22,36 @@ export interface Drawn {
 export function drawForeground(values: Float32Array, draws: number, random: NumpyRandom): Drawn {
   const counts = new Uint32Array(values.length);
   random.countDraws(counts, draws);
-  return merged(values, counts);
+  let drawn = 0;
+  for (let i = 0; i < counts.length; i++) if (counts[i] > 0) drawn++;
+  const some = { values: new Float32Array(drawn), counts: new Uint32Array(drawn) };
+  for (let i = 0, at = 0; i < counts.length; i++)
+    if (counts[i] > 0) {
+      some.values[at] = values[i];
+      some.counts[at++] = counts[i];
+    }
+  const distinct = merged(some.values, some.counts);
+  return distinct.values.length * 8 <= draws * 4 ? distinct : { values: repeated(distinct, draws) };
 }
 
-/** Sorts by value and adds up equal values; what was never drawn is dropped. */
-function merged(values: Float32Array, counts: ArrayLike<number>): Drawn {
+/** Every value as often as it was drawn. */
+function repeated({ values, counts }: Required<Drawn>, draws: number): Float32Array {
+  const out = new Float32Array(draws);
+  let at = 0;
+  for (let i = 0; i < values.length; i++) {
+    out.fill(values[i], at, at + counts[i]);
+    at += counts[i];
+  }
+  return out;
+}
+
+/** Sorts by value and adds up the counts of equal values. */
+function merged(values: Float32Array, counts: Uint32Array): Required<Drawn> {
   const order = sortedOrder(values);
   const distinct = new Float32Array(values.length);
-  const sums = new Float64Array(values.length);
+  const sums = new Uint32Array(values.length);
   let n = 0;
   for (const i of order) {
-    if (counts[i] === 0) continue;
     if (n > 0 && distinct[n - 1] === values[i]) sums[n - 1] += counts[i];
     else {
       distinct[n] = values[i];
@@ -41,13 +61,13 @@ function merged(values: Float32Array, counts: ArrayLike<number>): Drawn {
   return { values: distinct.slice(0, n), counts: sums.slice(0, n) };
 }
 
+/** The bits of floats, turned so that they compare as the floats do. */
+const sortKey = (bits: number) => (bits & 0x80000000 ? ~bits : bits | 0x80000000) >>> 0;
+
 /** Indices in ascending order of value: three rounds of counting sort on the float's bits. */
 function sortedOrder(values: Float32Array): Uint32Array {
   const n = values.length;
-  const bits = new Uint32Array(values.buffer, values.byteOffset, n);
-  const keys = new Uint32Array(n);
-  // Floats compare like integers once negative ones are turned around.
-  for (let i = 0; i < n; i++) keys[i] = bits[i] & 0x80000000 ? ~bits[i] : bits[i] | 0x80000000;
+  const keys = new Uint32Array(values.buffer, values.byteOffset, n).map(sortKey);
   let from = new Uint32Array(n);
   let to = new Uint32Array(n);
   for (let i = 0; i < n; i++) from[i] = i;
@@ -63,17 +83,16 @@ function sortedOrder(values: Float32Array): Uint32Array {
 
 /** Statistics over the draws of all cases, as numpy gives them for the concatenated float32 values (mean and std here in float64). */
 export function statistics(cases: readonly Drawn[]): IntensityStatistics {
-  const total = cases.reduce((n, c) => n + c.values.length, 0);
-  const values = new Float32Array(total);
-  const counts = new Float64Array(total);
-  let at = 0;
-  for (const c of cases) {
-    values.set(c.values, at);
-    counts.set(c.counts, at);
-    at += c.values.length;
-  }
-  const all = merged(values, counts);
-  const draws = all.counts.reduce((a, b) => a + b, 0);
+  let draws = 0;
+  let sum = 0;
+  let min = Number.POSITIVE_INFINITY;
+  let max = Number.NEGATIVE_INFINITY;
+  each(cases, (value, count) => {
+    draws += count;
+    sum += value * count;
+    if (value < min) min = value;
+    if (value > max) max = value;
+  });
   if (draws === 0)
     throw new VoxelbookError('this data set cannot be planned', {
       code: 'no-foreground',
@@ -82,38 +101,65 @@ export function statistics(cases: readonly Drawn[]): IntensityStatistics {
       expected: 'foreground in at least one case',
       fix: 'Check that the label files hold labels.',
     });
-  let sum = 0;
-  for (let i = 0; i < all.values.length; i++) sum += all.values[i] * all.counts[i];
   const mean = sum / draws;
   let squares = 0;
-  for (let i = 0; i < all.values.length; i++) squares += (all.values[i] - mean) ** 2 * all.counts[i];
-  const ends = new Float64Array(all.counts.length);
-  all.counts.reduce((end, n, i) => {
-    ends[i] = end + n;
-    return ends[i];
-  }, 0);
-  const ranked = (rank: number) => all.values[firstAbove(ends, rank)];
+  each(cases, (value, count) => {
+    squares += (value - mean) ** 2 * count;
+  });
+  const ranked = ranks(cases);
   // numpy subtracts the two neighbours in the array's own float32, the rest is float64.
   const percentile = (p: number) => interpolate((draws - 1) * (p / 100), ranked, Math.fround);
   return {
-    max: all.values[all.values.length - 1],
+    max,
     mean,
     median: percentile(50),
-    min: all.values[0],
+    min,
     percentile_00_5: percentile(0.5),
     percentile_99_5: percentile(99.5),
     std: Math.sqrt(squares / draws),
   };
 }
 
-/** Index of the first entry above `rank` in an ascending list. */
-function firstAbove(list: Float64Array, rank: number): number {
-  let low = 0;
-  let high = list.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (list[middle] > rank) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+function each(cases: readonly Drawn[], take: (value: number, count: number) => void): void {
+  for (const { values, counts } of cases)
+    if (counts) for (let i = 0; i < values.length; i++) take(values[i], counts[i]);
+    else for (let i = 0; i < values.length; i++) take(values[i], 1);
+}
+
+/** The draw of any rank in ascending order: counted by the upper half of the float's bits, then sorted within that group alone. */
+function ranks(cases: readonly Drawn[]): (rank: number) => number {
+  const word = new Float32Array(1);
+  const bits = new Uint32Array(word.buffer);
+  const groupOf = (value: number) => {
+    word[0] = value;
+    return sortKey(bits[0]) >>> 16;
+  };
+  const sizes = new Float64Array(65536);
+  each(cases, (value, count) => {
+    sizes[groupOf(value)] += count;
+  });
+  const groups = new Map<number, { value: number; end: number }[]>();
+  const sorted = (group: number, before: number) => {
+    const known = groups.get(group);
+    if (known) return known;
+    const found = new Map<number, number>();
+    each(cases, (value, count) => {
+      if (groupOf(value) === group) found.set(value, (found.get(value) ?? 0) + count);
+    });
+    let end = before;
+    const list = [...found]
+      .sort(([a], [b]) => a - b)
+      .map(([value, count]) => {
+        end += count;
+        return { value, end };
+      });
+    groups.set(group, list);
+    return list;
+  };
+  return (rank) => {
+    let group = 0;
+    let before = 0;
+    while (before + sizes[group] <= rank) before += sizes[group++];
+    return sorted(group, before).find(({ end }) => end > rank)!.value;
+  };
 }

@@ -1,7 +1,5 @@
 // numpy's medians and percentiles, in numpy's order of operations.
 
-export const product = (list: readonly number[]) => list.reduce((a, b) => a * b, 1);
-
 const ascending = (values: readonly number[]) => Float64Array.from(values).sort();
 
 /** `np.percentile(values, p)` with linear interpolation. */

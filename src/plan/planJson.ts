@@ -1,6 +1,6 @@
 // A `plans.json` from outside: every fault at once, with its place and what to do.
 import { type Fault, FaultList, VoxelbookError } from '../base/errors.js';
-import { product } from './numbers.js';
+import { product } from '../base/shape.js';
 import type { Plan } from './plan.js';
 
 const schemes = ['CTNormalization', 'ZScoreNormalization', 'RescaleTo01Normalization', 'RGBTo01Normalization', 'NoNormalization'];

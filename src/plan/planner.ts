@@ -1,12 +1,16 @@
 // From a fingerprint to a plan: nnU-Net v2's ExperimentPlanner and its ResEnc variants, in float64 and in their order of operations.
+
 import { FaultList, VoxelbookError } from '../base/errors.js';
 import { roundHalfEven } from '../base/numpy/round.js';
+import { product } from '../base/shape.js';
 import type { Dataset, DatasetJson } from '../dataset/dataset.js';
+import { readerNames } from '../dataset/reader.js';
 import { architecture } from './architecture.js';
 import { featureMapEstimate } from './featureMapEstimate.js';
-import { argmax, argmaxLast, columns, median, percentile, product } from './numbers.js';
+import { argmax, argmaxLast, columns, median, percentile } from './numbers.js';
 import { type Overrides, override } from './override.js';
 import type { Configuration, Fingerprint, Plan } from './plan.js';
+import { planFaults } from './planJson.js';
 import { type PlannerName, type PlannerSettings, planners } from './planners.js';
 import { displayPlan } from './show.js';
 import { topology } from './topology.js';
@@ -40,9 +44,14 @@ const referenceBatch = { 2: 12, 3: 2 };
  * Plans a data set: target spacing, patch, pooling, batch size for 2d, 3d_fullres, 3d_lowres and the cascade.
  * @param dataset opened data set, or its name with `dataset.json`
  * @returns nnU-Net's `plans.json`, key for key; plain JSON
- * @throws VoxelbookError for overrides that no network can have, with the nearest legal values
+ * @throws VoxelbookError for overrides that no network can have, with the nearest legal values; naming cases of which nothing would be left
+ * at the planned spacing, and for anything else that would give a configuration which cannot exist
  */
-export function plan(dataset: Pick<Dataset, 'name' | 'json'>, fingerprint: Fingerprint, options: PlanOptions = {}): Plan {
+export function plan(
+  dataset: Pick<Dataset, 'name' | 'json'> & Partial<Pick<Dataset, 'cases'>>,
+  fingerprint: Fingerprint,
+  options: PlanOptions = {},
+): Plan {
   checkInput(fingerprint, options);
   const settings: PlannerSettings = planners[options.planner ?? 'ExperimentPlanner'];
   const plansName = options.plansName ?? settings.plansName;
@@ -51,6 +60,7 @@ export function plan(dataset: Pick<Dataset, 'name' | 'json'>, fingerprint: Finge
   const shapes = fingerprint.shapes_after_crop.map((shape, i) =>
     shape.map((n, a) => roundHalfEven((fingerprint.spacings[i][a] / target[a]) * n)),
   );
+  checkShapes(dataset.cases, fingerprint, shapes, target);
   const forward = options.suppressTranspose ? target.map((_, i) => i) : transposeOf(target);
   const backward = forward.map((_, i) => forward.indexOf(i));
   const transposed = (list: readonly number[]) => forward.map((i) => list[i]);
@@ -98,7 +108,7 @@ export function plan(dataset: Pick<Dataset, 'name' | 'json'>, fingerprint: Finge
     plans_name: plansName,
     original_median_spacing_after_transp: transposed(columns(fingerprint.spacings).map(median)),
     original_median_shape_after_transp: transposed(columns(fingerprint.shapes_after_crop).map(median)).map(roundHalfEven),
-    image_reader_writer: readerOf(json),
+    image_reader_writer: readerNameOf(json, fingerprint),
     transpose_forward: forward,
     transpose_backward: backward,
     configurations,
@@ -106,6 +116,8 @@ export function plan(dataset: Pick<Dataset, 'name' | 'json'>, fingerprint: Finge
     label_manager: 'LabelManager',
     foreground_intensity_properties_per_channel: structuredClone(fingerprint.foreground_intensity_properties_per_channel),
   };
+  const impossible = planFaults(JSON.parse(JSON.stringify(result)));
+  if (impossible.length > 0) throw new VoxelbookError(`${dataset.name} cannot be planned`, impossible);
   const changed = Object.entries(options.overrides ?? {}).reduce((p, [name, changes]) => override(p, name, changes), result);
   return displayPlan(changed);
 }
@@ -222,6 +234,7 @@ function lowresOf(
   let lowres: Configuration | null = null;
   while (patchVoxels / voxels < lowresThreshold) {
     const coarsest = Math.max(...spacing);
+    if (!(coarsest < 1e9 && voxels >= 1)) return null;
     const lagging = spacing.map((s) => coarsest / s > 2);
     spacing = spacing.map((s, i) => (lagging.some(Boolean) && !lagging[i] ? s : s * spacingStep));
     const shape = fullres.spacing.map((s, i) => (s / spacing[i]) * medianShape[i]);
@@ -268,13 +281,31 @@ function identifier(plansName: string, settings: PlannerSettings, name: string):
   return `${shared ? 'nnUNetPlans' : plansName}_${name}`;
 }
 
-/** nnU-Net's reader: the one `dataset.json` names, if nnU-Net has it, else by the file ending; only written into the plan for nnU-Net's sake. */
-function readerOf(json: DatasetJson): string {
-  const readers = ['NaturalImage2DIO', 'SimpleITKIO', 'Tiff3DIO', 'NibabelIO', 'NibabelIOWithReorient'];
+/**
+ * nnU-Net's reader: the one `dataset.json` names, if nnU-Net has it, else the first that reads the files. A `.tif` of several pages is none
+ * of NaturalImage2DIO's.
+ */
+function readerNameOf(json: DatasetJson, { shapes_after_crop: shapes }: Fingerprint): string {
   const wanted = json.overwrite_image_reader_writer;
-  if (wanted && readers.includes(wanted)) return wanted;
+  if (wanted && readerNames.includes(wanted)) return wanted;
   const ending = json.file_ending.toLowerCase();
+  if (ending === '.tiff' || (ending === '.tif' && shapes.some(([depth]) => depth > 1))) return 'Tiff3DIO';
   if (['.png', '.bmp', '.tif'].includes(ending)) return 'NaturalImage2DIO';
-  if (ending === '.tiff') return 'Tiff3DIO';
   return ending === '.nii' ? 'NibabelIO' : 'SimpleITKIO';
+}
+
+/** Every case must have voxels left at the target spacing. */
+function checkShapes(cases: Dataset['cases'] | undefined, fingerprint: Fingerprint, shapes: number[][], target: number[]): void {
+  const faults = new FaultList();
+  const mm = (list: readonly number[]) => `${list.map((v) => +v.toPrecision(4)).join('×')} mm`;
+  for (const [i, shape] of shapes.entries())
+    if (shape.some((n) => n < 1))
+      faults.add(
+        'vanishing-case',
+        cases?.[i]?.id ?? `case ${i}`,
+        `${fingerprint.shapes_after_crop[i].join('×')} voxels of ${mm(fingerprint.spacings[i])} become ${shape.join('×')} of ${mm(target)}`,
+        'at least one voxel along every axis',
+        'The voxel size in its header is probably wrong; mend it, or leave the case out.',
+      );
+  faults.throwIfAny('cases would shrink to nothing at the planned spacing');
 }

@@ -1,4 +1,5 @@
 // Fingerprints and plans as tables, in a notebook and on a terminal. The objects stay plain JSON.
+import { product } from '../base/shape.js';
 import { displayed, type Shown, shown, shownTable } from '../base/show.js';
 import { configuration } from './configuration.js';
 import { columns, median } from './numbers.js';
@@ -49,9 +50,7 @@ function planTable(plan: Plan): Shown {
     row('patch, voxels', (c) => by(c.patch_size)),
     row('batch', (c) => c.batch_size),
     row('stages', (c) => stages(c).n_stages ?? ''),
-    row('pooling per axis', (c) =>
-      stages(c).strides ? by(columns(stages(c).strides!).map((s) => Math.log2(s.reduce((a, b) => a * b, 1)))) : '',
-    ),
+    row('pooling per axis', (c) => (stages(c).strides ? by(columns(stages(c).strides!).map((s) => Math.log2(product(s)))) : '')),
     row('network', (c) => c.architecture.network_class_name.split('.').at(-1)),
     row('normalisation', (c) => [...new Set(c.normalization_schemes)].join(', ')),
     row('batch Dice', (c) => (c.batch_dice ? 'yes' : 'no')),

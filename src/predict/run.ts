@@ -1,19 +1,25 @@
 // From image files to label files: preprocess, sliding window, back to the original geometry (nnU-Net v2 `nnUNetPredictor`).
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWriteJson } from '../base/atomicWrite.js';
+import { atomicWrite } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
+import { tell, warningText } from '../dataset/check.js';
+import { Contents } from '../dataset/content.js';
 import type { CaseFiles, DatasetJson } from '../dataset/dataset.js';
+import { datasetJsonText } from '../dataset/labelOrder.js';
 import { labels } from '../dataset/labels.js';
 import { type LoadedCase, loadCase } from '../dataset/loadCase.js';
+import { writeAs } from '../dataset/reader.js';
 import { configuration } from '../plan/configuration.js';
-import type { Configuration, Plan } from '../plan/plan.js';
+import type { Configuration, Fingerprint, Plan } from '../plan/plan.js';
 import { type PreprocessedCase, preprocessCase } from '../preprocess/preprocessCase.js';
 import { type StageLabels, withPreviousStage } from '../preprocess/previousStage.js';
 import type { PredictionSettings } from '../train/experiment.js';
 import { type Volume, writeVolume } from '../volume/index.js';
-import { writeProbabilities } from './ensemble.js';
+import { checkImages } from './compare.js';
+import { probabilityFile, writeProbabilities } from './ensemble.js';
+import { anonymous, digest, imagesDigest, keptCases, readRecord, writeRecord } from './record.js';
 import { labelsForNextStage, type Restored, restorer } from './restore.js';
 import { type Forward, predictSlabs } from './slidingWindow.js';
 
@@ -25,6 +31,10 @@ export interface PredictionModel {
   configuration: string;
   dataset: DatasetJson;
   settings: PredictionSettings;
+  /** Tells this model from others in the record of what it predicts; default: these very functions. */
+  identity?: string;
+  /** Of the data set that was trained on: what is predicted on is compared with it. */
+  fingerprint?: Fingerprint;
   /** Instead of the plan's. */
   patchSize?: readonly number[];
   /** `float16` gives nnU-Net's very numbers; `float32` (default) is more exact. */
@@ -119,24 +129,33 @@ function checkPrevious(name: string, { previous_stage: before }: Configuration, 
 export interface RunOptions extends WorkOptions {
   /** Also write `<case>.safetensors`, for ensembles. */
   keepProbabilities?: boolean;
-  /** Predict cases whose label file stands already. */
+  /** Replace label files that stand already, whoever wrote them (nnU-Net's way without `--continue_prediction`). */
   overwrite?: boolean;
+  /** Keep label files that stand and can be read, also such as nothing says who wrote them (nnU-Net's `--continue_prediction`). */
+  continue?: boolean;
+  /** Told the cases whose label files stay as they are. */
+  onKept?: (ids: string[]) => void;
+  /** Told what a person should know of the images; default the error stream. */
+  onWarning?: (text: string) => void;
   /** Cascade: folder of the previous stage's label files. */
   previousFolder?: string;
 }
 
 /**
- * Predicts cases into a folder: `<case><file ending>` for each, `dataset.json` and `plans.json` beside them.
- * A case whose file stands is not computed again, so an interrupted call can be repeated.
+ * Predicts cases into a folder: `<case><file ending>` for each, `dataset.json`, `plans.json` and a record of who made what beside them.
+ * A case that this model predicted from these images is not computed again, so an interrupted call can be repeated.
  * @param output is created
  * @returns the label files, in the order of `cases`
+ * @throws VoxelbookError with every fault of the images, and for files in the folder that are not this model's, before anything is computed
  */
 export async function run(
   model: PredictionModel,
   cases: readonly CaseFiles[],
   output: string,
-  { keepProbabilities = false, overwrite = false, previousFolder, signal, onProgress }: RunOptions = {},
+  options: RunOptions = {},
 ): Promise<string[]> {
+  const { keepProbabilities = false, overwrite, previousFolder, signal, onProgress } = options;
+  const { onWarning = tell, onKept = () => {} } = options;
   const ending = model.dataset.file_ending;
   const config = configuration(model.plan, model.configuration);
   checkPrevious(model.configuration, config, 'previousFolder', previousFolder !== undefined);
@@ -150,17 +169,41 @@ export async function run(
       expected: `<case>${ending} as ${config.previous_stage} predicted it`,
       fix: `Predict these cases into this folder with ${config.previous_stage} first.`,
     });
+  if (cases.length === 0)
+    throw new VoxelbookError('there is nothing to predict', {
+      code: 'no-cases',
+      path: 'cases',
+      given: 'no case',
+      expected: `images named <case>_0000${ending}`,
+      fix: 'Check the folder of images.',
+    });
+  const folder = path.dirname(cases[0].images[0]);
+  const warnings = await checkImages(cases, folder, model, { signal, onProgress });
+  const contents = new Contents(folder);
+  const withPrevious = cases.map((files): CaseFiles => ({ ...files, label: previousOf(files.id) }));
+  const images = Object.fromEntries(withPrevious.map((files) => [files.id, imagesDigest(files, contents)]));
+  contents.save();
+  const { forwards, plan, configuration: name, dataset, settings, patchSize, precision } = model;
+  const acting = [plan, name, labels(dataset), settings, patchSize, precision];
+  const identity = model.identity ? digest([model.identity, acting]) : anonymous(forwards, acting);
+  const plans = `${JSON.stringify(plan, null, 2)}\n`;
+  const standing = keptCases(images, { output, ending, model: identity, plans, overwrite, keep: options.continue });
+  const kept = standing.filter((id) => !keepProbabilities || fs.existsSync(probabilityFile(output, id)));
+  if (kept.length > 0) onKept(kept);
+  for (const warning of Object.values(warnings).flat()) onWarning(warningText(warning));
   fs.mkdirSync(output, { recursive: true });
-  atomicWriteJson(path.join(output, 'dataset.json'), model.dataset);
-  atomicWriteJson(path.join(output, 'plans.json'), model.plan);
+  const record = readRecord(output);
+  atomicWrite(path.join(output, 'dataset.json'), datasetJsonText(dataset));
+  atomicWrite(path.join(output, 'plans.json'), plans);
   const report = progressOf(cases.length, { signal, onProgress });
   const files: string[] = [];
-  for (const [i, files_] of cases.entries()) {
+  const written = new Contents(output);
+  for (const [i, files_] of withPrevious.entries()) {
     const file = path.join(output, files_.id + ending);
     files.push(file);
     report(i, `predict ${files_.id}`);
-    if (!overwrite && fs.existsSync(file)) continue;
-    const loaded = loadCase({ id: files_.id, images: files_.images, label: previousOf(files_.id) });
+    if (kept.includes(files_.id)) continue;
+    const loaded = loadCase(files_);
     const restored = await predictOwned(model, loaded, {
       keepProbabilities,
       previous: loaded.label,
@@ -172,7 +215,13 @@ export async function run(
         ...restored.shape,
         restored.probabilities!.length / restored.labels.length,
       ]);
-    writeLabels(file, restored, loaded.image);
+    const { spacingMm, originMm, direction } = loaded.image;
+    const { labels: data, shape } = restored;
+    writeAs(file, { data, shape, channels: 1, spacingMm, originMm, direction }, files_);
+    const { id } = files_;
+    record[id] = { model: identity, images: images[id], labels: written.sha256(file), warnings: warnings[id] };
+    writeRecord(output, record);
+    written.save();
   }
   report(cases.length, 'predict');
   return files;

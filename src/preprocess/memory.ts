@@ -1,5 +1,6 @@
 // How many cases fit into memory side by side.
-import os from 'node:os';
+import { availableBytes } from '../base/memory.js';
+import { threads } from '../base/threads.js';
 import type { Dataset } from '../dataset/index.js';
 import { configuration } from '../plan/index.js';
 import type { Plan } from '../plan/plan.js';
@@ -34,6 +35,5 @@ export function forecastBytes(dataset: Dataset, plan: Plan, configurationName: s
   return most + threadBytes;
 }
 
-/** Threads that fit into half of the free memory, at least one, at most one per core. */
-export const workersThatFit = (bytes: number) =>
-  Math.max(1, Math.min(os.availableParallelism(), Math.floor(os.freemem() / 2 / bytes)));
+/** Threads that fit into half of the free memory, at least one, at most as many as this process may use. */
+export const workersThatFit = (bytes: number) => Math.max(1, Math.min(threads(), Math.floor(availableBytes() / 2 / bytes)));

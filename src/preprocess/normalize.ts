@@ -84,7 +84,7 @@ function ct(
 }
 
 function zScore(data: Float32Array, seg: ArrayLike<number> | undefined, fileOrder: FileOrder | undefined): void {
-  const counted = seg ? data.filter((_, i) => seg[i] >= 0) : fileOrder ? inFileOrder(data, fileOrder) : data.slice();
+  const counted = seg ? within(data, seg) : fileOrder ? inFileOrder(data, fileOrder) : data.slice();
   const n = counted.length;
   if (n === 0) return;
   const sum = seg || !fileOrder ? pairwiseSum(counted) : boxSum(counted, ...shapesInFile(fileOrder));
@@ -95,6 +95,14 @@ function zScore(data: Float32Array, seg: ArrayLike<number> | undefined, fileOrde
   }
   const sd = Math.fround(Math.max(Math.fround(Math.sqrt(Math.fround(pairwiseSum(counted) / n))), smallest));
   for (let i = 0; i < data.length; i++) if (!seg || seg[i] >= 0) data[i] = Math.fround(data[i] - mean) / sd;
+}
+
+/** The values of voxels inside the mask, in order. */
+function within(data: Float32Array, seg: ArrayLike<number>): Float32Array {
+  const out = new Float32Array(data.length);
+  let n = 0;
+  for (let i = 0; i < data.length; i++) if (seg[i] >= 0) out[n++] = data[i];
+  return out.subarray(0, n);
 }
 
 /** Shapes of the cropped and of the whole channel in the file's order of axes. */

@@ -1,5 +1,6 @@
 // One case from its files to what the network sees (nnU-Net v2 `DefaultPreprocessor.run_case`):
 // transpose, crop to non-zero, normalise, resample, class locations.
+import { VoxelbookError } from '../base/errors.js';
 import { roundHalfEven } from '../base/numpy/round.js';
 import type { Labels, LoadedCase } from '../dataset/index.js';
 import { configuration } from '../plan/index.js';
@@ -69,6 +70,14 @@ export function preprocessCase(
   };
   const target = targetSpacing(spacing, config);
   const shape = preprocessedShape(properties, plan, configurationName);
+  if (shape.some((n) => n < 1))
+    throw new VoxelbookError(`case ${loaded.id} would shrink to nothing`, {
+      code: 'vanishing-case',
+      path: loaded.id,
+      given: `${cropped.shape.join('×')} voxels of ${spacing.join('×')} mm become ${shape.join('×')} at the spacing of ${configurationName}`,
+      expected: 'at least one voxel along every axis',
+      fix: 'The voxel size in its header is probably wrong; mend it, or leave the case out.',
+    });
   stage('normalise and resample');
   const data = channelsTo(cropped, before, image.channels, shape, spacing, target, plan, config);
   stage('resample labels');

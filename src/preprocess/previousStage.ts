@@ -2,36 +2,66 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
-import { readSafetensors, writeSafetensors } from '../base/safetensors.js';
+import { readRange, safetensorsTable, writeSafetensors } from '../base/safetensors.js';
+import { ChunkedArray, encodeChunks, indexWidth } from './chunks.js';
 import type { PreprocessedCase } from './preprocessCase.js';
 
 export type StageLabels = Uint8Array | Uint16Array;
 
 const fileOf = (folder: string, id: string) => path.join(folder, `${id}.safetensors`);
 
+/** Of the grid along each axis: patches of the second stage are 3-D. */
+const chunk = [32, 32, 32] as const;
+
 /** Writes `<case>.safetensors`, whole or not at all. */
 export function saveStageLabels(folder: string, id: string, seg: StageLabels, shape: readonly number[]): void {
   fs.mkdirSync(folder, { recursive: true });
-  writeSafetensors(fileOf(folder, id), { seg: { shape: [...shape], data: seg } });
+  const grid = { shape: shape as [number, number, number], channels: 1, chunk };
+  const { bytes, index } = encodeChunks(seg, grid);
+  writeSafetensors(
+    fileOf(folder, id),
+    {
+      'seg.index': { shape: [index.length / indexWidth, indexWidth], data: index },
+      'seg.chunks': { shape: [bytes.length], data: bytes },
+    },
+    { shape: shape.join('×'), bytes: String(seg.BYTES_PER_ELEMENT) },
+  );
 }
 
 export const hasStageLabels = (folder: string, id: string): boolean => fs.existsSync(fileOf(folder, id));
 
 /**
- * Reads the previous stage's labels of a case.
+ * Reads the previous stage's labels of a case, or of a box of it.
  * @param shape of the preprocessed case they belong to, `[depth, height, width]`
- * @throws VoxelbookError when they were made for another shape
+ * @throws VoxelbookError when they were made for another shape or are damaged
  */
-export function loadStageLabels(folder: string, id: string, shape: readonly number[]): StageLabels {
-  const { seg } = readSafetensors(fileOf(folder, id)).tensors;
-  if (seg?.shape.join() === shape.join()) return seg.data as StageLabels;
-  throw new VoxelbookError(`the previous stage's labels of ${id} do not fit`, {
-    code: 'stage-labels',
-    path: fileOf(folder, id),
-    given: seg ? seg.shape.join('×') : 'no tensor "seg"',
-    expected: `${shape.join('×')}, the shape of the preprocessed case`,
-    fix: 'Image or plan changed since; remove predictions/ and scores.json of that run and run it again.',
-  });
+export function loadStageLabels(
+  folder: string,
+  id: string,
+  shape: readonly number[],
+  { start = [0, 0, 0], size = shape }: { start?: readonly number[]; size?: readonly number[] } = {},
+): StageLabels {
+  const file = fileOf(folder, id);
+  const { ranges, metadata } = safetensorsTable(file);
+  const [index, chunks] = [ranges['seg.index'], ranges['seg.chunks']];
+  if (!index || !chunks || metadata.shape !== shape.join('×'))
+    throw new VoxelbookError(`the previous stage's labels of ${id} do not fit`, {
+      code: 'stage-labels',
+      path: file,
+      given: metadata.shape ?? 'labels of an older format',
+      expected: `${shape.join('×')}, the shape of the preprocessed case`,
+      fix: 'Image or plan changed since; remove predictions/ and scores.json of that run and run it again.',
+    });
+  const descriptor = fs.openSync(file, 'r');
+  try {
+    const table = new Uint32Array(readRange(descriptor, index.begin, index.end).slice().buffer);
+    const wide = metadata.bytes === '2';
+    const grid = { shape: shape as [number, number, number], channels: 1, chunk };
+    const array = new ChunkedArray(grid, wide ? Uint16Array : Uint8Array, wide ? 2 : 1, table, chunks.end - chunks.begin, file);
+    return array.read((from, to) => readRange(descriptor, chunks.begin + from, chunks.begin + to), start, size) as StageLabels;
+  } finally {
+    fs.closeSync(descriptor);
+  }
 }
 
 /**

@@ -2,16 +2,28 @@
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWriteJson, sweepTemporaryFiles } from '../base/atomicWrite.js';
-import { dataFolder } from '../base/paths.js';
+import { atomicWrite, atomicWriteJson, sweepTemporaryFiles } from '../base/atomicWrite.js';
+import { preprocessedFolder } from '../base/paths.js';
 import { runJobs } from '../base/pool.js';
 import type { WorkOptions } from '../base/progress.js';
-import { type CaseFiles, type Dataset, type DatasetJson, labels, loadCase, splits } from '../dataset/index.js';
+import {
+  type CaseFiles,
+  Contents,
+  type Dataset,
+  type DatasetJson,
+  datasetJsonText,
+  filesOf,
+  gate,
+  keepSplits,
+  labels,
+  loadCase,
+  open,
+} from '../dataset/index.js';
 import { configuration } from '../plan/index.js';
 import type { Plan } from '../plan/plan.js';
 import { forecastBytes, workersThatFit } from './memory.js';
 import { preprocessCase } from './preprocessCase.js';
-import { saveCase, storedHash } from './store.js';
+import { listCases, saveCase, storedHash } from './store.js';
 
 export interface PreprocessOptions extends WorkOptions {
   /** `<preprocessed>` folder of the data set; default below the data folder. */
@@ -32,23 +44,23 @@ export interface PreprocessResult {
 export interface PreprocessJob {
   id: string;
   files: CaseFiles;
+  /** SHA-256 of each of its files. */
+  contents: string[];
   plan: Plan;
   configuration: string;
-  labels: Pick<DatasetJson, 'labels' | 'regions_class_order'>;
+  labels: Pick<DatasetJson, 'labels' | 'label_order' | 'regions_class_order'>;
   folder: string;
 }
 
 /** Changing how a case is made changes this, and cases are made anew. */
-const version = 'voxelbook-preprocess-2';
-
-/** Where a data set's preprocessed cases go when nothing is said. */
-export const preprocessedFolder = (dataset: Pick<Dataset, 'name'>) => path.join(dataFolder(), 'preprocessed', dataset.name);
+const version = 'voxelbook-preprocess-3';
 
 /**
  * Preprocesses every training case for one configuration.
  * Can be interrupted or killed at any time: finished cases stay, and are not made again while their files and settings are the same.
- * Beside the cases: `dataset.json`, `<plans_name>.json` and `splits_final.json` (kept if there is one) as nnU-Net places them.
- * @throws VoxelbookError with the faults of all cases that failed, after the others are done
+ * What was made of cases that are no longer in the data set is removed.
+ * Beside the cases: `dataset.json`, `<plans_name>.json` and `splits_final.json` (kept if somebody wrote it) as nnU-Net places them.
+ * @throws VoxelbookError with all faults of the data set before anything is made
  */
 export async function run(
   dataset: Dataset,
@@ -56,60 +68,57 @@ export async function run(
   configurationName: string,
   options: PreprocessOptions = {},
 ): Promise<PreprocessResult> {
+  await gate(dataset, options);
   const base = options.folder ?? preprocessedFolder(dataset);
   const folder = path.join(base, configuration(plan, configurationName).data_identifier);
   fs.mkdirSync(folder, { recursive: true });
   sweepTemporaryFiles(folder);
-  atomicWriteJson(path.join(base, 'dataset.json'), dataset.json);
+  atomicWrite(path.join(base, 'dataset.json'), datasetJsonText(dataset.json));
   atomicWriteJson(path.join(base, `${plan.plans_name}.json`), plan);
   const ids = dataset.cases.map((c) => c.id);
-  const splitsFile = path.join(base, 'splits_final.json');
-  if (ids.length >= 5 && !fs.existsSync(splitsFile)) atomicWriteJson(splitsFile, splits(ids));
-  const { labels: names, regions_class_order } = dataset.json;
+  keepSplits(dataset, base);
+  removeGone(dataset, folder);
+  const { labels: names, label_order, regions_class_order } = dataset.json;
   const shared = {
     plan: JSON.parse(JSON.stringify(plan)),
     configuration: configurationName,
-    labels: { labels: names, regions_class_order },
+    labels: { labels: names, label_order, regions_class_order },
     folder,
   };
-  const all = dataset.cases.map((files): PreprocessJob => ({ id: files.id, files, ...shared }));
-  const jobs = isSmall(dataset) ? all.filter((job) => !isFresh(job)) : all;
+  const known = new Contents(dataset.folder);
+  const all = dataset.cases.map((files): PreprocessJob => {
+    const contents = filesOf(files).map((file) => known.sha256(file));
+    return { id: files.id, files, contents, ...shared };
+  });
+  known.save();
+  const jobs = all.filter((job) => storedHash(folder, job.id) !== contentHash(job));
   const workers = options.workers ?? workersThatFit(forecastBytes(dataset, plan, configurationName));
   const pool = { ...options, workers, what: 'preprocess' };
-  const made = await runJobs<PreprocessJob, boolean>(new URL('./worker.js', import.meta.url), jobs, pool);
-  return { folder, cases: ids, computed: jobs.filter((_, i) => made[i]).map(({ id }) => id) };
+  await runJobs<PreprocessJob, void>(new URL('./worker.js', import.meta.url), jobs, pool);
+  return { folder, cases: ids, computed: jobs.map(({ id }) => id) };
 }
 
-/** Whether comparing all cases takes less than starting threads for it. */
-function isSmall(dataset: Dataset): boolean {
-  const files = dataset.cases.flatMap(({ images, label }) => [...images, ...(label ? [label] : [])]);
-  return files.reduce((sum, file) => sum + (fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0) < 32e6;
+/** Removes what was made of cases that left the data set; a caller that gave a part of the cases loses nothing of the others. */
+function removeGone(dataset: Dataset, folder: string): void {
+  const ids = new Set(dataset.cases.map(({ id }) => id));
+  const gone = listCases(folder).filter((id) => !ids.has(id));
+  if (gone.length === 0 || !fs.existsSync(path.join(dataset.folder, 'dataset.json'))) return;
+  const present = new Set(open(dataset.folder).cases.map(({ id }) => id));
+  for (const id of gone.filter((name) => !present.has(name)))
+    for (const ending of ['json', 'safetensors']) fs.rmSync(path.join(folder, `${id}.${ending}`), { force: true });
 }
 
-/** Whether the case is there as it would be made now; a file that cannot be read is left to the making, which says so. */
-function isFresh(job: PreprocessJob): boolean {
-  try {
-    return storedHash(job.folder, job.id) === contentHash(job);
-  } catch {
-    return false;
-  }
-}
-
-/** One case in a worker. @returns whether it had to be made */
-export function preprocessJob(job: PreprocessJob, stage: (name: string) => void): boolean {
-  stage('compare');
-  const hash = contentHash(job);
-  if (storedHash(job.folder, job.id) === hash) return false;
+/** One case in a worker. */
+export function preprocessJob(job: PreprocessJob, stage: (name: string) => void): void {
   stage('read');
   const loaded = loadCase(job.files);
   const done = preprocessCase(loaded, job.plan, job.configuration, labels(job.labels), stage);
   stage('write');
-  saveCase(job.folder, job.id, hash, done);
-  return true;
+  saveCase(job.folder, job.id, contentHash(job), done, configuration(job.plan, job.configuration).patch_size);
 }
 
-/** Over the bytes of the case's files and everything of plan and labels that acts on it. */
-function contentHash({ files, plan, configuration: name, labels: names }: PreprocessJob): string {
+/** Over the contents of the case's files and everything of plan and labels that acts on it. */
+function contentHash({ files, contents, plan, configuration: name, labels: names }: PreprocessJob): string {
   const { spacing, normalization_schemes, use_mask_for_norm, resampling_fn_data_kwargs, resampling_fn_seg_kwargs } =
     configuration(plan, name);
   const settings = {
@@ -122,11 +131,8 @@ function contentHash({ files, plan, configuration: name, labels: names }: Prepro
     transpose: plan.transpose_forward,
     intensities: normalization_schemes.includes('CTNormalization') ? plan.foreground_intensity_properties_per_channel : null,
     names,
+    reader: files.reader,
+    contents,
   };
-  const hash = crypto.createHash('sha256').update(JSON.stringify(settings));
-  for (const file of [...files.images, ...(files.label ? [files.label] : [])]) {
-    const bytes = fs.readFileSync(file);
-    hash.update(`${bytes.length} `).update(bytes);
-  }
-  return hash.digest('hex');
+  return crypto.createHash('sha256').update(JSON.stringify(settings)).digest('hex');
 }

@@ -1,4 +1,4 @@
-// What our figures are made of: plotly's traces and layout, the few kinds we use, as data.
+// A figure as data: plotly's traces and layout, as far as our figures need them.
 
 /** The few kinds of plotly traces our figures are made of. */
 export interface Trace {

@@ -9,7 +9,8 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
-import { type RunFailure, readOrder, readProgress, readScores } from './folder.js';
+import { type RunFailure, readOrder, readProgress } from './folder.js';
+import { settled } from './fresh.js';
 import { takeLease } from './lease.js';
 import { whole } from './whole.js';
 
@@ -17,8 +18,8 @@ export const requeueCode = 85;
 
 /** Computes the run of a folder, from wherever it stands. @returns the exit code */
 export async function child(folder: string): Promise<number> {
-  if (readScores(folder)) return 0;
   const order = readOrder(folder);
+  if (order && (await settled(order, folder))) return 0;
   if (!order)
     throw new VoxelbookError('this is no run folder', {
       code: 'run-folder',

@@ -46,7 +46,7 @@ export async function directInference(
       const scored: RunScores['cases'] = [];
       for (const files of [...target.cases, ...target.testCases].filter((c) => c.label && (!cases || cases.includes(c.id)))) {
         signal?.throwIfAborted();
-        const predicted = await predictCase(model, loadCase({ id: files.id, images: files.images }), { signal });
+        const predicted = await predictCase(model, loadCase({ ...files, label: undefined }), { signal });
         const reference = referenceOf(target, files.id);
         const mapped = { ...reference, data: Uint8Array.from(predicted.labels, (v) => table.get(v) ?? 0), channels: 1 };
         scored.push({ id: files.id, classes: scorer.score(reference, mapped) });

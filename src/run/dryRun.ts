@@ -256,7 +256,7 @@ function costOf(
 ): Forecast {
   const planned: Planned = { dataset: { json: source.json }, labels: labels(source.json), configuration: config };
   const { model, recipe, scale } = experiment;
-  const caseBytes = Math.min(cacheBytes, preprocessedBytes ?? Number.POSITIVE_INFINITY);
+  const caseBytes = preprocessedBytes === null ? cacheBytes : preprocessedBytes <= cacheBytes ? preprocessedBytes : 0;
   const { optimiser, loss, deepSupervision } = recipe;
   const ends = [source.json.channel_names, source.json.labels].map((names) => Object.keys(names).length);
   const setting = [config.patch_size, config.batch_size, config.architecture, ends, planned.labels.hasRegions];

@@ -3,17 +3,25 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWriteJson } from '../base/atomicWrite.js';
+import { atomicWriteSealedJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { runsFolder } from '../base/paths.js';
-import { loadCase } from '../dataset/index.js';
+import { loadCase, readAs, writeAs } from '../dataset/index.js';
 import { network as networkOf } from '../model/index.js';
 import { inputChannels } from '../plan/index.js';
 import { ensembleLabels, forwardOf, predictCase, replaceIfSmall } from '../predict/index.js';
 import type { Rule } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
-import { networkInput, prepare, previousStageOf, type RunScores, runFolderOf } from '../train/index.js';
-import { readVolume, type Volume, writeVolume } from '../volume/index.js';
+import {
+  canonicalJson,
+  networkInput,
+  prepare,
+  previousStageOf,
+  type RunScores,
+  readInputs,
+  runFolderOf,
+} from '../train/index.js';
+import type { Volume } from '../volume/index.js';
 import { readCheckpoint, toParams } from '../weights/index.js';
 import { readScores } from './folder.js';
 import { heldOut } from './heldOut.js';
@@ -79,7 +87,9 @@ async function joined(name: string, members: readonly FinishedRun[], options: Om
       if (options.replaceSmall) {
         const { label, by, belowMm3 } = options.replaceSmall;
         const voxelMm3 = reference.spacingMm.reduce((a, b) => a * b, 1);
-        found = replaceIfSmall((readVolume(path.join(plain, file)) as Volume<Uint8Array>).data, label, by, belowMm3 / voxelMm3);
+        const { reader } = caseOf(dataset, id);
+        const before = readAs(path.join(plain, file), reader) as Volume<Uint8Array>;
+        found = replaceIfSmall(before.data, label, by, belowMm3 / voxelMm3);
       } else {
         const parts: Float32Array[] = [];
         for (const { model, input } of predictors) {
@@ -92,7 +102,7 @@ async function joined(name: string, members: readonly FinishedRun[], options: Om
         found = ensembleLabels(parts, labels).labels;
       }
       const answer = { ...reference, data: found as Uint8Array, channels: 1 };
-      writeVolume(path.join(folder, file), answer);
+      writeAs(path.join(folder, file), answer, caseOf(dataset, id));
       cases.push({ id, classes: scorer.score(reference, answer) });
     }
   } finally {
@@ -116,18 +126,22 @@ async function joined(name: string, members: readonly FinishedRun[], options: Om
       forecastBytes: most('forecastBytes'),
     },
   };
-  atomicWriteJson(path.join(folder, 'scores.json'), scores);
+  atomicWriteSealedJson(path.join(folder, 'scores.json'), scores);
   return scores;
 }
 
-/** The members and the rule decide where an ensemble lies. */
+/** The members, what they were made from, and the rule decide where an ensemble lies. */
 function folderOf(members: readonly FinishedRun[], rule?: EnsembleOptions['replaceSmall']): string {
-  const identity = JSON.stringify([members.map((m) => path.basename(m.folder).slice(-12)), rule ?? null]);
+  const inputs = members.map((m) => [path.basename(m.folder).slice(-12), readInputs(m.folder)]);
+  const identity = canonicalJson([inputs, rule ?? null]);
   return path.join(runsFolder(), 'ensembles', createHash('sha256').update(identity).digest('hex').slice(0, 12));
 }
 
 /** A member's trained network and what it takes of a case; the caller owns the parameters. */
-async function predictor({ experiment, fold, seed, folder }: FinishedRun, signal?: AbortSignal) {
+export async function predictor(
+  { experiment, fold, seed, folder }: Pick<FinishedRun, 'experiment' | 'fold' | 'seed' | 'folder'>,
+  signal?: AbortSignal,
+) {
   const prepared = await prepare(experiment, { signal });
   const { dataset, labels, plan, configuration } = prepared;
   const previous = previousStageOf(experiment, prepared, fold, seed, runFolderOf);
@@ -145,7 +159,7 @@ async function predictor({ experiment, fold, seed, folder }: FinishedRun, signal
     patchSize: configuration.patch_size,
     settings: experiment.prediction,
   };
-  const input = (id: string, test: boolean) =>
-    test ? loadCase({ id, images: caseOf(dataset, id).images }) : networkInput(prepared, previous, id);
-  return { params, model, input };
+  const input = (id: string, test = false) =>
+    test ? loadCase({ ...caseOf(dataset, id), label: undefined }) : networkInput(prepared, previous, id);
+  return { params, model, prepared, input };
 }

@@ -1,8 +1,8 @@
 // A run folder as others see it: what was asked for, how far it is, what came out.
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWriteJson } from '../base/atomicWrite.js';
-import { VoxelbookError } from '../base/errors.js';
+import { atomicWriteJson, readSealedJson } from '../base/atomicWrite.js';
+import { type Fault, VoxelbookError } from '../base/errors.js';
 import { runsFolder } from '../base/paths.js';
 import type { Fold } from '../dataset/index.js';
 import { canonicalJson, runFolderOf, runHash } from '../train/identity.js';
@@ -13,6 +13,23 @@ export interface RunOrder {
   experiment: Experiment;
   fold: Fold;
   seed: number;
+}
+
+/** One run of a study and the runs it needs. */
+export interface PlannedRun extends RunOrder {
+  hash: string;
+  folder: string;
+  /** Hashes of the runs that must be finished first. */
+  needs: string[];
+  /** 0 needs nothing, 1 needs something of level 0, and so on. */
+  level: number;
+  finished: boolean;
+}
+
+/** A run of a study that ended without a result. */
+export interface FailedRun {
+  run: PlannedRun;
+  error: Error;
 }
 
 /** Why a run ended without a result; `error.json`. */
@@ -34,10 +51,18 @@ const read = <T>(file: string): T | undefined => {
   }
 };
 
+const readWhole = <T extends object>(file: string): T | undefined => {
+  try {
+    return readSealedJson<T>(file);
+  } catch {
+    return undefined;
+  }
+};
+
 export const readOrder = (folder: string) => read<RunOrder>(path.join(folder, 'experiment.json'));
-/** Scores of a finished run. */
+/** Scores of a finished run; a damaged file is none, and is made again of the cases' own. JSON has no NaN and no infinity: `state` says which of them a null was. */
 export function readScores(folder: string): RunScores | undefined {
-  const scores = read<RunScores>(path.join(folder, 'scores.json'));
+  const scores = readWhole<RunScores>(path.join(folder, 'scores.json'));
   if (scores) scores.nsd.toleranceMm ??= Number.NaN;
   for (const { classes } of scores?.cases ?? []) restoreNonFinite(classes);
   return scores;
@@ -52,6 +77,8 @@ export function restoreNonFinite(classes: RunScores['cases'][number]['classes'])
     }
 }
 
+/** What a person should know of the data set and plan a run was made from. */
+export const readWarnings = (folder: string) => read<Fault[]>(path.join(folder, 'warnings.json')) ?? [];
 export const readFailure = (folder: string) => read<RunFailure>(path.join(folder, 'error.json'));
 
 /** All complete lines of progress.jsonl. */

@@ -2,65 +2,22 @@
 //
 // A cluster may start a job again while its old process still lives on a node the scheduler lost sight of. So the lease is
 // read again before every checkpoint is written, and whoever finds another's claim there stops.
-import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { atomicWriteJson } from '../base/atomicWrite.js';
+import { giveBack, holds, isOwnerAlive, type Owner, readOwner, signOfLife, thisProcess, tryClaim } from '../base/claim.js';
 import { VoxelbookError } from '../base/errors.js';
 
-export interface Lease {
-  pid: number;
-  host: string;
-  /** When the process started, in the kernel's ticks: tells it from a later one of the same number. */
-  startTicks: string | null;
+export interface Lease extends Owner {
   /** Slurm job and how often it was requeued. */
-  job: string | null;
-  since: string;
+  job?: string | null;
 }
 
 const fileOf = (folder: string) => path.join(folder, 'lease.json');
 
-/** Field 22 of /proc/<pid>/stat; null where there is no /proc. */
-function startTicks(pid: number): string | null {
-  try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return null;
-  }
-}
-
-/** Seconds without a sign of life after which a process on another machine counts as gone. */
-const remoteSilence = 90;
-
-export function readLease(folder: string): Lease | undefined {
-  try {
-    return JSON.parse(fs.readFileSync(fileOf(folder), 'utf8'));
-  } catch {
-    return undefined;
-  }
-}
+export const readLease = (folder: string): Lease | undefined => readOwner(fileOf(folder));
 
 /** Whether the process that holds the lease still works. */
-export function isAlive(folder: string, lease = readLease(folder)): boolean {
-  if (!lease) return false;
-  if (lease.host !== os.hostname()) {
-    const touched = fs.statSync(fileOf(folder), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    return Date.now() - touched < remoteSilence * 1000;
-  }
-  try {
-    process.kill(lease.pid, 0);
-  } catch {
-    return false;
-  }
-  const state = /^State:\s+Z/m;
-  try {
-    if (state.test(fs.readFileSync(`/proc/${lease.pid}/status`, 'utf8'))) return false;
-  } catch {
-    // No /proc: the signal's answer stands.
-  }
-  return lease.startTicks === null || lease.startTicks === startTicks(lease.pid);
-}
+export const isAlive = (folder: string, lease = readLease(folder)): boolean =>
+  lease !== undefined && isOwnerAlive(fileOf(folder), lease);
 
 /** `123_4/1`: element 4 of array 123, started again once. */
 function slurmJob(): string | null {
@@ -75,8 +32,10 @@ function slurmJob(): string | null {
  * @returns `check` throws when another process has claimed it since; `release` gives it back
  */
 export function takeLease(folder: string, force = false): { check(): void; release(): void } {
-  const held = readLease(folder);
-  if (held && !force && isAlive(folder, held))
+  const file = fileOf(folder);
+  const mine: Lease = { ...thisProcess(), job: slurmJob() };
+  const held = tryClaim(file, mine, force);
+  if (held)
     throw new VoxelbookError('this run is being worked on', {
       code: 'run-busy',
       path: folder,
@@ -84,31 +43,11 @@ export function takeLease(folder: string, force = false): { check(): void; relea
       expected: 'no other process',
       fix: 'Wait for it, attach to it with run.start, or stop it.',
     });
-  const mine: Lease = {
-    pid: process.pid,
-    host: os.hostname(),
-    startTicks: startTicks(process.pid),
-    job: slurmJob(),
-    since: new Date().toISOString(),
-  };
-  atomicWriteJson(fileOf(folder), mine);
-  const sign = setInterval(() => {
-    const now = new Date();
-    try {
-      if (isMine()) fs.utimesSync(fileOf(folder), now, now);
-    } catch {
-      // The folder is gone: the next write says so.
-    }
-  }, 15_000);
-  sign.unref();
-  const isMine = () => {
-    const now = readLease(folder);
-    return now?.pid === mine.pid && now.host === mine.host && now.since === mine.since;
-  };
+  const silence = signOfLife(file, mine);
   return {
     check() {
-      if (isMine()) return;
-      const other = readLease(folder);
+      if (holds(file, mine)) return;
+      const other = readOwner(file);
       throw new VoxelbookError('this run was taken over', {
         code: 'run-taken-over',
         path: folder,
@@ -118,8 +57,8 @@ export function takeLease(folder: string, force = false): { check(): void; relea
       });
     },
     release() {
-      clearInterval(sign);
-      if (isMine()) fs.rmSync(fileOf(folder), { force: true });
+      silence();
+      giveBack(file, mine);
     },
   };
 }

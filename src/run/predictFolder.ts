@@ -2,18 +2,19 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
-import type { WorkOptions } from '../base/progress.js';
-import { casesIn, type DatasetJson, labels } from '../dataset/index.js';
+import { Contents, casesIn, imageNameFindings, labels, readDatasetJson, readerFor } from '../dataset/index.js';
 import { network as networkOf, type Params } from '../model/index.js';
-import { configuration, inputChannels, type Plan } from '../plan/index.js';
-import { forwardOf, type PredictionModel, run as predict } from '../predict/index.js';
+import { configuration, type Fingerprint, inputChannels, type Plan } from '../plan/index.js';
+import { forwardOf, type PredictionModel, run as predict, type RunOptions } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
+import { runHash } from '../train/identity.js';
 import { readCheckpoint, toParams } from '../weights/index.js';
 import { readOrder } from './folder.js';
 
 /**
  * The networks of trained run folders, ready for `predict.run` and `predict.predictCase`.
  * @param folders folds or seeds of one experiment
+ * @throws VoxelbookError for runs that are not trained, or of different experiments
  * @returns the model, and `dispose` for its tensors
  */
 export function trainedModel(folders: readonly string[]): { model: PredictionModel; dispose(): void } {
@@ -31,8 +32,19 @@ export function trainedModel(folders: readonly string[]): { model: PredictionMod
   });
   const read = <T>(name: string): T => JSON.parse(fs.readFileSync(path.join(folders[0], name), 'utf8'));
   const [{ experiment }] = orders;
+  const stranger = orders.findIndex((order) => runHash(order.experiment, 0, 0) !== runHash(experiment, 0, 0));
+  if (stranger >= 0)
+    throw new VoxelbookError('these runs are no folds of one experiment', {
+      code: 'predict-experiments',
+      path: folders[stranger],
+      given: `"${orders[stranger].experiment.name}", another experiment than "${experiment.name}" of ${folders[0]}`,
+      expected: 'folds or seeds of one experiment',
+      fix: 'Predict with each alone, with --probabilities, and average with npx voxelbook ensemble.',
+    });
   const plan = read<Plan>('plan.json');
-  const dataset = read<DatasetJson>('dataset.json');
+  const dataset = readDatasetJson(path.join(folders[0], 'dataset.json'));
+  const print = path.join(folders[0], 'dataset_fingerprint.json');
+  const fingerprint = fs.existsSync(print) ? read<Fingerprint>('dataset_fingerprint.json') : undefined;
   const config = configuration(plan, experiment.configuration);
   const params: Params[] = [];
   const forwards = folders.map((folder, i) => {
@@ -46,27 +58,49 @@ export function trainedModel(folders: readonly string[]): { model: PredictionMod
   });
   const mirrorAxes = experiment.prediction.mirrorAxes.filter((axis) => axis < config.patch_size.length);
   const settings = { ...experiment.prediction, mirrorAxes };
+  const identity = folders
+    .map((folder) => new Contents(folder).sha256(path.join(folder, 'checkpoints', 'final.safetensors')))
+    .join();
   return {
-    model: { forwards, plan, configuration: experiment.configuration, dataset, settings },
+    model: { forwards, plan, configuration: experiment.configuration, dataset, settings, identity, fingerprint },
     dispose: () => tf.dispose(params),
   };
 }
 
+export interface PredictFolderOptions extends Omit<RunOptions, 'keepProbabilities' | 'previousFolder'> {
+  probabilities?: boolean;
+  /** Cascade: folder of the labels that the previous stage predicted for the same cases. */
+  previous?: string;
+}
+
 /**
  * Predicts every case of an image folder with trained runs.
- * @param options.previous cascade: folder of the labels that the previous stage predicted for the same cases
- * @returns how many cases were written
+ * @returns how many cases were written; those that stood already and stay are told to `onKept`
+ * @throws VoxelbookError for a folder without cases, or with names that are none, before anything is computed
  */
 export async function predictFolder(
   input: string,
   output: string,
   runs: readonly string[],
-  { probabilities = false, previous, ...work }: WorkOptions & { probabilities?: boolean; previous?: string } = {},
+  { probabilities = false, previous, ...options }: PredictFolderOptions = {},
 ): Promise<number> {
   const { model, dispose } = trainedModel(runs);
   try {
-    const cases = casesIn(input, model.dataset.file_ending);
-    return (await predict(model, cases, output, { keepProbabilities: probabilities, previousFolder: previous, ...work })).length;
+    const { file_ending: ending } = model.dataset;
+    const cases = casesIn(input, ending, readerFor(model.plan.image_reader_writer));
+    const { faults } = imageNameFindings(input, cases, ending, input);
+    if (faults.length > 0) throw new VoxelbookError('this folder cannot be predicted', faults);
+    let kept = 0;
+    const files = await predict(model, cases, output, {
+      ...options,
+      keepProbabilities: probabilities,
+      previousFolder: previous,
+      onKept: (ids) => {
+        kept = ids.length;
+        options.onKept?.(ids);
+      },
+    });
+    return files.length - kept;
   } finally {
     dispose();
   }

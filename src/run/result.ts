@@ -4,6 +4,7 @@ import { VoxelbookError } from '../base/errors.js';
 import type { Fold } from '../dataset/index.js';
 import type { Scoring } from '../score/index.js';
 import { canonicalJson, type Experiment, type ProgressLine, type RunScores } from '../train/index.js';
+import { readStart, startText } from '../train/initial.js';
 import { readOrder, readProgress, readScores } from './folder.js';
 import { picture } from './live.js';
 import { scoreBy } from './scoring.js';
@@ -33,6 +34,14 @@ export function finishedRun(folder: string): FinishedRun {
   return shown({ name: path.basename(folder), folder, ...order, scores, progress: readProgress(folder) });
 }
 
+/** Gives a run its picture in a cell. */
+function shown(run: FinishedRun): FinishedRun {
+  return Object.defineProperty(run, Symbol.for('Jupyter.display'), {
+    value: () =>
+      picture(run.experiment.name, run.progress, [meanText(run.scores), startOf(run.folder)].filter(Boolean).join('\n')),
+  });
+}
+
 /**
  * A finished run under the name and scoring it is asked for: runs are the same whatever they are scored by, and another scoring is computed
  * from the stored predictions.
@@ -43,11 +52,10 @@ export async function asAsked(run: FinishedRun, experiment: Experiment): Promise
   return shown({ ...run, experiment, scores: { ...scores, experiment: experiment.name } });
 }
 
-/** Gives a run its picture in a cell. */
-function shown(run: FinishedRun): FinishedRun {
-  return Object.defineProperty(run, Symbol.for('Jupyter.display'), {
-    value: () => picture(run.experiment.name, run.progress, meanText(run.scores)),
-  });
+/** What the run started from, as one line; nothing where its parameters were drawn. */
+function startOf(folder: string): string | undefined {
+  const record = readStart(folder);
+  return record && startText({ ...record, from: path.basename(record.from) });
 }
 
 /** `DSC 0.812 · NSD 0.87`, over classes and cases, values that do not exist left out. */

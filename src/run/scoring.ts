@@ -5,7 +5,7 @@ import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { FaultList, VoxelbookError } from '../base/errors.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
-import { type CaseFiles, type Dataset, type Labels, labels, open } from '../dataset/index.js';
+import { type CaseFiles, type Dataset, type Labels, labels, open, readAs } from '../dataset/index.js';
 import { type PaperName, publishedTable, ruleFor, ruleOf } from '../paper/index.js';
 import type { Variant } from '../report/index.js';
 import {
@@ -18,7 +18,7 @@ import {
   volumeInThreads,
 } from '../score/index.js';
 import { type ClassScore, canonicalJson, type Experiment, type RunScores } from '../train/index.js';
-import { readVolume, type Volume } from '../volume/index.js';
+import type { Volume } from '../volume/index.js';
 import { restoreNonFinite } from './folder.js';
 
 export interface Scorer {
@@ -125,9 +125,11 @@ export function nsdOf(scoring: Scoring): RunScores['nsd'] {
 export const caseOf = (dataset: Pick<Dataset, 'cases' | 'testCases'>, id: string): CaseFiles =>
   (dataset.cases.find((c) => c.id === id) ?? dataset.testCases.find((c) => c.id === id))!;
 
-/** The reference labels of a case. */
-export const referenceOf = (dataset: Pick<Dataset, 'cases' | 'testCases'>, id: string) =>
-  readVolume(caseOf(dataset, id).label!, { onWarning: () => {} }) as Volume<Uint8Array>;
+/** The reference labels of a case, as its reader gives them. */
+export function referenceOf(dataset: Pick<Dataset, 'cases' | 'testCases'>, id: string): Volume<Uint8Array> {
+  const { label, reader } = caseOf(dataset, id);
+  return readAs(label!, reader, { onWarning: () => {} }) as Volume<Uint8Array>;
+}
 
 /** Predictions of cases on disk: a finished run, or an ensemble. */
 export interface Predictions {
@@ -204,7 +206,8 @@ export async function scoreBy(
     }
     changed = true;
     const truth = referenceOf(dataset, id);
-    const answer = readVolume(prediction, { onWarning: () => {} }) as Volume<Uint8Array>;
+    const { reader } = caseOf(dataset, id);
+    const answer = readAs(prediction, reader, { onWarning: () => {} }) as Volume<Uint8Array>;
     const sized = truth.data.length > 1e6 ? scorer.scoreInThreads(truth, answer) : scorer.score(truth, answer);
     cases.push({ id, ...made, classes: await sized });
   }

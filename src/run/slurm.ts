@@ -12,9 +12,8 @@ import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { projectRoot, runsFolder } from '../base/paths.js';
 import { nodeArguments } from '../base/workers.js';
-import { readFailure, readScores } from './folder.js';
+import { type FailedRun, type PlannedRun, readFailure, readScores } from './folder.js';
 import { isAlive } from './lease.js';
-import type { PlannedRun, Study, StudyOptions } from './study.js';
 
 /** What a site wants in its job scripts; `site.json`. */
 export interface SlurmOptions {
@@ -112,7 +111,11 @@ export async function submit(
   const jobs: SubmittedJob[] = [];
   if (options.dryRun) return { folder, jobs };
   const { prepareFolder } = await import('./folder.js');
-  for (const r of runs) prepareFolder(r);
+  const { settled } = await import('./fresh.js');
+  for (const r of runs) {
+    prepareFolder(r);
+    await settled(r, r.folder);
+  }
   for (const array of arrays) {
     const args = [...after(...jobs.slice(-1).map((j) => j.id)), arrayOption(array, options), script];
     jobs.push({ id: await sbatch(args, options), level: array.level, runs: array.indices.length });
@@ -210,8 +213,7 @@ function runScript(folder: string, options: SlurmOptions): string {
     ...header(folder, 'voxelbook', options),
     ...Object.entries(environment).map(([k, v]) => `export ${k}=${quote(v)}`),
     // biome-ignore lint/suspicious/noTemplateCurlyInString: bash's own substitution
-    'threads=${SLURM_CPUS_PER_TASK:-1}',
-    'export OMP_NUM_THREADS=$threads TF_NUM_INTRAOP_THREADS=$threads TF_NUM_INTEROP_THREADS=1 TF_CPP_MIN_LOG_LEVEL=2',
+    'export VOXELBOOK_THREADS=${SLURM_CPUS_PER_TASK:-1}',
     ...(options.setup ?? []),
     `cd ${quote(projectRoot)}`,
     `line=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" ${quote(path.join(folder, 'grid.jsonl'))})`,
@@ -245,8 +247,18 @@ function summaryScript(folder: string, options: SlurmOptions): string {
   ].join('\n')}\n`;
 }
 
+/** How a study on Slurm is watched. */
+export interface SlurmStudyOptions {
+  slurm?: SlurmOptions;
+  /** Runs at the same time, where `slurm` does not say. */
+  atOnce?: number;
+  signal?: AbortSignal;
+  onEvent?: (text: string) => void;
+  onProgress?: (done: number, total: number, what: string) => void;
+}
+
 /** Hands a study in and waits until Slurm has no job of it left; run folders say what became of each run. */
-export async function slurmStudy(runs: readonly PlannedRun[], options: StudyOptions): Promise<Study['failures']> {
+export async function slurmStudy(runs: readonly PlannedRun[], options: SlurmStudyOptions): Promise<FailedRun[]> {
   const { signal, onEvent, onProgress, slurm = {} } = options;
   const site = { ...slurm, atOnce: slurm.atOnce ?? options.atOnce };
   const { jobs, folder } = await submit(runs, site);

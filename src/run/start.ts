@@ -4,16 +4,18 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
+import { outOfMemoryKills } from '../base/memory.js';
 import { projectRoot } from '../base/paths.js';
 import { nodeArguments } from '../base/workers.js';
-import type { Fold } from '../dataset/index.js';
+import { type Fold, tell, warningText } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runHash } from '../train/identity.js';
-import { type Experiment, foldsOf, type ProgressLine } from '../train/index.js';
-
-import { prepareFolder, readFailure, readProgress, readScores } from './folder.js';
+import { admit, type Experiment, foldsOf, type ProgressLine } from '../train/index.js';
+import { prepareFolder, readFailure, readProgress, readScores, readWarnings } from './folder.js';
+import { settled } from './fresh.js';
 import { isAlive, readLease } from './lease.js';
 import { type Display, kernel, LiveView } from './live.js';
+import { outOfMemory } from './outOfMemory.js';
 import { asAsked, type FinishedRun, finishedRun } from './result.js';
 
 export interface StartOptions {
@@ -25,17 +27,19 @@ export interface StartOptions {
   signal?: AbortSignal;
   /** Shows the live view; the kernel of this project gives its own. */
   display?: Display | null;
-  /** Threads the run computes with; all cores by default. */
+  /** Threads the run computes with; default as many as this process may use. */
   threads?: number;
   /** Environment variables of the child besides the caller's. */
   env?: Record<string, string>;
+  /** Told what changed since an earlier result, and what a person should know of the data; default the error stream. */
+  onNotice?: (text: string) => void;
 }
 
 const pollMs = 150;
 
 /**
- * Computes a run of an experiment in a process of its own, after the runs it depends on. A finished run is not computed again,
- * a half-finished one goes on, one that another notebook started is attached to.
+ * Computes a run of an experiment in a process of its own, after the runs it depends on. A finished run is not computed again while its
+ * inputs are the same, a half-finished one goes on, one that another notebook started is attached to.
  * @returns the finished run with its scores
  * @throws VoxelbookError naming run, step and cause when the process dies; the signal's reason after an abort
  */
@@ -43,6 +47,9 @@ export async function start(experiment: Experiment, given: StartOptions = {}): P
   const options = { ...given, signal: given.signal ?? kernel()?.signal };
   const { fold = foldsOf(experiment)[0], seed = experiment.seeds[0] } = options;
   const folder = prepareFolder({ experiment, fold, seed });
+  const say = options.onNotice;
+  const done = isAlive(folder) || (await settled({ experiment, fold, seed }, folder, { signal: options.signal, say }));
+  if (!done) await admit(experiment, fold, { signal: options.signal });
   if (!readScores(folder))
     for (const before of dependenciesOf(experiment, fold, seed))
       await start(before.experiment, { ...options, fold: before.fold, seed: before.seed });
@@ -59,11 +66,12 @@ export async function start(experiment: Experiment, given: StartOptions = {}): P
     }
   }
   view.end();
+  for (const warning of readWarnings(folder)) (say ?? tell)(warningText(warning));
   return asAsked(finishedRun(folder), experiment);
 }
 
 /** How a process ended: resolves once it is gone. */
-type Death = { ended: Promise<string>; pid: () => number | undefined };
+type Death = { ended: Promise<string>; pid: () => number | undefined; starved: () => boolean };
 
 /** Starts the child on its own: it outlives this process. */
 function launch(folder: string, { threads, env }: StartOptions): Death {
@@ -71,10 +79,11 @@ function launch(folder: string, { threads, env }: StartOptions): Death {
   const log = fs.openSync(path.join(folder, 'log.txt'), 'a');
   // A run that has one core leaves the others alone: V8's own helper threads would take a ninth of the time of the run beside it.
   const alone = threads === 1 ? ['--single-threaded'] : [];
+  const starved = watchMemory();
   const process_ = spawn(process.execPath, [...alone, ...nodeArguments(new URL('./child.js', import.meta.url)), folder], {
     detached: true,
     stdio: ['ignore', log, log],
-    env: { ...process.env, ...computeEnvironment(threads), ...env },
+    env: { ...process.env, ...(threads ? { VOXELBOOK_THREADS: `${threads}` } : {}), ...env },
     cwd: projectRoot,
   });
   fs.closeSync(log);
@@ -83,20 +92,19 @@ function launch(folder: string, { threads, env }: StartOptions): Death {
     process_.on('error', (error) => resolve(`could not start: ${error.message}`));
     process_.on('exit', (code, signal) => resolve(signal ? `killed by ${signal}` : `exit code ${code}`));
   });
-  return { ended, pid: () => process_.pid };
+  return { ended, pid: () => process_.pid, starved };
 }
 
-/** Settings TensorFlow and its allocator read before the first instruction of ours runs. */
-export function computeEnvironment(threads?: number): Record<string, string> {
-  const count: Record<string, string> = threads
-    ? { TF_NUM_INTRAOP_THREADS: `${threads}`, TF_NUM_INTEROP_THREADS: '1', OMP_NUM_THREADS: `${threads}` }
-    : {};
-  return { TF_CPP_MIN_LOG_LEVEL: '2', ...count };
+/** Whether the system ended some process for want of memory since this was called. */
+function watchMemory(): () => boolean {
+  const before = outOfMemoryKills();
+  return () => outOfMemoryKills() > before;
 }
 
 /** A run somebody else started: gone when its lease is no longer held by a living process. */
 function watchLease(folder: string): Death {
   const pid = readLease(folder)?.pid;
+  const starved = watchMemory();
   const ended = new Promise<string>((resolve) => {
     const timer = setInterval(() => {
       if (isAlive(folder)) return;
@@ -105,7 +113,7 @@ function watchLease(folder: string): Death {
     }, 500);
     timer.unref();
   });
-  return { ended, pid: () => (readLease(folder)?.host === os.hostname() ? pid : undefined) };
+  return { ended, pid: () => (readLease(folder)?.host === os.hostname() ? pid : undefined), starved };
 }
 
 /** Passes new lines on until the process is gone, then says how it ended. */
@@ -142,7 +150,7 @@ async function follow(folder: string, name: string, death: Death, view: LiveView
   look();
   if (options.signal?.aborted) throw options.signal.reason;
   if (readScores(folder)) return;
-  throw failed(folder, name, how);
+  throw failed(folder, name, how, death.starved());
 }
 
 function tryKill(pid: number, signal: NodeJS.Signals): void {
@@ -153,9 +161,13 @@ function tryKill(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-function failed(folder: string, name: string, how: string): Error {
+function failed(folder: string, name: string, how: string, starved: boolean): Error {
   const failure = readFailure(folder);
   const step = failure?.step ?? readProgress(folder).at(-1)?.step ?? 0;
+  const memory = failure
+    ? undefined
+    : outOfMemory(folder, name, { how, step, starved, words: lastLines(path.join(folder, 'log.txt')) });
+  if (memory) return memory;
   const stage = failure ? `${failure.stage}, step ${step}` : `step ${step}`;
   const cause = failure?.message ?? lastLines(path.join(folder, 'log.txt'));
   return new VoxelbookError(`run ${name} died at ${stage}: ${failure ? failure.message : how}`, {

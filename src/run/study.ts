@@ -1,31 +1,23 @@
 // Many experiments: every fold and seed of each, in an order in which whatever a run starts from is finished first.
-import os from 'node:os';
 import { FaultList } from '../base/errors.js';
+import { threads } from '../base/threads.js';
 import type { Fold } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runFolderOf, runHash } from '../train/identity.js';
 import { type Experiment, foldsOf, type ProgressLine } from '../train/index.js';
-import { prepareFolder, type RunOrder, readScores } from './folder.js';
+import { type FailedRun, type PlannedRun, prepareFolder, readScores } from './folder.js';
+import { settled } from './fresh.js';
 import { type Display, kernel } from './live.js';
 import { asAsked, type FinishedRun, finishedRun } from './result.js';
 import { type SlurmOptions, slurmStudy } from './slurm.js';
 import { shortName, start } from './start.js';
 
-/** One run of a study and the runs it needs. */
-export interface PlannedRun extends RunOrder {
-  hash: string;
-  folder: string;
-  /** Hashes of the runs that must be finished first. */
-  needs: string[];
-  /** 0 needs nothing, 1 needs something of level 0, and so on. */
-  level: number;
-  finished: boolean;
-}
+export type { PlannedRun } from './folder.js';
 
 export interface StudyOptions {
-  /** Runs computed at the same time; 1 by default. Each gets its share of the cores. */
+  /** Runs computed at the same time; 1 by default. Each gets its share of the threads. */
   atOnce?: number;
-  /** Threads of each run; default its share of the cores when several run at once, else all. */
+  /** Threads of each run; default its share when several run at once, else all. */
   threads?: number;
   target?: 'local' | 'slurm';
   slurm?: SlurmOptions;
@@ -42,7 +34,7 @@ export interface StudyOptions {
 export interface Study {
   runs: FinishedRun[];
   /** Runs that ended without a result; a study goes on with the others. */
-  failures: { run: PlannedRun; error: Error }[];
+  failures: FailedRun[];
 }
 
 /** The runs of a list of experiments with everything they depend on, dependencies first, each run once. */
@@ -87,7 +79,10 @@ export function graph(experiments: readonly Experiment[]): PlannedRun[] {
 export async function study(experiments: readonly Experiment[], given: StudyOptions = {}): Promise<Study> {
   const options = { ...given, signal: given.signal ?? kernel()?.signal };
   const runs = graph(experiments);
-  for (const run of runs) prepareFolder(run);
+  for (const run of runs) {
+    prepareFolder(run);
+    if (run.finished) run.finished = await settled(run, run.folder, { signal: options.signal, say: options.onEvent });
+  }
   const failures = options.target === 'slurm' ? await slurmStudy(runs, options) : await localStudy(runs, options);
   // Two experiments may name the same run (a k3 that is a row and what k5 starts from): each gets it under its own name.
   const asked = experiments.flatMap((experiment) =>
@@ -103,7 +98,7 @@ export async function study(experiments: readonly Experiment[], given: StudyOpti
 
 async function localStudy(runs: readonly PlannedRun[], options: StudyOptions): Promise<Study['failures']> {
   const { atOnce = 1, signal, onEvent, onProgress } = options;
-  const threads = Math.max(1, Math.floor(os.availableParallelism() / atOnce));
+  const share = Math.max(1, Math.floor(threads() / atOnce));
   const ended = new Map<string, 'finished' | 'failed'>();
   for (const run of runs) if (run.finished) ended.set(run.hash, 'finished');
   const waiting = new Set(runs.filter((run) => !run.finished));
@@ -121,7 +116,7 @@ async function localStudy(runs: readonly PlannedRun[], options: StudyOptions): P
       signal,
       display: options.display,
       onProgress: (line) => options.onLine?.(line, run),
-      threads: options.threads ?? (atOnce > 1 ? threads : undefined),
+      threads: options.threads ?? (atOnce > 1 ? share : undefined),
     }).then(
       () => {
         ended.set(run.hash, 'finished');

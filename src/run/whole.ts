@@ -1,15 +1,15 @@
 // A whole run: train, predict the fold's validation cases, score them. Each part is kept, so that a restart does none of it twice.
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWriteJson } from '../base/atomicWrite.js';
+import { atomicWriteSealedJson, readSealedJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { peakResidentBytes } from '../base/memory.js';
-import { type LoadedCase, loadCase } from '../dataset/index.js';
+import { type LoadedCase, loadCase, writeAs } from '../dataset/index.js';
 import { forwardOf, predictCase } from '../predict/index.js';
 import { hasStageLabels, preprocessedShape, saveStageLabels } from '../preprocess/index.js';
 import { tf } from '../tensor/tf.js';
 import { type ClassScore, networkInput, nextStageFolder, type RunScores, type Trained, run as train } from '../train/index.js';
-import { type Volume, writeVolume } from '../volume/index.js';
+import type { Volume } from '../volume/index.js';
 import type { RunOrder } from './folder.js';
 import { heldOut } from './heldOut.js';
 import { caseOf, referenceOf, scorerOf } from './scoring.js';
@@ -26,26 +26,28 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
   const trained = await train(experiment, fold, seed, folder, { ...settings(), signal, onStage, beforeSave: lease.check });
   try {
     const { ids, on } = heldOut(trained.prepared.dataset, trained.prepared.split(fold), fold);
+    if (on === 'test' && trained.previous) throw noTestCascade(experiment.name);
     const predictions = path.join(folder, 'predictions');
     fs.mkdirSync(predictions, { recursive: true });
     const cases: RunScores['cases'] = [];
     let predictSeconds = 0;
     const { next_stage: nextStage } = trained.prepared.configuration;
-    const handedOn = (id: string) => on === 'test' || !nextStage || hasStageLabels(nextStageFolder(folder, nextStage), id);
-    if (on === 'test' && trained.previous) throw noTestCascade(experiment.name);
     const unscored: string[] = [];
+    const handedOn = (id: string) => on === 'test' || !nextStage || hasStageLabels(nextStageFolder(folder, nextStage), id);
     for (const id of ids) {
       onStage(`predict ${id}`);
       signal.throwIfAborted();
       const done = path.join(predictions, `${id}.scores.json`);
-      if (!fs.existsSync(done) || !handedOn(id)) {
+      let known = handedOn(id) ? readCase(done) : undefined;
+      if (!known) {
         const begin = performance.now();
         const classes = await predictAndScore(id, on === 'test', trained, order, folder, signal, onStage);
         lease.check();
-        atomicWriteJson(done, { id, classes, seconds: (performance.now() - begin) / 1000 });
+        known = { id, classes, seconds: (performance.now() - begin) / 1000 };
+        atomicWriteSealedJson(done, known);
       }
-      const { seconds, ...scored } = JSON.parse(fs.readFileSync(done, 'utf8'));
-      if (scored.classes) cases.push(scored);
+      const { seconds, ...scored } = known;
+      if (scored.classes) cases.push({ id, classes: scored.classes });
       else unscored.push(id);
       predictSeconds += seconds;
     }
@@ -67,9 +69,27 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
       },
     };
     lease.check();
-    atomicWriteJson(path.join(folder, 'scores.json'), scores);
+    atomicWriteSealedJson(path.join(folder, 'scores.json'), scores);
   } finally {
     tf.dispose(trained.params);
+  }
+}
+
+interface ScoredCase {
+  id: string;
+  /** Null for a test case without a reference. */
+  classes: Record<string, ClassScore> | null;
+  seconds: number;
+}
+
+/** The scores of a case that is done; one whose file is damaged is not. */
+function readCase(file: string): ScoredCase | undefined {
+  try {
+    return readSealedJson<ScoredCase>(file);
+  } catch (error) {
+    if (!(error instanceof VoxelbookError)) throw error;
+    console.error(error.message);
+    return undefined;
   }
 }
 
@@ -107,9 +127,9 @@ async function predictAndScore(
   const { dataset, labels, plan, configuration } = prepared;
   const { prediction, scoring } = experiment;
   const dimensions = configuration.patch_size.length;
-  const { images, label } = caseOf(dataset, id);
+  const files = caseOf(dataset, id);
   const stored = test ? undefined : networkInput(prepared, previous, id);
-  const source = stored ?? loadCase({ id, images });
+  const source = stored ?? loadCase({ ...files, label: undefined });
   const next = test ? undefined : configuration.next_stage;
   const nextShape = next ? preprocessedShape(stored!.properties, plan, next) : undefined;
   const { labels: predicted, nextStage } = await predictCase(
@@ -127,11 +147,11 @@ async function predictAndScore(
   onStage(`score ${id}`);
   const file = path.join(folder, 'predictions', `${id}${dataset.json.file_ending}`);
   const answerOn = (grid: Volume) => ({ ...grid, data: predicted as Uint8Array, channels: 1 });
-  if (!label) {
-    writeVolume(file, answerOn((source as LoadedCase).image));
+  if (!files.label) {
+    writeAs(file, answerOn((source as LoadedCase).image), files);
     return null;
   }
   const reference = referenceOf(dataset, id);
-  writeVolume(file, answerOn(reference));
+  writeAs(file, answerOn(reference), files);
   return scorerOf(scoring, labels).score(reference, answerOn(reference));
 }

@@ -45,6 +45,7 @@ export function census(reference: Labels, prediction: Labels, shape: Shape3): Ce
       expected: `${voxels} each, for shape [${shape}]`,
       fix: 'Resample the prediction to the grid of the reference.',
     });
+  for (const map of [reference, prediction]) checkWhole(map);
   const counts = new Map<number, number>();
   const boxes = new Map<number, Int32Array>();
   const words = zeroWords(reference, prediction);
@@ -75,15 +76,30 @@ export function census(reference: Labels, prediction: Labels, shape: Shape3): Ce
     }
   if (background > 0) counts.set(0, background);
   const labels = [...boxes.keys()].sort((a, b) => a - b);
-  if (labels.length > 0 && labels[0] < 0)
+  const outside = labels.find((label) => label < 0 || label > 65535);
+  if (outside !== undefined)
     throw new VoxelbookError('these label maps cannot be scored', {
       code: 'label',
       path: 'label map',
-      given: `label ${labels[0]}`,
+      given: `label ${outside}`,
       expected: 'whole numbers from 0 to 65535',
       fix: 'Map negative labels (often "ignore") to a label of their own first.',
     });
   return { labels, counts, boxes, voxels };
+}
+
+/** Numbers that are not whole would be counted as other labels; arrays of whole numbers cannot hold them. */
+function checkWhole(map: Labels): void {
+  if (!((map as unknown) instanceof Float32Array || (map as unknown) instanceof Float64Array || Array.isArray(map))) return;
+  const at = (map as Labels).findIndex((label) => !Number.isInteger(label));
+  if (at >= 0)
+    throw new VoxelbookError('these label maps cannot be scored', {
+      code: 'label',
+      path: `label map, voxel ${at}`,
+      given: `label ${map[at]}`,
+      expected: 'whole numbers from 0 to 65535',
+      fix: 'The map was interpolated or scaled: round it, or export it again with nearest neighbour.',
+    });
 }
 
 /** Four voxels at once, where both maps are bytes that may be read as words. */

@@ -1,7 +1,7 @@
 // The same scores with classes spread over worker threads; the label maps are shared, not copied to each.
-import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
 import { progressOf, type WorkOptions } from '../base/progress.js';
+import { threads as threadsOfProcess } from '../base/threads.js';
 import { startWorker } from '../base/workers.js';
 import type { ClassScore } from '../train/experiment.js';
 import type { LabelMap } from '../volume/volume.js';
@@ -9,7 +9,7 @@ import type { Labels } from './masks.js';
 import { check, type Request, type ScoreOptions, scoreBetween, volume } from './volume.js';
 
 export interface ThreadOptions {
-  /** Worker threads; default one per core, at most 8. */
+  /** Worker threads; default as many as this process may use, at most 8. */
   threads?: number;
 }
 
@@ -26,19 +26,25 @@ export interface Answer {
   error?: string;
 }
 
+interface Waiting {
+  worker: Worker;
+  resolve(score: ClassScore): void;
+  reject(error: Error): void;
+}
+
 class Pool {
   private readonly workers: Worker[] = [];
-  private readonly waiting = new Map<number, { resolve: (s: ClassScore) => void; reject: (e: Error) => void }>();
+  private readonly waiting = new Map<number, Waiting>();
   private nextId = 0;
 
   grow(threads: number): void {
     while (this.workers.length < threads) {
       const worker = startWorker(new URL('./worker.js', import.meta.url));
-      worker.on('message', (answer: Answer) => {
-        const job = this.waiting.get(answer.id);
-        this.waiting.delete(answer.id);
-        if (answer.score) job?.resolve(answer.score);
-        else job?.reject(new Error(answer.error));
+      worker.on('message', ({ id, score, error }: Answer) => {
+        const job = this.waiting.get(id);
+        this.forget(id);
+        if (score) job?.resolve(score);
+        else job?.reject(new Error(error));
       });
       worker.on('error', (error) => this.fail(worker, error));
       worker.on('exit', () => this.fail(worker, new Error('a scoring thread ended')));
@@ -47,12 +53,26 @@ class Pool {
     }
   }
 
+  /** The process stays while a thread has a job to answer, of whatever volume, and ends where none has. */
+  private expect(id: number, waiting: Waiting): void {
+    this.waiting.set(id, waiting);
+    waiting.worker.ref();
+  }
+
+  private forget(id: number): void {
+    const job = this.waiting.get(id);
+    this.waiting.delete(id);
+    if (job && ![...this.waiting.values()].some(({ worker }) => worker === job.worker)) job.worker.unref();
+  }
+
   private fail(worker: Worker, error: Error): void {
     const at = this.workers.indexOf(worker);
-    if (at < 0) return;
-    this.workers.splice(at, 1);
-    for (const job of this.waiting.values()) job.reject(error);
-    this.waiting.clear();
+    if (at >= 0) this.workers.splice(at, 1);
+    for (const [id, job] of this.waiting)
+      if (job.worker === worker) {
+        this.waiting.delete(id);
+        job.reject(error);
+      }
   }
 
   /** Runs the classes of a request, the largest first; each thread takes the next class when it is free. */
@@ -66,17 +86,12 @@ class Pool {
       while (next < names.length) {
         const name = names[next++];
         const id = this.nextId++;
-        worker.ref();
         const job: Job = { id, volume: volumeId, name, ...(first ? { request } : {}) };
         first = false;
-        try {
-          scores[name] = await new Promise<ClassScore>((resolve, reject) => {
-            this.waiting.set(id, { resolve, reject });
-            worker.postMessage(job);
-          });
-        } finally {
-          worker.unref();
-        }
+        scores[name] = await new Promise<ClassScore>((resolve, reject) => {
+          this.expect(id, { worker, resolve, reject });
+          worker.postMessage(job);
+        });
       }
     };
     await Promise.all(this.workers.slice(0, threads).map(serve));
@@ -85,7 +100,7 @@ class Pool {
 }
 
 const pool = new Pool();
-const defaultThreads = () => Math.min(8, availableParallelism());
+const defaultThreads = () => Math.min(8, threadsOfProcess());
 
 /** Labels in memory every thread sees. */
 function shared(data: Labels): Labels {

@@ -1,6 +1,7 @@
 // Backpropagation that lets go of memory as it walks: what an operator kept is freed once its gradient is known, and the
 // gradient of an intermediate once it has been passed on. tfjs's own keeps both until the end, about twice the memory.
 import type * as TF from '@tensorflow/tfjs-node-gpu';
+import { product } from '../base/shape.js';
 import { tf } from './tf.js';
 
 interface TapeNode {
@@ -126,7 +127,7 @@ for (const kernelName of ['Sum', 'Mean']) {
         tf.util.parseAxisParam((attributes as { axis?: number | number[] }).axis ?? [...x.shape.keys()], x.shape),
       );
       const repeats = x.shape.map((n, axis) => (axes.has(axis) ? n : 1));
-      const count = kernelName === 'Mean' ? repeats.reduce((a, b) => a * b, 1) : 1;
+      const count = kernelName === 'Mean' ? product(repeats) : 1;
       return {
         x: () =>
           tf.tidy(() => {

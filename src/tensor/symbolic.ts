@@ -6,6 +6,7 @@
 // work does not, and normalisations are charged apart (see `countNorm`).
 import type * as TF from '@tensorflow/tfjs-node-gpu';
 import { VoxelbookError } from '../base/errors.js';
+import { product } from '../base/shape.js';
 import { tf } from './tf.js';
 
 export interface OpCount {
@@ -150,8 +151,7 @@ interface Entry {
 
 const smallValues = 16384;
 
-const sizeOf = (shape: Shape) => shape.reduce((a, b) => a * b, 1);
-const bytesOf = (shape: Shape, dtype: TF.DataType) => sizeOf(shape) * (dtype === 'string' ? 8 : tf.util.bytesPerElement(dtype));
+const bytesOf = (shape: Shape, dtype: TF.DataType) => product(shape) * (dtype === 'string' ? 8 : tf.util.bytesPerElement(dtype));
 
 class SymbolicBackend {
   private entries = new Map<object, Entry>();
@@ -185,7 +185,7 @@ class SymbolicBackend {
   make(shape: Shape, dtype: TF.DataType, values?: Entry['values']): Info {
     const dataId = {};
     const bytes = bytesOf(shape, dtype);
-    this.entries.set(dataId, { bytes, references: 1, size: sizeOf(shape), dtype, values });
+    this.entries.set(dataId, { bytes, references: 1, size: product(shape), dtype, values });
     this.liveBytes += bytes;
     this.counts.peakBytes = Math.max(this.counts.peakBytes, this.liveBytes - this.base);
     return { dataId, shape: [...shape], dtype };
@@ -200,7 +200,7 @@ class SymbolicBackend {
     }
     // Memory of another backend is not ours to count.
     const dataId = {};
-    this.entries.set(dataId, { bytes: 0, references: 1, size: sizeOf(shape), dtype: x.dtype });
+    this.entries.set(dataId, { bytes: 0, references: 1, size: product(shape), dtype: x.dtype });
     return { dataId, shape: [...shape], dtype: x.dtype };
   }
 
@@ -216,15 +216,15 @@ class SymbolicBackend {
 
   // What tfjs asks of a backend.
   write(values: unknown, shape: number[], dtype: TF.DataType): object {
-    const small = values && sizeOf(shape) <= smallValues;
+    const small = values && product(shape) <= smallValues;
     return this.make(shape, dtype, small ? (values as Entry['values']) : undefined).dataId;
   }
   move(dataId: object, values: unknown, shape: number[], dtype: TF.DataType, references: number) {
-    const small = values && sizeOf(shape) <= smallValues;
+    const small = values && product(shape) <= smallValues;
     this.entries.set(dataId, {
       bytes: 0,
       references,
-      size: sizeOf(shape),
+      size: product(shape),
       dtype,
       values: small ? (values as Entry['values']) : undefined,
     });
@@ -351,7 +351,7 @@ function registerKernels(backend: SymbolicBackend) {
   define('All Any', ({ x }, { axis, keepDims }) => ({ shape: reduced(x.shape, axis, keepDims), dtype: 'bool' }));
   define('ArgMax ArgMin', ({ x }, { axis }) => ({ shape: reduced(x.shape, axis, false), dtype: 'int32' }));
 
-  share('Reshape', ({ x }, { shape }) => tf.util.inferFromImplicitShape(shape, sizeOf(x.shape)));
+  share('Reshape', ({ x }, { shape }) => tf.util.inferFromImplicitShape(shape, product(x.shape)));
   share('ExpandDims', ({ input }, { dim }) => {
     const shape = [...input.shape];
     shape.splice(dim < 0 ? dim + shape.length + 1 : dim, 0, 1);
@@ -435,12 +435,12 @@ function registerKernels(backend: SymbolicBackend) {
     backend.make([...x.shape.slice(0, -1), k], 'int32'),
   ]);
   define('SpaceToBatchND', ({ x }, { blockShape, paddings }) => {
-    const block = sizeOf(blockShape);
+    const block = product(blockShape);
     const spatial = (blockShape as number[]).map((b, i) => (x.shape[i + 1] + paddings[i][0] + paddings[i][1]) / b);
     return { shape: [x.shape[0] * block, ...spatial, ...x.shape.slice(1 + spatial.length)] };
   });
   define('BatchToSpaceND', ({ x }, { blockShape, crops }) => {
-    const block = sizeOf(blockShape);
+    const block = product(blockShape);
     const spatial = (blockShape as number[]).map((b, i) => x.shape[i + 1] * b - crops[i][0] - crops[i][1]);
     return { shape: [x.shape[0] / block, ...spatial, ...x.shape.slice(1 + spatial.length)] };
   });
@@ -475,7 +475,7 @@ function registerKernels(backend: SymbolicBackend) {
         `matMul: inner shapes ${k} and ${inner} of [${a.shape}] and [${b.shape}] must match (transposed: ${!!transposeA}, ${!!transposeB}).`,
       );
     const shape = [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), m, n];
-    return { shape, dtype: a.dtype, macs: sizeOf(shape) * k };
+    return { shape, dtype: a.dtype, macs: product(shape) * k };
   });
   define('Einsum', (inputs, { equation }) => {
     const parts = Object.values(inputs);
@@ -483,7 +483,7 @@ function registerKernels(backend: SymbolicBackend) {
     const sizes = new Map<string, number>();
     for (const [i, labels] of left.split(',').entries())
       for (const [axis, label] of [...labels].entries()) sizes.set(label, parts[i].shape[axis]);
-    return { shape: [...right].map((label) => sizes.get(label)!), macs: parts.length > 1 ? sizeOf([...sizes.values()]) : 0 };
+    return { shape: [...right].map((label) => sizes.get(label)!), macs: parts.length > 1 ? product([...sizes.values()]) : 0 };
   });
 
   // Convolutions: every output value is the sum over one kernel window; a backward pass has as many products.
@@ -498,21 +498,21 @@ function registerKernels(backend: SymbolicBackend) {
       false,
       tf.backend_util.convertConv2DDataFormat(a.dataFormat ?? 'NHWC'),
     );
-    return { shape: outShape, macs: sizeOf(outShape) * sizeOf(filter.shape.slice(0, 3)) };
+    return { shape: outShape, macs: product(outShape) * product(filter.shape.slice(0, 3)) };
   });
   define('Conv3D', ({ x, filter }, a) => {
     const { outShape } = tf.backend_util.computeConv3DInfo(x.shape as Five, filter.shape as Five, a.strides, a.dilations, a.pad);
-    return { shape: outShape, macs: sizeOf(outShape) * sizeOf(filter.shape.slice(0, 4)) };
+    return { shape: outShape, macs: product(outShape) * product(filter.shape.slice(0, 4)) };
   });
   define('Conv2DBackpropInput Conv3DBackpropInputV2', ({ dy, filter }, { inputShape }) => ({
     shape: inputShape,
     dtype: dy.dtype,
-    macs: sizeOf(dy.shape) * sizeOf(filter.shape.slice(0, -1)),
+    macs: product(dy.shape) * product(filter.shape.slice(0, -1)),
   }));
   define('Conv2DBackpropFilter Conv3DBackpropFilterV2', ({ dy }, { filterShape }) => ({
     shape: filterShape,
     dtype: dy.dtype,
-    macs: sizeOf(dy.shape) * sizeOf(filterShape.slice(0, -1)),
+    macs: product(dy.shape) * product(filterShape.slice(0, -1)),
   }));
   define('DepthwiseConv2dNative FusedDepthwiseConv2D', ({ x, filter }, a) => {
     const { outShape } = tf.backend_util.computeConv2DInfo(
@@ -524,17 +524,17 @@ function registerKernels(backend: SymbolicBackend) {
       a.dimRoundingMode,
       true,
     );
-    return { shape: outShape, macs: sizeOf(outShape) * sizeOf(filter.shape.slice(0, 2)) };
+    return { shape: outShape, macs: product(outShape) * product(filter.shape.slice(0, 2)) };
   });
   define('DepthwiseConv2dNativeBackpropInput', ({ dy, filter }, { inputShape }) => ({
     shape: inputShape,
     dtype: dy.dtype,
-    macs: sizeOf(dy.shape) * sizeOf(filter.shape.slice(0, 2)),
+    macs: product(dy.shape) * product(filter.shape.slice(0, 2)),
   }));
   define('DepthwiseConv2dNativeBackpropFilter', ({ dy }, { filterShape }) => ({
     shape: filterShape,
     dtype: dy.dtype,
-    macs: sizeOf(dy.shape) * sizeOf(filterShape.slice(0, 2)),
+    macs: product(dy.shape) * product(filterShape.slice(0, 2)),
   }));
 }
 

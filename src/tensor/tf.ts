@@ -1,13 +1,15 @@
 // TensorFlow start-up: the one place that loads the binding. Every other file says `import { tf } from '…/tensor/tf.js'`.
 //
-// TensorFlow's own log goes to stderr before any setting from JavaScript can act, so its level is set before loading.
+// What TensorFlow reads while it is loaded (oneDNN, the level of its log) beforeTensorflow.c sets, as far as nobody did.
 // Node 23 removed util.isNullOrUndefined, which tfjs-node 4.22 still calls.
 import { createRequire } from 'node:module';
 import type * as TF from '@tensorflow/tfjs-node-gpu';
+import { threads } from '../base/threads.js';
 
-process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
-// One setting for all arithmetic: our kernels read it themselves. Results are the same to the bit for a given number.
-if (process.env.VOXELBOOK_THREADS) process.env.TF_NUM_INTRAOP_THREADS ??= process.env.VOXELBOOK_THREADS;
+// One setting for all arithmetic: our kernels get the same number. Results are the same to the bit for a given number.
+// Operators run one after the other: a second pool for several at once would only hold idle threads.
+process.env.TF_NUM_INTRAOP_THREADS = `${threads()}`;
+process.env.TF_NUM_INTEROP_THREADS = '1';
 const require = createRequire(import.meta.url);
 const util = require('node:util') as { isNullOrUndefined?: (v: unknown) => boolean; isArray?: (v: unknown) => boolean };
 util.isNullOrUndefined ??= (v) => v == null;
@@ -35,3 +37,32 @@ export function onGpu(): boolean {
   const backend = tf.engine().findBackend('tensorflow') as unknown as { binding: { isUsingGpuDevice(): boolean } };
   return backend.binding.isUsingGpuDevice();
 }
+
+// Operators of one name for both ranks. The casts that tfjs's types ask for stand here and nowhere else.
+
+/** Convolution of `[batch, …spatial, in]` with `[…k, in, out]`, one stride an axis. */
+export const convolve = (x: tf.Tensor, kernel: tf.Tensor, stride: readonly number[], pad: 'same' | 'valid'): tf.Tensor =>
+  x.rank === 5
+    ? tf.conv3d(x as tf.Tensor5D, kernel as tf.Tensor5D, stride as Three, pad)
+    : tf.conv2d(x as tf.Tensor4D, kernel as tf.Tensor4D, stride as Two, pad);
+
+/** Means over windows of `size` voxels, `stride` apart, no window over the border. */
+export const averagePool = (x: tf.Tensor, size: readonly number[], stride: readonly number[] = size): tf.Tensor =>
+  x.rank === 5
+    ? tf.avgPool3d(x as tf.Tensor5D, size as Three, stride as Three, 'valid')
+    : tf.avgPool(x as tf.Tensor4D, size as Two, stride as Two, 'valid');
+
+/** Largest values over windows of a picture `[batch, height, width, channel]`. */
+export const maxPool = (x: tf.Tensor, size: number, stride: number): tf.Tensor =>
+  tf.maxPool(x as tf.Tensor4D, size, stride, 'valid');
+
+/** 2-D depthwise convolution of `[batch, height, width, channel]` with `[kh, kw, channel, 1]`, the same stride on both axes. */
+export const depthwise2d = (x: tf.Tensor, kernel: tf.Tensor, stride: number, pad: 'same' | 'valid'): tf.Tensor =>
+  tf.depthwiseConv2d(x as tf.Tensor4D, kernel as tf.Tensor4D, stride, pad);
+
+/** A kernel of TensorFlow by its name, with one output. */
+export const runKernel = (name: string, inputs: Record<string, tf.Tensor>, attributes: object): tf.Tensor =>
+  tf.engine().runKernel(name, inputs, { ...attributes }) as tf.Tensor;
+
+type Two = [number, number];
+type Three = [number, number, number];

@@ -2,16 +2,16 @@
 //
 // Parameters stand under the official names in PyTorch's layout, so that any safetensors reader can use them; the
 // optimiser's slots beside them under `optimiser.`; position and sums as JSON in the header, with a checksum over it all.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { atomicWriteJson, sweepTemporaryFiles } from '../base/atomicWrite.js';
+import { contentChecksum } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
 import { readSafetensors, type TensorData, writeSafetensors } from '../base/safetensors.js';
-import { memoryAxes, type Network, type ParamInfo, type Params } from '../model/network.js';
-import { tf } from '../tensor/tf.js';
-import { canonicalJson } from './identity.js';
-import type { OptimiserState } from './optim/optimiser.js';
+import { fromMemory, type Network, type ParamInfo, type Params, toMemory } from '../model/network.js';
+import type { tf } from '../tensor/tf.js';
+import { initialState, type OptimiserState } from './optim/optimiser.js';
 import type { Counts } from './pseudoDice.js';
 
 const format = 'voxelbook-checkpoint-1';
@@ -61,7 +61,12 @@ export interface Checkpoint {
   params: Params;
   optimiser: OptimiserState;
   position: Position;
+  /** Threads TensorFlow computed with; undefined in checkpoints of an earlier version. */
+  threads?: number;
 }
+
+/** Threads TensorFlow computes with in this process. */
+export const computeThreads = () => Number(process.env.TF_NUM_INTRAOP_THREADS) || os.availableParallelism();
 
 type Stored = Record<string, { shape: readonly number[]; data: TensorData }>;
 const slotPrefix = 'optimiser.';
@@ -78,8 +83,16 @@ export function writeCheckpoint(file: string, run: string, network: Pick<Network
     stored[info.name] = toDisk(info, checkpoint.params[info.name]);
     for (const [slot, tensor] of slotsOf(info.name, checkpoint.optimiser.slots)) stored[slotPrefix + slot] = toDisk(info, tensor);
   }
-  const header = JSON.stringify({ format, run, optimiserStep: checkpoint.optimiser.step, position: checkpoint.position });
-  writeSafetensors(file, stored, { voxelbook: header, checksum: checksum(header, stored) });
+  const { step, steps } = checkpoint.optimiser;
+  const header = JSON.stringify({
+    format,
+    run,
+    optimiserStep: step,
+    optimiserSteps: behind(step, steps),
+    position: checkpoint.position,
+    threads: computeThreads(),
+  });
+  writeSafetensors(file, stored, { voxelbook: header, checksum: contentChecksum(header, stored) });
   return fs.statSync(file).size;
 }
 
@@ -91,7 +104,7 @@ export function readCheckpoint(file: string, run: string, network: Pick<Network,
   const refuse = (code: string, given: string, expected: string, fix: string): never => {
     throw new VoxelbookError(`checkpoint ${file} cannot be used`, { code, path: file, given, expected, fix });
   };
-  const again = 'Restore the file from a copy; or delete it to go on from the one before, or the run folder to begin anew.';
+  const again = 'Restore the file from a copy, or remove the run folder to begin anew.';
   if (!fs.existsSync(file)) refuse('checkpoint-missing', 'no such file', 'the checkpoint that checkpoints.json names', again);
   let content: ReturnType<typeof readSafetensors>;
   try {
@@ -100,7 +113,7 @@ export function readCheckpoint(file: string, run: string, network: Pick<Network,
     return refuse('checkpoint-damaged', (error as Error).message, 'a complete safetensors file', again);
   }
   const { tensors, metadata } = content;
-  if (!metadata.voxelbook || metadata.checksum !== checksum(metadata.voxelbook, tensors))
+  if (!metadata.voxelbook || metadata.checksum !== contentChecksum(metadata.voxelbook, tensors))
     refuse('checkpoint-damaged', 'a checksum that does not fit the content', 'the content as it was written', again);
   const header = JSON.parse(metadata.voxelbook);
   if (header.format !== format) refuse('checkpoint-format', header.format, format, 'Use the version that wrote it.');
@@ -124,37 +137,23 @@ export function readCheckpoint(file: string, run: string, network: Pick<Network,
       if (slot) slots[`${kind}.${info.name}`] = toMemory(info, slot.data as Float32Array);
     }
   }
-  return { params, optimiser: { step: header.optimiserStep, slots }, position: header.position };
+  const step = header.optimiserStep;
+  const steps: Record<string, number> = { ...header.optimiserSteps };
+  // Written only where a parameter is behind; one with slots and no count has taken every step.
+  for (const slot of Object.keys(slots)) steps[slot.slice(slot.indexOf('.') + 1)] ??= step;
+  return { params, optimiser: { step, steps, slots }, position: header.position, threads: header.threads };
 }
+
+/** Counts of the parameters that have taken fewer steps than the optimiser. */
+const behind = (step: number, steps: Record<string, number>) =>
+  Object.fromEntries(Object.entries(steps).filter(([, n]) => n !== step));
 
 const slotKinds = ['momentum', 'm', 'v'];
 const slotsOf = (name: string, slots: Params): [string, tf.Tensor][] =>
   slotKinds.flatMap((kind) => (slots[`${kind}.${name}`] ? [[`${kind}.${name}`, slots[`${kind}.${name}`]]] : []));
 
-/** Memory layout → PyTorch's; an exact reordering. */
-function toDisk(info: ParamInfo, tensor: tf.Tensor): { shape: readonly number[]; data: TensorData } {
-  const axes = memoryAxes(info);
-  const back = axes.map((_, i) => axes.indexOf(i));
-  const ordered = tf.transpose(tensor, back);
-  const data = ordered.dataSync() as Float32Array | Int32Array;
-  ordered.dispose();
-  return { shape: info.shape, data };
-}
-
-function toMemory(info: ParamInfo, data: Float32Array | Int32Array): tf.Tensor {
-  return tf.tidy(() => tf.transpose(tf.tensor(data, [...info.shape], info.dtype), memoryAxes(info)));
-}
-
-/** SHA-256 over header and every tensor's name, shape and bytes, in name order. */
-function checksum(header: string, tensors: Stored): string {
-  const hash = createHash('sha256').update(header);
-  for (const name of Object.keys(tensors).sort()) {
-    const { shape, data } = tensors[name];
-    hash.update(canonicalJson([name, shape, data.constructor.name]));
-    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  }
-  return hash.digest('hex');
-}
+/** In PyTorch's order; an exact reordering. */
+const toDisk = (info: ParamInfo, tensor: tf.Tensor) => ({ shape: info.shape, data: fromMemory(info, tensor) });
 
 /** The checkpoints of one run folder: the last two, the best, the final; an index beside them says what must be there. */
 export class CheckpointFolder {
@@ -178,7 +177,7 @@ export class CheckpointFolder {
   /** Saves the position; keeps the one before, removes older ones. */
   save(checkpoint: Checkpoint): string {
     const name = `at-${String(checkpoint.position.done).padStart(9, '0')}`;
-    writeCheckpoint(this.file(name), this.run, this.network, checkpoint);
+    this.write(name, checkpoint);
     const kept = [...this.indexed().filter((n) => n !== name), name].slice(-2);
     atomicWriteJson(this.indexFile, { checkpoints: kept });
     for (const old of this.onDisk()) if (!kept.includes(old) && old < kept[0]) fs.rmSync(this.file(old), { force: true });
@@ -187,22 +186,70 @@ export class CheckpointFolder {
 
   /** Saves parameters alone under a name of their own: `best`, `final`. */
   saveParams(name: 'best' | 'final', { params, position }: Checkpoint): string {
-    writeCheckpoint(this.file(name), this.run, this.network, { params, optimiser: { step: 0, slots: {} }, position });
+    this.write(name, { params, optimiser: initialState(), position });
     return this.file(name);
+  }
+
+  /** An error that stops the writing also says what the run can go on from. */
+  private write(name: string, checkpoint: Checkpoint): void {
+    try {
+      writeCheckpoint(this.file(name), this.run, this.network, checkpoint);
+    } catch (error) {
+      if (!(error instanceof VoxelbookError)) throw error;
+      const before = this.newest();
+      const kept = before ? `The newest checkpoint is whole: ${this.file(before)}.` : 'No checkpoint was saved before.';
+      throw new VoxelbookError(
+        error.message.split('\n')[0],
+        error.faults.map((f) => ({ ...f, fix: `${f.fix} ${kept} The run goes on from there when it is started again.` })),
+      );
+    }
   }
 
   /** The newest checkpoint's name, or undefined when none was ever saved. */
   newest(): string | undefined {
-    return [...new Set([...this.indexed(), ...this.onDisk()])].sort().at(-1);
+    return this.names().at(-1);
   }
 
-  /** The newest checkpoint; undefined when none was ever saved; an error, never a new beginning, when it is missing or damaged. */
-  load(): Checkpoint | undefined {
-    const name = this.newest();
-    return name === undefined ? undefined : readCheckpoint(this.file(name), this.run, this.network);
+  /** What is newer than the checkpoint that is gone on from is damaged: it keeps its bytes under another name. */
+  private setAside(name: string): void {
+    for (const newer of this.onDisk()) if (newer > name) fs.renameSync(this.file(newer), `${this.file(newer)}.damaged`);
+    atomicWriteJson(this.indexFile, { checkpoints: [name] });
+  }
+
+  /** All that there are or should be, oldest first. */
+  private names(): string[] {
+    return [...new Set([...this.indexed(), ...this.onDisk()])].sort();
+  }
+
+  /**
+   * The newest checkpoint, or the one before where that is missing or damaged.
+   * @param onNotice told which checkpoint could not be used, and which one is used instead
+   * @returns undefined when none was ever saved
+   * @throws VoxelbookError, never a new beginning, when none of them can be read, or one is of another run or network
+   */
+  load(onNotice: (text: string) => void = () => {}): Checkpoint | undefined {
+    const names = this.names();
+    let first: VoxelbookError | undefined;
+    for (const name of names.reverse()) {
+      try {
+        const found = readCheckpoint(this.file(name), this.run, this.network);
+        if (first) {
+          onNotice(`${first.message}\nGoing on from the checkpoint before, ${this.file(name)}.`);
+          this.setAside(name);
+        }
+        return found;
+      } catch (error) {
+        const lost = error instanceof VoxelbookError && /^checkpoint-(missing|damaged)$/.test(error.code);
+        if (!lost) throw error;
+        first ??= error;
+      }
+    }
+    if (first) throw first;
+    return undefined;
   }
 
   private onDisk(): string[] {
+    if (!fs.existsSync(this.folder)) return [];
     return fs
       .readdirSync(this.folder)
       .filter((n) => /^at-\d+\.safetensors$/.test(n))

@@ -18,9 +18,7 @@ export interface Dependency {
 export function dependenciesOf(experiment: Experiment, fold: Fold, seed: number): Dependency[] {
   const start = initOf(experiment);
   const { previousStage } = experiment;
-  const folds = previousStage
-    ? [...new Set(heldOutBy(experiment, open(experiment.dataset), fold).values())].sort((a, b) => a - b)
-    : [];
+  const folds = previousStage ? [...new Set(heldOutBy(experiment, open(experiment.dataset), fold).values())].sort() : [];
   return [
     ...(start ? [{ experiment: start, fold, seed }] : []),
     ...folds.map((k) => ({ experiment: previousStage!, fold: k, seed })),

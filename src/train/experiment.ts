@@ -1,6 +1,8 @@
 // An experiment is a plain object that says how a case walks through the rooms. JSON in, JSON out.
+
+import type { Entry, PipelineName } from '../augment/index.js';
 import type { Fold } from '../dataset/index.js';
-import type { ModelSpec } from '../model/spec.js';
+import type { ModelSpec } from '../model/index.js';
 import type { FixedPlanName } from '../plan/index.js';
 
 /** Optimiser, schedule, loss, augmentation and budget: data, one entry per line of a paper's recipe. */
@@ -27,7 +29,8 @@ export interface Recipe {
   deepSupervision: 'nnunet' | 'all' | 'none' | number[];
   gradientClip: number;
   oversampleForeground: number;
-  augmentation: 'nnunetv2' | 'moreDA' | 'DA4' | 'none';
+  /** A pipeline of `augment.pipelines`, or a list of transforms. */
+  augmentation: PipelineName | readonly Entry[];
   mirrorAxes: number[];
   /** Parameters whose name starts with one of `prefixes` and with none of `except` stay fixed for the first `epochs`. */
   freeze?: { prefixes: string[]; except?: string[]; epochs: number };
@@ -44,10 +47,14 @@ export interface PredictionSettings {
 export type Scale = 'demo' | 'paper';
 
 /**
- * How an experiment starts from another one or from a file. `from` another data set leaves the segmentation heads out; with `only`
- * nothing but parameters whose names start so is carried over.
+ * How an experiment starts from another one or from a file. From another data set, or from a file, the heads are left out and everything
+ * else must be there and fit; with `partial` whatever fits is taken. With `only` nothing but parameters whose names start so is carried
+ * over, all of them. A VMamba checkpoint (of ImageNet) fills the encoder of a Swin-UMamba, as in its paper.
  */
-export type Start = { upkernFrom: Experiment } | { from: Experiment; only?: string[] } | { weights: string };
+export type Start =
+  | { upkernFrom: Experiment }
+  | { from: Experiment; only?: string[]; partial?: boolean }
+  | { weights: string; partial?: boolean };
 
 export interface Experiment {
   /** What a table row says: `MedNeXt-S k5, UpKern`. Not part of the identity of a run. */
@@ -63,7 +70,10 @@ export interface Experiment {
   model: ModelSpec;
   recipe: Recipe;
   prediction: PredictionSettings;
-  /** Folds of the cross-validation; `'all'`: one run on every training case, which predicts the data set's test cases. */
+  /**
+   * Folds to run. `all`, alone or in the list: one run on every training case, which predicts the data set's test cases; where it has none,
+   * the training cases themselves.
+   */
   folds: Fold[] | 'all';
   seeds: number[];
   /** Share of each fold's training cases that is used, above 0 to 1 (default); a smaller share is part of a larger one. */

@@ -1,8 +1,8 @@
 // Memory before the start: the very training step, run on shapes alone, and what the process needs besides.
-import fs from 'node:fs';
-import os from 'node:os';
 import { VoxelbookError } from '../base/errors.js';
-import { memoryAxes, type Network, type ParamInfo, type Params, parameterCount } from '../model/network.js';
+import { availableBytes } from '../base/memory.js';
+import { product } from '../base/shape.js';
+import { type Network, type Params, parameterCount, symbolicParams } from '../model/network.js';
 import { symbolic, symbolicOutput } from '../tensor/symbolic.js';
 import { onGpu, tf } from '../tensor/tf.js';
 import type { Recipe } from './experiment.js';
@@ -76,7 +76,7 @@ export function forecast(input: ForecastInput): Forecast {
   const trainable = network.parameters.filter((p) => !p.buffer && !p.aliasOf && p.dtype === 'float32').map((p) => p.name);
   const optimiser = optimiserOf(recipe.optimiser);
   const step = symbolic(() => {
-    const params = symbolicParams(network.parameters);
+    const params = symbolicParams(network);
     const slots: Params = {};
     for (const name of trainable)
       for (const kind of slotKinds(recipe)) slots[`${kind}.${name}`] = symbolicOutput(params[name].shape);
@@ -92,10 +92,10 @@ export function forecast(input: ForecastInput): Forecast {
       1e-3,
     );
   });
-  const parameters = 4 * network.parameters.filter((p) => !p.aliasOf).reduce((sum, p) => sum + size(p.shape), 0);
+  const parameters = 4 * network.parameters.filter((p) => !p.aliasOf).reduce((sum, p) => sum + product(p.shape), 0);
   const optimiserBytes = 4 * slotKinds(recipe).length * parameterCount(network);
-  const voxels = size(patch) * batchSize;
-  const targets = outputShapes.reduce((sum, s) => sum + size(s), 0) * batchSize;
+  const voxels = product(patch) * batchSize;
+  const targets = outputShapes.reduce((sum, s) => sum + product(s), 0) * batchSize;
   const workers = input.workers ?? 0;
   const prediction = predictionBytes(input);
   const bytes = {
@@ -120,9 +120,9 @@ export function forecast(input: ForecastInput): Forecast {
 /** Shapes of the outputs in training and multiply-adds of one pass on one patch. */
 export function shapesAndFlops(network: Network, patch: readonly number[], inputChannels: number) {
   const pass = symbolic(() => {
-    const params = symbolicParams(network.parameters);
+    const params = symbolicParams(network);
     const x = symbolicOutput([1, ...patch, inputChannels]);
-    return network.forward({ params, training: true, updates: {} }, x).map((y) => y.shape.slice(1, -1));
+    return network.forward({ params, training: true, updates: {}, onePatch: true }, x).map((y) => y.shape.slice(1, -1));
   });
   return { outputShapes: pass.result, flops: pass.macs };
 }
@@ -130,51 +130,21 @@ export function shapesAndFlops(network: Network, patch: readonly number[], input
 /** One patch through the network without gradients; as arrays the rolling accumulators and the largest case with its labels. */
 function predictionBytes({ network, patch, inputChannels, largestCase }: ForecastInput): { activations: number; arrays: number } {
   const pass = symbolic(() => {
-    const params = symbolicParams(network.parameters);
+    const params = symbolicParams(network);
     const outputs = network.forward({ params, training: false, updates: {} }, symbolicOutput([1, ...patch, inputChannels]));
     return outputs[0].shape.at(-1)!;
   });
-  const parameters = 4 * network.parameters.filter((p) => !p.aliasOf).reduce((sum, p) => sum + size(p.shape), 0);
+  const parameters = 4 * network.parameters.filter((p) => !p.aliasOf).reduce((sum, p) => sum + product(p.shape), 0);
   const activations = Math.max(0, pass.peakBytes - parameters);
   if (!largestCase) return { activations, arrays: 0 };
   const heads = pass.result;
   const depth = patch.length === 3 ? patch[0] : 1;
   const plane = largestCase.slice(-2).map((n, i) => Math.max(n, patch[patch.length - 2 + i]));
-  const accumulators = 2 * 4 * depth * size(plane) * (heads + 1);
-  return { activations, arrays: accumulators + size(largestCase) * (4 * inputChannels + 8) };
+  const accumulators = 2 * 4 * depth * product(plane) * (heads + 1);
+  return { activations, arrays: accumulators + product(largestCase) * (4 * inputChannels + 8) };
 }
 
-const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 const slotKinds = (recipe: Recipe) => (recipe.optimiser.kind === 'sgd' ? ['momentum'] : ['m', 'v']);
-
-function symbolicParams(parameters: readonly ParamInfo[]): Params {
-  const params: Params = {};
-  for (const p of parameters) {
-    if (p.aliasOf) continue;
-    const shape = memoryAxes(p).map((axis) => p.shape[axis]);
-    params[p.name] = symbolicOutput(shape, p.dtype);
-  }
-  return params;
-}
-
-/** Bytes this process may still use: the machine's free memory, or what its control group leaves. */
-export function availableBytes(): number {
-  const limits = [os.freemem()];
-  const meminfo = readText('/proc/meminfo')?.match(/^MemAvailable:\s+(\d+) kB/m);
-  if (meminfo) limits[0] = Number(meminfo[1]) * 1024;
-  const limit = Number(readText('/sys/fs/cgroup/memory.max'));
-  const used = Number(readText('/sys/fs/cgroup/memory.current'));
-  if (limit > 0 && Number.isFinite(limit)) limits.push(limit - (Number.isFinite(used) ? used : 0));
-  return Math.min(...limits);
-}
-
-const readText = (file: string) => {
-  try {
-    return fs.readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
-};
 
 const gb = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e9 ? 2 : 1)} GB`;
 

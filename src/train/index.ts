@@ -1,24 +1,83 @@
 // The room of training: what a notebook sees as `train`.
-export * from './checkpoint.js';
-export * from './dependencies.js';
-export * from './experiment.js';
-export * from './feed/feed.js';
-export * from './feed/sample.js';
-export * from './feed/sampling.js';
-export * from './forecast.js';
-export * from './identity.js';
-export * from './loop.js';
-export * from './loss/compound.js';
-export * from './loss/crossEntropy.js';
-export * from './loss/deepSupervision.js';
-export * from './loss/dice.js';
-export * from './loss/monaiLoss.js';
-export * from './optim/optimiser.js';
-export * from './optim/schedule.js';
-export * from './prepare.js';
-export * from './previousStage.js';
-export * from './pseudoDice.js';
-export * from './run.js';
-export * from './split.js';
-export * from './step.js';
-export * from './voxelTable.js';
+export {
+  type Checkpoint,
+  CheckpointFolder,
+  type Position,
+  readCheckpoint,
+  startPosition,
+  writeCheckpoint,
+} from './checkpoint.js';
+export { type Dependency, dependenciesOf, initOf } from './dependencies.js';
+export {
+  type ClassScore,
+  type Experiment,
+  foldsOf,
+  type PredictionSettings,
+  type Recipe,
+  type RunScores,
+  type Scale,
+  type Start,
+} from './experiment.js';
+export { type Batch, type BatchSource, type FeedOptions, startFeed } from './feed/feed.js';
+export { cutPatch, type Phase, Sampler, type SampleSource, type TrainingSample } from './feed/sample.js';
+export {
+  type ClassLocations,
+  type IntegerDraws,
+  isForced,
+  locationsOf,
+  type PatchPlace,
+  patchPlace,
+  roundHalfEven,
+} from './feed/sampling.js';
+export {
+  type Forecast,
+  type ForecastInput,
+  forecast,
+  refuseIfTooLarge,
+  shapesAndFlops,
+  tensorBytes,
+} from './forecast.js';
+export { canonicalJson, runFolderOf, runHash, runName } from './identity.js';
+export { readStart, type StartRecord, type StartRow, saveStart, startingParams, startText } from './initial.js';
+export { beginWith, changedText, changes, inputsOf, type RunInputs, readInputs, supersede } from './inputs.js';
+export { type LoopInput, type LoopOptions, loop, type ProgressLine, Stopped } from './loop.js';
+export { type DcAndBceOptions, type DcAndCeOptions, dcAndBce, dcAndCe } from './loss/compound.js';
+export { binaryCrossEntropy, crossEntropy, topKCrossEntropy } from './loss/crossEntropy.js';
+export { deepSupervision, deepSupervisionScales, deepSupervisionWeights, downsampleLabels } from './loss/deepSupervision.js';
+export { type DiceOptions, diceLoss } from './loss/dice.js';
+export { type FocalOptions, focal } from './loss/focal.js';
+export { type MonaiDiceCeOptions, type MonaiDiceOptions, monaiDice, monaiDiceCe } from './loss/monaiLoss.js';
+export { type TverskyOptions, tversky } from './loss/tversky.js';
+export { endsOf, modelOf, type Planned } from './model.js';
+export {
+  adamW,
+  clipByGlobalNorm,
+  globalNorm,
+  initialState,
+  isFrozen,
+  type Optimiser,
+  type OptimiserState,
+  optimiserOf,
+  type Stepped,
+  sgd,
+} from './optim/optimiser.js';
+export { cosine, learningRate, poly } from './optim/schedule.js';
+export { admit, fingerprintOf, planOf, prepare, storedFingerprint } from './prepare.js';
+export type { Prepared } from './prepared.js';
+export { checkStages, heldOutBy, networkInput, nextStageFolder, type PreviousStage, previousStageOf } from './previousStage.js';
+export { addCounts, type Counts, ema, hardCounts, pseudoDice } from './pseudoDice.js';
+export { cacheBytes, forecastInputOf, forecastOf, type RunOptions, run, type Trained } from './run.js';
+export { shareOf, splitOf } from './split.js';
+export {
+  batchTensors,
+  firstNotFiniteLayer,
+  lossAndGradients,
+  type NotFinite,
+  type Objective,
+  objectiveOf,
+  type StepSettings,
+  type TrainState,
+  trainStep,
+  validationStep,
+} from './step.js';
+export { applyVoxelTable, fitVoxelTable, type VoxelSample, type VoxelTable } from './voxelTable.js';

@@ -5,12 +5,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite } from '../base/atomicWrite.js';
-import { VoxelbookError } from '../base/errors.js';
+import { failedOn, VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import { Random } from '../base/random.js';
 import type { Network, Params } from '../model/network.js';
 import { tf } from '../tensor/tf.js';
-import { CheckpointFolder, type Position, startPosition } from './checkpoint.js';
+import { CheckpointFolder, computeThreads, type Position, startPosition } from './checkpoint.js';
 import type { Recipe } from './experiment.js';
 import type { BatchSource } from './feed/feed.js';
 import type { Phase } from './feed/sample.js';
@@ -65,6 +65,8 @@ export interface LoopOptions extends WorkOptions {
   savingShare?: number;
   /** Save after every iteration as well; for tests. */
   saveEveryStep?: boolean;
+  /** Told what a person should know: what the run started from, a checkpoint that could not be used. Default: standard error. */
+  onNotice?: (text: string) => void;
   /** Called before anything is written; throws when another process has taken the run over. */
   beforeSave?: () => void;
 }
@@ -90,9 +92,15 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
   options.beforeSave?.(); // nothing in the folder is touched by a process that no longer owns it
   const checkpoints = new CheckpointFolder(folder, input.run, network);
   const log = new Log(path.join(folder, 'progress.jsonl'));
-  const found = checkpoints.load();
+  const found = checkpoints.load(options.onNotice);
+  if (found?.threads !== undefined && found.threads !== computeThreads())
+    options.onNotice?.(
+      `this run computed with ${found.threads} threads so far and goes on with ${computeThreads()}: sums are added up in another order, so the result agrees with an uninterrupted run within round-off (about 1e-5 of the loss after 100 steps), not bit for bit; with ${found.threads} threads it would`,
+    );
   const position = found?.position ?? startPosition(input.seed);
-  let state: TrainState = found ?? { params: input.initial(), optimiser: initialState() };
+  let state: TrainState = found
+    ? { params: found.params, optimiser: found.optimiser }
+    : { params: input.initial(), optimiser: initialState() };
   log.keep(position.logLines);
 
   const names = network.parameters.filter((p) => !p.buffer && !p.aliasOf && p.dtype === 'float32').map((p) => p.name);
@@ -182,9 +190,10 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
       while (position.validated < recipe.validationIterationsPerEpoch) {
         stopIfAsked();
         const index = position.epoch * recipe.validationIterationsPerEpoch + position.validated;
-        const { x, targets } = await batch('validation', index);
+        const { x, targets, caseIds } = await batch('validation', index);
         const { loss, counts } = validationStep(settings, state.params, x, targets, position.counts);
         tf.dispose([x, ...targets]);
+        if (!Number.isFinite(loss)) throw notFinite('validation loss', 'output', caseIds, position, checkpoints);
         position.validationLossSum += loss;
         position.counts = counts;
         position.validated++;
@@ -268,6 +277,10 @@ class Log {
   }
 
   append(entry: ProgressLine): void {
-    fs.appendFileSync(this.file, `${JSON.stringify(entry)}\n`);
+    try {
+      fs.appendFileSync(this.file, `${JSON.stringify(entry)}\n`);
+    } catch (error) {
+      throw failedOn(this.file, error, 'write', { kept: 'the checkpoints are whole, and the run goes on from the newest' });
+    }
   }
 }

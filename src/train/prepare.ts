@@ -3,10 +3,11 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import { crc32 } from '../base/checksum.js';
+import type { Fault } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
-import { type Dataset, type Fold, type Labels, labels, open, type Split } from '../dataset/index.js';
+import { Contents, type Dataset, type Fold, filesOf, gate, labels, open, tell, warningText } from '../dataset/index.js';
 import {
-  type Configuration,
   configuration,
   type Fingerprint,
   fingerprint,
@@ -21,18 +22,19 @@ import { run as preprocess, preprocessedFolder } from '../preprocess/index.js';
 import type { Experiment, Scale } from './experiment.js';
 import { canonicalJson } from './identity.js';
 import { withLock } from './lock.js';
+import { fittedPatch } from './patch.js';
+import type { Prepared } from './prepared.js';
 import { checkStages } from './previousStage.js';
 import { splitOf } from './split.js';
 
-export interface Prepared {
-  dataset: Dataset;
-  labels: Labels;
-  plan: Plan;
-  /** The configuration, with the recipe's patch and batch size in it. */
-  configuration: Configuration;
-  /** Folder of the preprocessed cases. */
-  folder: string;
-  split(fold: Fold): Split;
+/**
+ * Asks before anything is computed whether the data set and its splits allow a run.
+ * @throws VoxelbookError with all faults
+ */
+export async function admit(experiment: Experiment, fold: Fold, options: WorkOptions = {}): Promise<void> {
+  const dataset = open(experiment.dataset, options);
+  await gate(dataset, options);
+  splitOf(experiment, dataset, fold);
 }
 
 /** Foreground draws of the fingerprint: nnU-Net's own number, or few, which hardly changes the statistics. */
@@ -52,10 +54,12 @@ export async function prepare(
   const base = preprocessedFolder(dataset);
   fs.mkdirSync(base, { recursive: true });
   return withLock(path.join(base, 'prepare.lock'), options, async () => {
+    onStage('check');
+    const warnings = await gate(dataset, options);
     onStage('fingerprint');
     const print = await knownFingerprint(dataset, base, experiment, options);
     onStage('plan');
-    const planned = planOf(dataset, print, experiment);
+    const planned = planOf(dataset, print, experiment, (note) => warnings.push(note));
     checkStages(experiment, planned);
     onStage('preprocess');
     const { folder } = await preprocess(dataset, planned, experiment.configuration, options);
@@ -65,6 +69,8 @@ export async function prepare(
       plan: planned,
       configuration: configuration(planned, experiment.configuration),
       folder,
+      fingerprint: print,
+      warnings,
       split: (fold) => splitOf(experiment, dataset, fold),
     };
   });
@@ -72,15 +78,29 @@ export async function prepare(
 
 /**
  * The plan of an experiment: the one its paper fixes or the planner's, with the recipe's patch and batch size in the configuration it
- * trains. Planned for a GPU memory of its own it has a name, and so preprocessed data, of its own.
+ * trains. Planned for a GPU memory of its own it has a name, and so preprocessed data, of its own. A planned patch that the network cannot
+ * take is rounded.
+ * @param onNote told what was rounded; it is said besides
+ * @throws VoxelbookError for a patch of the recipe that the network cannot take
  */
-export function planOf(dataset: Pick<Dataset, 'name' | 'json'>, print: Fingerprint, experiment: Experiment): Plan {
+export function planOf(
+  dataset: Planable,
+  print: Fingerprint,
+  experiment: Experiment,
+  onNote: (note: Fault) => void = () => {},
+): Plan {
   const { patchSize, batchSize } = experiment.recipe;
   const planned = experiment.plan ? fixed(experiment.plan, dataset, print) : plannersPlan(dataset, print, experiment);
-  return patchSize || batchSize ? override(planned, experiment.configuration, { patchSize, batchSize }) : planned;
+  const chosen = patchSize || batchSize ? override(planned, experiment.configuration, { patchSize, batchSize }) : planned;
+  return fittedPatch(chosen, experiment, dataset.json, !patchSize && !experiment.plan, (note) => {
+    tell(warningText(note));
+    onNote(note);
+  });
 }
 
-function plannersPlan(dataset: Pick<Dataset, 'name' | 'json'>, print: Fingerprint, experiment: Experiment): Plan {
+type Planable = Pick<Dataset, 'name' | 'json'> & Partial<Pick<Dataset, 'cases'>>;
+
+function plannersPlan(dataset: Planable, print: Fingerprint, experiment: Experiment): Plan {
   const { planner = 'ExperimentPlanner', gpuMemoryGb } = experiment;
   const plansName = gpuMemoryGb === undefined ? undefined : `${planners[planner as PlannerName]?.plansName}_${gpuMemoryGb}GB`;
   return plan(dataset, print, { planner: planner as PlannerName, gpuMemoryGb, plansName });
@@ -93,12 +113,13 @@ export async function fingerprintOf(dataset: Dataset, experiment: Experiment, op
   return withLock(path.join(base, 'prepare.lock'), options, () => knownFingerprint(dataset, base, experiment, options));
 }
 
-/** The stored fingerprint of a data set if its files are still the same, else undefined. */
+/** The stored fingerprint of a data set if its files are still the same and it is as it was written, else undefined. */
 export function storedFingerprint(dataset: Dataset, { scale }: Experiment): Fingerprint | undefined {
   const { file, sourceFile, hash } = fingerprintFiles(dataset, preprocessedFolder(dataset), scale);
-  const same =
-    fs.existsSync(file) && fs.existsSync(sourceFile) && fs.readFileSync(sourceFile, 'utf8').trim() === JSON.stringify(hash);
-  return same ? JSON.parse(fs.readFileSync(file, 'utf8')) : undefined;
+  if (!fs.existsSync(file) || !fs.existsSync(sourceFile)) return undefined;
+  const text = fs.readFileSync(file, 'utf8');
+  const same = fs.readFileSync(sourceFile, 'utf8').trim() === JSON.stringify(`${hash} ${crc32(text)}`);
+  return same ? JSON.parse(text) : undefined;
 }
 
 /** The stored fingerprint, else a new one. */
@@ -114,18 +135,17 @@ async function knownFingerprint(
   const { signal, onProgress } = options;
   const print = await fingerprint(dataset, { draws: draws[experiment.scale], signal, onProgress });
   atomicWriteJson(file, print);
-  atomicWriteJson(sourceFile, hash);
+  atomicWriteJson(sourceFile, `${hash} ${crc32(fs.readFileSync(file))}`);
   return print;
 }
 
-/** Where a fingerprint lies, and the hash of what it is made of: names, sizes and times of the files, and the draws. */
+/** Where a fingerprint lies, and the hash of what it is made of: names and contents of the files, and the draws. */
 function fingerprintFiles(dataset: Dataset, base: string, scale: Scale) {
   const source = createHash('sha256').update(canonicalJson([draws[scale], dataset.json]));
-  for (const { images, label } of dataset.cases)
-    for (const name of [...images, ...(label ? [label] : [])]) {
-      const { size, mtimeMs } = fs.statSync(name);
-      source.update(`${path.relative(dataset.folder, name)} ${size} ${mtimeMs}\n`);
-    }
+  const contents = new Contents(dataset.folder);
+  for (const files of dataset.cases)
+    for (const name of filesOf(files)) source.update(`${path.relative(dataset.folder, name)} ${contents.sha256(name)}\n`);
+  contents.save();
   const at = (name: string) => path.join(base, name);
   return {
     file: at('dataset_fingerprint.json'),

@@ -5,19 +5,12 @@
 // labels with the faults that labels of unseen cases have.
 import path from 'node:path';
 import { FaultList } from '../base/errors.js';
-import { type Dataset, type Fold, readSplits, splits } from '../dataset/index.js';
+import { type Dataset, type Fold, knownSplits } from '../dataset/index.js';
 import { configuration, type Plan } from '../plan/index.js';
-import {
-  hasStageLabels,
-  loadCase,
-  loadStageLabels,
-  type PreprocessedCase,
-  preprocessedFolder,
-  withPreviousStage,
-} from '../preprocess/index.js';
+import { hasStageLabels, loadCase, loadStageLabels, type PreprocessedCase, withPreviousStage } from '../preprocess/index.js';
 import type { Experiment } from './experiment.js';
 import type { runFolderOf } from './identity.js';
-import type { Prepared } from './prepare.js';
+import type { Prepared } from './prepared.js';
 import { splitOf } from './split.js';
 
 /** Where the previous stage's labels lie: plain data. */
@@ -35,11 +28,12 @@ export const nextStageFolder = (runFolder: string, nextStage: string) => path.jo
  * For each training and validation case of a run the fold of the previous stage that holds it out; the run's own fold where it does.
  * @throws VoxelbookError naming the cases that no fold holds out
  */
-export function heldOutBy(experiment: Experiment, dataset: Dataset, fold: Fold): Map<string, number> {
-  const known = readSplits(preprocessedFolder(dataset)) ?? splits(dataset.cases.map((c) => c.id));
+export function heldOutBy(experiment: Experiment, dataset: Dataset, fold: Fold): Map<string, Fold> {
+  if (fold === 'all') return new Map(dataset.cases.map(({ id }) => [id, fold]));
+  const known = knownSplits(dataset).splits;
   const order = [...known.keys()].sort((a, b) => Number(b === fold) - Number(a === fold));
   const { train, val } = splitOf(experiment, dataset, fold);
-  const found = new Map<string, number>();
+  const found = new Map<string, Fold>();
   const never: string[] = [];
   for (const id of [...train, ...val]) {
     const by = order.find((k) => known[k].val.includes(id));
@@ -75,13 +69,13 @@ export function previousStageOf(
   const { previousStage: before, configuration: name } = experiment;
   if (!before) return undefined;
   const folders: Record<string, string> = {};
-  const missing = new Map<number, string[]>();
+  const missing = new Map<Fold, string[]>();
   for (const [id, by] of heldOutBy(experiment, dataset, fold)) {
     folders[id] = nextStageFolder(folderOf(before, by, seed), name);
     if (!hasStageLabels(folders[id], id)) missing.set(by, [...(missing.get(by) ?? []), id]);
   }
   const faults = new FaultList();
-  for (const [by, ids] of [...missing].sort(([a], [b]) => a - b))
+  for (const [by, ids] of [...missing].sort(([a], [b]) => (a < b ? -1 : 1)))
     faults.add(
       'previous-stage-missing',
       `fold ${by} of "${before.name}", seed ${seed}`,

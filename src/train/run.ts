@@ -1,31 +1,31 @@
 // `train.run`: one fold of an experiment, from its names to trained parameters in a run folder.
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWriteJson } from '../base/atomicWrite.js';
-import { VoxelbookError } from '../base/errors.js';
+import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
 import type { WorkOptions } from '../base/progress.js';
-import type { DatasetJson, Fold } from '../dataset/index.js';
-import { build, type Model, type Network, network as networkOf, type Params } from '../model/index.js';
-import { inputChannels } from '../plan/index.js';
+import { datasetJsonText, type Fold } from '../dataset/index.js';
+import { type Network, network as networkOf, type Params } from '../model/index.js';
 import { annotatedKey, listCases } from '../preprocess/index.js';
-import { tf } from '../tensor/tf.js';
-import { allButHeads, readCheckpoint, toParams, transfer } from '../weights/index.js';
-import { upkern } from '../weights/upkern.js';
 import type { Position } from './checkpoint.js';
-import { initOf } from './dependencies.js';
 import type { Experiment } from './experiment.js';
 import { startFeed } from './feed/feed.js';
 import type { Phase, SampleSource } from './feed/sample.js';
 import { type Forecast, type ForecastInput, forecast, refuseIfTooLarge } from './forecast.js';
 import { runFolderOf, runHash } from './identity.js';
+import { saveStart, startingParams, startText } from './initial.js';
+import { beginWith, inputsOf } from './inputs.js';
 import { type LoopOptions, loop } from './loop.js';
-import { type Prepared, prepare } from './prepare.js';
+import { endsOf, type Planned } from './model.js';
+import { admit, prepare } from './prepare.js';
+import type { Prepared } from './prepared.js';
 import { type PreviousStage, previousStageOf } from './previousStage.js';
 import { objectiveOf } from './step.js';
 
 export interface RunOptions extends WorkOptions, Omit<LoopOptions, keyof WorkOptions> {
   onStage?: (stage: string) => void;
-  /** Augmentation threads; default one fewer than the cores, at least 1, at most 4. 0: in the training thread. The results are the same. */
+  /** Told what changed since an earlier result of this run, which is computed again; default the error stream. */
+  onNotice?: (text: string) => void;
+  /** Augmentation threads; default 1. 0: in the training thread. The results are the same. */
   workers?: number;
   /** Seconds after which an augmentation worker that gives no answer is given up. */
   hangSeconds?: number;
@@ -48,20 +48,6 @@ export interface Trained {
   position: Position;
 }
 
-/** What a network and its forecast take from a data set: its `dataset.json`, labels and planned configuration. */
-export type Planned = Pick<Prepared, 'labels' | 'configuration'> & { dataset: { json: DatasetJson } };
-
-/** A model of an experiment for a prepared data set: channels, classes and heads filled in. */
-export function modelOf(experiment: Experiment, prepared: Prepared, seed: number | string): Model {
-  return build(experiment.model, prepared.configuration, { seed, ...endsOf(experiment, prepared) });
-}
-
-const endsOf = (experiment: Experiment, prepared: Planned) => ({
-  inputChannels: inputChannels(prepared.dataset.json, prepared.configuration),
-  classes: prepared.labels.heads,
-  deepSupervision: experiment.recipe.deepSupervision !== 'none',
-});
-
 /**
  * Trains one fold and seed of an experiment in this process, going on from the run folder's newest checkpoint.
  * @param folder the run folder; gets progress.jsonl, checkpoints and forecast.json
@@ -74,16 +60,20 @@ export async function run(
   folder: string,
   options: RunOptions = {},
 ): Promise<Trained> {
-  const { onStage = () => {}, workers = 1 } = options;
+  const { onStage = () => {}, workers = 1, onNotice: notice = (text: string) => console.error(text) } = options;
   fs.mkdirSync(folder, { recursive: true });
+  await admit(experiment, fold, { signal: options.signal });
   const prepared = await prepare(experiment, { signal: options.signal, onStage });
   const { configuration, labels, dataset } = prepared;
   const { recipe } = experiment;
   const previous = previousStageOf(experiment, prepared, fold, seed, options.folderOf ?? runFolderOf);
   const dimensions = configuration.patch_size.length as 2 | 3;
   // What prediction needs besides the weights, so that the run folder can be taken elsewhere.
+  beginWith(folder, inputsOf(experiment, fold, seed, prepared, options.folderOf), options.onNotice);
   atomicWriteJson(path.join(folder, 'plan.json'), prepared.plan);
-  atomicWriteJson(path.join(folder, 'dataset.json'), dataset.json);
+  atomicWriteJson(path.join(folder, 'dataset_fingerprint.json'), prepared.fingerprint);
+  atomicWrite(path.join(folder, 'dataset.json'), datasetJsonText(dataset.json));
+  atomicWriteJson(path.join(folder, 'warnings.json'), prepared.warnings);
 
   onStage('forecast');
   const input = forecastInput(experiment, prepared, workers, options.checkpointing);
@@ -113,7 +103,7 @@ export async function run(
     outputShapes,
     annotatedKey: annotatedKey(labels),
     previous,
-    cacheBytes,
+    cacheBytes: wholeBytes(shapesOf(prepared), prepared) <= cacheBytes ? cacheBytes : 0,
   };
   const feed = startFeed(source, { workers, hangSeconds: options.hangSeconds, turn: turnOf(experiment) });
   try {
@@ -123,7 +113,14 @@ export async function run(
         folder,
         recipe,
         network,
-        initial: () => initial(experiment, fold, seed, prepared, options.folderOf ?? runFolderOf),
+        initial: () => {
+          const { params, record } = startingParams(experiment, fold, seed, prepared, options.folderOf ?? runFolderOf);
+          if (record) {
+            saveStart(folder, record);
+            notice(startText(record));
+          }
+          return params;
+        },
         objective,
         feed,
         outputShapes,
@@ -131,7 +128,7 @@ export async function run(
         seed,
         checkpointing: options.checkpointing,
       },
-      options,
+      { ...options, onNotice: notice },
     );
     return { network, params, prepared, previous, forecast: found, position };
   } finally {
@@ -159,11 +156,12 @@ export function forecastInputOf(
 }
 
 function forecastInput(experiment: Experiment, prepared: Prepared, workers: number, checkpointing?: boolean): ForecastInput {
-  const { configuration, folder } = prepared;
-  const shapes = caseShapes(folder);
+  const { configuration } = prepared;
+  const shapes = shapesOf(prepared);
   const stageBytes = configuration.previous_stage ? shapes.reduce((sum, shape) => sum + voxels(shape), 0) : 0;
+  const whole = wholeBytes(shapes, prepared);
   return forecastInputOf(experiment, prepared, {
-    caseBytes: Math.min(cacheBytes, bytesOnDisk(folder) + stageBytes),
+    caseBytes: whole <= cacheBytes ? whole + stageBytes : 0,
     largestCase: shapes.reduce((a, b) => (voxels(b) > voxels(a) ? b : a), [1, 1, 1]),
     processBytes: process.memoryUsage.rss(),
     workers,
@@ -176,17 +174,20 @@ export async function forecastOf(experiment: Experiment, options: WorkOptions = 
   return forecast(forecastInput(experiment, await prepare(experiment, options), 1));
 }
 
-/** Preprocessed cases an augmentation worker keeps in memory at most. */
+/** Bytes of voxels an augmentation worker keeps in memory: a set that is larger is read patch by patch. */
 export const cacheBytes = 1e9;
+
+/** Bytes of all preprocessed cases in memory. */
+const wholeBytes = (shapes: readonly (readonly number[])[], { dataset }: Pick<Prepared, 'dataset'>) =>
+  shapes.reduce((sum, shape) => sum + voxels(shape), 0) * (4 * Object.keys(dataset.json.channel_names).length + 2);
 
 const voxels = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
-/** Shapes of the preprocessed cases. */
-const caseShapes = (folder: string): number[][] =>
-  listCases(folder).map((id) => JSON.parse(fs.readFileSync(path.join(folder, `${id}.json`), 'utf8')).shape);
-
-function bytesOnDisk(folder: string): number {
-  return listCases(folder).reduce((sum, id) => sum + fs.statSync(path.join(folder, `${id}.safetensors`)).size, 0);
+/** Shapes of the preprocessed cases of the data set. */
+function shapesOf({ folder, dataset }: Pick<Prepared, 'folder' | 'dataset'>): number[][] {
+  const ids = new Set(dataset.cases.map(({ id }) => id));
+  const made = listCases(folder).filter((id) => ids.has(id));
+  return made.map((id) => JSON.parse(fs.readFileSync(path.join(folder, `${id}.json`), 'utf8')).shape);
 }
 
 /** The batch after a batch: epochs alternate between training and validation iterations. */
@@ -200,40 +201,4 @@ function turnOf({ recipe }: Experiment) {
       return { phase: 'validation', index: epoch * validationIterationsPerEpoch };
     return epoch + 1 < epochs ? { phase: 'train', index: (epoch + 1) * iterationsPerEpoch } : undefined;
   };
-}
-
-/** Parameters a run begins with: freshly drawn, then whatever its `init` puts in their place. The caller owns them. */
-function initial(experiment: Experiment, fold: Fold, seed: number, prepared: Prepared, folderOf: typeof runFolderOf): Params {
-  const own = modelOf(experiment, prepared, seed);
-  const { init } = experiment;
-  if (!init) return own.params;
-  try {
-    if ('weights' in init) return transfer(own.network, own.params, readCheckpoint(init.weights).tensors, allButHeads).params;
-    const before = initOf(experiment)!;
-    const file = path.join(folderOf(before, fold, seed), 'checkpoints', 'final.safetensors');
-    if (!fs.existsSync(file))
-      throw new VoxelbookError('what this run starts from is not there', {
-        code: 'dependency-missing',
-        path: file,
-        given: 'no such file',
-        expected: `the final weights of "${before.name}", fold ${fold}, seed ${seed}`,
-        fix: 'Run that experiment first, or start both as a study.',
-      });
-    const { tensors } = readCheckpoint(file);
-    if ('from' in init) {
-      const { only } = init;
-      if (before.dataset === experiment.dataset && !only) return toParams(own.network, tensors);
-      const keep = (name: string) => allButHeads.keep!(name) || (only !== undefined && !only.some((p) => name.startsWith(p)));
-      return transfer(own.network, own.params, tensors, { keep }).params;
-    }
-    const { network: smallNetwork } = networkOf(before.model, prepared.configuration, endsOf(before, prepared));
-    const small = toParams(smallNetwork, tensors);
-    try {
-      return upkern(small, own.params, own.network.parameters).params;
-    } finally {
-      tf.dispose(small);
-    }
-  } finally {
-    tf.dispose(own.params);
-  }
 }

@@ -1,16 +1,38 @@
 // Which cases a run trains and validates on.
 import { FaultList, VoxelbookError } from '../base/errors.js';
 import { Random } from '../base/random.js';
-import { type Dataset, type Fold, readSplits, type Split, split } from '../dataset/index.js';
-import { preprocessedFolder } from '../preprocess/index.js';
+import { type Dataset, type Fold, knownSplits, type Split, split, tell, warningText } from '../dataset/index.js';
 import type { Experiment } from './experiment.js';
 
-/** Training and validation cases of a fold, by `splits_final.json` where there is one; of the training cases the experiment's share. */
+/**
+ * Training and validation cases of a fold, by `splits_final.json` where there is one; of the training cases the experiment's share.
+ * A fold beyond the file is nnU-Net's random split of 80:20, with a warning.
+ * @throws VoxelbookError with every fault of a `splits_final.json` written by hand
+ */
 export function splitOf({ trainShare, split: published }: Experiment, dataset: Dataset, fold: Fold): Split {
-  const ids = dataset.cases.map((c) => c.id);
-  if (published) return publishedSplit(published, ids, fold);
-  const { train, val } = split(ids, fold, readSplits(preprocessedFolder(dataset)));
-  return { train: shareOf(train, trainShare, fold), val };
+  if (published)
+    return publishedSplit(
+      published,
+      dataset.cases.map((c) => c.id),
+      fold,
+    );
+  const chosen = chosenSplit(dataset, fold);
+  return { train: shareOf(chosen.train, trainShare, fold), val: chosen.val };
+}
+
+function chosenSplit(dataset: Dataset, fold: Fold): Split {
+  if (fold === 'all') return split(dataset, fold);
+  const { splits, warnings } = knownSplits(dataset);
+  if (fold >= splits.length)
+    warnings.push({
+      code: 'splits-beyond',
+      path: `fold ${fold}`,
+      given: `splits_final.json has ${splits.length} folds (0 to ${splits.length - 1})`,
+      expected: 'one of them',
+      fix: 'As nnU-Net does, a random but seeded split of 80:20 of all cases is used.',
+    });
+  for (const warning of warnings) tell(warningText(warning));
+  return split(dataset, fold, splits);
 }
 
 /** A paper's own split, every fault of it at once. */

@@ -151,48 +151,30 @@ function replace(state: TrainState, stepped: { params: Params; state: OptimiserS
   for (const slot of Object.keys(stepped.state.slots)) state.optimiser.slots[slot]?.dispose();
   return {
     params: { ...state.params, ...fresh },
-    optimiser: { step: stepped.state.step, slots: { ...state.optimiser.slots, ...stepped.state.slots } },
+    optimiser: { ...stepped.state, slots: { ...state.optimiser.slots, ...stepped.state.slots } },
   };
 }
 
-const allFinite = (x: tf.Tensor) => tf.tidy(() => tf.all(tf.isFinite(x)).dataSync()[0] === 1);
+const allFinite = (x: tf.Tensor) => tf.tidy(() => tf.all(tf.isFinite(tf.cast(x, 'float32'))).dataSync()[0] === 1);
 
 /**
- * Name of the parameter last used before the first value that is not finite appeared in a forward pass.
- * Runs the pass again and looks at every result of the engine: slow, and only done once all is lost.
+ * Name of the layer whose output is the first that is not finite in a forward pass; of the parameter, where one is not finite itself.
+ * Runs the pass again and looks at every layer's output: slow, and only done once all is lost.
  */
 export function firstNotFiniteLayer(network: Network, params: Params, x: tf.Tensor, random?: Random): string {
   if (!allFinite(x)) return 'the input patch';
-  for (const { name, aliasOf } of network.parameters) if (!aliasOf && !allFinite(tf.cast(params[name], 'float32'))) return name;
-  let last = 'input';
+  for (const { name, aliasOf } of network.parameters) if (!aliasOf && !allFinite(params[name])) return name;
   let found: string | undefined;
-  const watched = new Proxy(params, {
-    get(target, name: string) {
-      last = name;
-      return target[name];
-    },
-  });
-  const engine = tf.engine() as unknown as { runKernelFunc(input: unknown): unknown };
-  const original = engine.runKernelFunc;
-  let looking = false;
-  engine.runKernelFunc = function (this: unknown, input: unknown) {
-    const out = original.call(this, input);
-    if (!found && !looking) {
-      looking = true;
-      const tensors = [out].flat().filter((t): t is tf.Tensor => t instanceof tf.Tensor && t.dtype === 'float32');
-      if (tensors.some((t) => !allFinite(t))) found = last;
-      looking = false;
-    }
-    return out;
+  const onLayer = <T>(name: string, apply: () => T): T => {
+    const output = apply();
+    const tensors = [output].flat().filter((t) => t instanceof tf.Tensor && t.dtype === 'float32');
+    if (found === undefined && !tensors.every((t) => allFinite(t as tf.Tensor))) found = name;
+    return output;
   };
-  try {
-    tf.tidy(() => {
-      network.forward({ params: watched, training: true, updates: {}, random }, x);
-    });
-  } finally {
-    engine.runKernelFunc = original;
-  }
-  return found ?? 'the loss';
+  const outputs = tf.tidy(() => network.forward({ params, training: true, updates: {}, random, onLayer }, x));
+  const finite = outputs.every(allFinite);
+  tf.dispose(outputs);
+  return found ?? (finite ? 'the loss' : 'the network’s output');
 }
 
 /** Loss and hard counts of one validation batch. */

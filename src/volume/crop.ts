@@ -1,5 +1,7 @@
 // Cropping to where the image is not zero (nnU-Net v2 `crop_to_nonzero`).
 
+import type { VoxelArray } from './volume.js';
+
 type Shape = [number, number, number];
 /** Half-open range per axis. */
 export type Box = [[number, number], [number, number], [number, number]];
@@ -128,23 +130,31 @@ export function cut<A extends Float32Array | Int16Array | Uint8Array>(
 }
 
 /** Axes in another order: output axis i is input axis `order[i]`. The array itself for the identity. */
-export function transposeAxes<A extends Float32Array | Int16Array>(
+export const transposeAxes = <A extends VoxelArray>(
   data: A,
   shape: Readonly<Shape>,
   channels: number,
   order: readonly number[],
+): A => turnAxes(data, shape, channels, order, [false, false, false]);
+
+/** `transposeAxes`, output axis i read backwards where `flipped[i]`. */
+export function turnAxes<A extends VoxelArray>(
+  data: A,
+  shape: Readonly<Shape>,
+  channels: number,
+  order: readonly number[],
+  flipped: readonly boolean[],
 ): A {
-  if (order.every((axis, i) => axis === i)) return data;
+  if (order.every((axis, i) => axis === i && !flipped[i])) return data;
   const strides = [shape[1] * shape[2] * channels, shape[2] * channels, channels];
   const [n0, n1, n2] = order.map((axis) => shape[axis]);
-  const [s0, s1, s2] = order.map((axis) => strides[axis]);
+  const start = order.reduce((sum, axis, i) => sum + (flipped[i] ? (shape[axis] - 1) * strides[axis] : 0), 0);
+  const [s0, s1, s2] = order.map((axis, i) => (flipped[i] ? -strides[axis] : strides[axis]));
   const out = new (data.constructor as new (n: number) => A)(data.length);
   let at = 0;
   for (let a = 0; a < n0; a++)
     for (let b = 0; b < n1; b++)
-      for (let c = 0; c < n2; c++) {
-        const from = a * s0 + b * s1 + c * s2;
+      for (let c = 0, from = start + a * s0 + b * s1; c < n2; c++, from += s2)
         for (let k = 0; k < channels; k++) out[at++] = data[from + k];
-      }
   return out;
 }

@@ -35,41 +35,53 @@ export const numberTypeOf = (data: VoxelArray): keyof typeof kinds =>
 
 /**
  * The numbers that `bytes` are; 64-bit integers become float64. The result may share the bytes' memory.
+ * @param owned the bytes are nobody else's: their order may be turned in place
  * @throws VoxelbookError for integers that float64 would round
  */
-export function decodeNumbers(bytes: Uint8Array, type: NumberType, littleEndian: boolean, name: string): VoxelArray {
+export function decodeNumbers(
+  bytes: Uint8Array,
+  type: NumberType,
+  littleEndian: boolean,
+  name: string,
+  owned = false,
+): VoxelArray {
   const size = bytesOf[type];
-  const native = littleEndian || size === 1 ? bytes : swapped(bytes, size);
+  const swap = !littleEndian && size > 1;
   // A typed array needs an aligned start. Not `slice`: on a Buffer that shares memory.
-  const aligned = native.byteOffset % size === 0 ? native : new Uint8Array(native);
-  const place = [aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size] as const;
-  if (type === 'int64') return fromBig(new BigInt64Array(...place), name);
-  if (type === 'uint64') return fromBig(new BigUint64Array(...place), name);
-  return new kinds[type](...place);
+  const own = (swap && !owned) || bytes.byteOffset % size !== 0 ? new Uint8Array(bytes) : bytes;
+  if (swap) swapInPlace(own, size);
+  const range = [own.buffer as ArrayBuffer, own.byteOffset, own.byteLength / size] as const;
+  if (type === 'int64' || type === 'uint64') return fromWide(new Int32Array(range[0], range[1], 2 * range[2]), type, name);
+  return new kinds[type](...range);
 }
 
 /** The array's bytes in the byte order asked for. */
 export function encodeNumbers(data: VoxelArray, littleEndian = true): Uint8Array {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return littleEndian || data.BYTES_PER_ELEMENT === 1 ? bytes : swapped(bytes, data.BYTES_PER_ELEMENT);
+  if (littleEndian || data.BYTES_PER_ELEMENT === 1) return bytes;
+  const out = new Uint8Array(bytes);
+  swapInPlace(out, data.BYTES_PER_ELEMENT);
+  return out;
 }
 
-function swapped(bytes: Uint8Array, size: number): Uint8Array {
-  const out = Buffer.from(bytes);
-  if (size === 2) return out.swap16();
-  if (size === 4) return out.swap32();
-  return out.swap64();
+function swapInPlace(bytes: Uint8Array, size: number): void {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (size === 2) buffer.swap16();
+  else if (size === 4) buffer.swap32();
+  else buffer.swap64();
 }
 
-function fromBig(values: BigInt64Array | BigUint64Array, name: string): Float64Array {
-  const out = new Float64Array(values.length);
+/** 64-bit integers from their halves, the low one first: no BigInt is made for each value. */
+function fromWide(halves: Int32Array, type: 'int64' | 'uint64', name: string): Float64Array {
+  const out = new Float64Array(halves.length / 2);
   for (let i = 0; i < out.length; i++) {
-    out[i] = Number(values[i]);
+    const high = type === 'int64' ? halves[2 * i + 1] : halves[2 * i + 1] >>> 0;
+    out[i] = high * 2 ** 32 + (halves[2 * i] >>> 0);
     if (!Number.isSafeInteger(out[i]))
       throw new VoxelbookError(`${name} cannot be read`, {
         code: 'integer-too-large',
         path: `${name} voxel ${i}`,
-        given: String(values[i]),
+        given: String((BigInt(high) << 32n) | BigInt(halves[2 * i] >>> 0)),
         expected: 'an integer below 2^53',
         fix: 'Store the image as float64.',
       });
@@ -87,9 +99,11 @@ export function channelsLast(values: VoxelArray, voxels: number, frames: number,
   return out;
 }
 
-/** `[voxel][channel]` to `[channel][voxel]`. */
-export function channelsFirst(values: VoxelArray, voxels: number, channels: number): VoxelArray {
-  const out = new (values.constructor as Float32ArrayConstructor)(values.length);
-  for (let v = 0; v < voxels; v++) for (let c = 0; c < channels; c++) out[c * voxels + v] = values[v * channels + c];
-  return out;
+/** `[voxel][channel]` to one array after another, a channel each. */
+export function* channelArrays<A extends VoxelArray>(values: A, voxels: number, channels: number): Generator<A> {
+  for (let c = 0; c < channels; c++) {
+    const out = new (values.constructor as new (n: number) => A)(voxels);
+    for (let v = 0, at = c; v < voxels; v++, at += channels) out[v] = values[at];
+    yield out;
+  }
 }

@@ -7,6 +7,15 @@ export { decodeNifti, encodeNifti, readNifti, writeNifti } from './format/nifti.
 export { type NiftiHeader, readNiftiHeader } from './format/niftiHeader.js';
 export { decodePng, type Picture, pictureOf, readPng, writePng } from './format/png.js';
 export { decodeTiff, readTiff } from './format/tiff.js';
+export { fromRas, rasGeometry, toRas } from './reorient.js';
 export { type Grid, type ResampleRule, resample, separateAxis } from './resample.js';
 export { resizeLabels, resizeValues } from './resize.js';
-export { identityDirection, isPicture, type LabelMap, type Volume, type VoxelArray, voxelCount } from './volume.js';
+export {
+  type Geometry,
+  identityDirection,
+  isPicture,
+  type LabelMap,
+  type Volume,
+  type VoxelArray,
+  voxelCount,
+} from './volume.js';

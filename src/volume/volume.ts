@@ -12,21 +12,27 @@ export type VoxelArray =
   | Float32Array
   | Float64Array;
 
-/**
- * Voxels and where they lie. NIfTI's (x, y, z) is read as (z, y, x) as nnU-Net does, so `data[((z*h)+y)*w+x]` for one channel.
- * A 2-D image has depth 1 and `sliceSpacing` between slices. Channel-last; a label map has no channel axis (`channels` 1).
- */
-export interface Volume<A extends VoxelArray = VoxelArray> {
-  data: A;
+/** Shape and place of voxels. */
+export interface Geometry {
   /** `[depth, height, width]` in voxels. */
   shape: [number, number, number];
-  channels: number;
   /** Voxel size in mm along `[depth, height, width]`. */
   spacingMm: [number, number, number];
+  /** Distance of neighbouring voxels in the file's world, where that is not the voxel size (a NIfTI sform unlike pixdim). */
+  stepMm?: [number, number, number];
   /** World position (mm, RAS+) of voxel (0,0,0), as (x, y, z). */
   originMm: [number, number, number];
   /** Columns are the unit directions (RAS+) of the file's x, y and z axes; row-major 3×3. */
   direction: [number, number, number, number, number, number, number, number, number];
+}
+
+/**
+ * Voxels and where they lie. NIfTI's (x, y, z) is read as (z, y, x) as nnU-Net does, so `data[((z*h)+y)*w+x]` for one channel.
+ * A 2-D image has depth 1 and `sliceSpacing` between slices. Channel-last; a label map has no channel axis (`channels` 1).
+ */
+export interface Volume<A extends VoxelArray = VoxelArray> extends Geometry {
+  data: A;
+  channels: number;
 }
 
 /** A volume of integer labels, 0 = background. */

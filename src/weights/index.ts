@@ -1,8 +1,8 @@
 // Weights in and out: safetensors, PyTorch checkpoints, partial transfer, UpKern.
 export { readSafetensors, type StoredTensor, writeSafetensors } from '../base/safetensors.js';
 export { type Checkpoint, readCheckpoint } from './checkpoint.js';
-export { fromParams, save, toParams } from './params.js';
+export { fromParams, sameShape, save, toParams } from './params.js';
 export { readTorch } from './pth.js';
 export { allButHeads, type TransferRow, type TransferRule, transfer } from './transfer.js';
 export { upkern } from './upkern.js';
-export { vmambaRule, vmambaTransfer } from './vmambaTransfer.js';
+export { isVmamba, vmambaRule, vmambaTargets, vmambaTransfer } from './vmambaTransfer.js';

@@ -1,13 +1,13 @@
-// Between a checkpoint's arrays (PyTorch's layout) and Params in memory (TensorFlow's): the only place that knows both.
+// Between a checkpoint's arrays (PyTorch's layout) and Params in memory (TensorFlow's).
 import { FaultList } from '../base/errors.js';
 import type { StoredTensor, TensorData } from '../base/safetensors.js';
 import { writeSafetensors } from '../base/safetensors.js';
-import { memoryAxes, type Network, type ParamInfo, type Params } from '../model/network.js';
-import { tf } from '../tensor/tf.js';
+import { fromMemory, type Network, type ParamInfo, type Params, toMemory } from '../model/network.js';
+import type { tf } from '../tensor/tf.js';
 
 /** One array, in memory's layout. 64-bit integers become int32 (counters of batch norm). The caller owns the tensor. */
 export function toTensor(info: ParamInfo, { data }: StoredTensor): tf.Tensor {
-  return tf.tidy(() => tf.transpose(tf.tensor(values(data, info.dtype), [...info.shape], info.dtype), memoryAxes(info)));
+  return toMemory(info, values(data, info.dtype));
 }
 
 function values(data: TensorData, dtype: 'float32' | 'int32'): Float32Array | Int32Array {
@@ -52,11 +52,7 @@ export function fromParams(network: Pick<Network, 'parameters'>, params: Params)
   const out: Record<string, StoredTensor> = Object.create(null);
   for (const info of network.parameters) {
     if (info.aliasOf) continue;
-    const axes = memoryAxes(info);
-    const inverse = axes.map((_, i) => axes.indexOf(i));
-    const back = tf.transpose(params[info.name], inverse);
-    const data = back.dataSync();
-    back.dispose();
+    const data = fromMemory(info, params[info.name]);
     out[info.name] =
       info.dtype === 'int32'
         ? { dtype: 'I64', shape: [...info.shape], data: BigInt64Array.from(data as Int32Array, BigInt) }

@@ -31,9 +31,18 @@ class Unknown {
   constructor(readonly name: string) {}
 }
 
-interface Constructor {
-  name: string;
-  call: (args: unknown[]) => unknown;
+/** A name that makes data of its arguments. */
+class Constructor {
+  constructor(readonly call: (args: unknown[]) => unknown) {}
+}
+
+/** The type of a storage, of a tensor's values, of a NumPy scalar. */
+class StorageType {
+  constructor(readonly dtype: string | null) {}
+}
+class NumpyType {
+  bigEndian = false;
+  constructor(readonly name: string) {}
 }
 
 const storageTypes: Record<string, string> = {
@@ -61,19 +70,45 @@ export const torchDtypes: Record<string, string> = {
   bool: 'BOOL',
 };
 
+/** A fault of the pickle itself; `readPickle` adds the file. */
+class PickleFault extends Error {
+  constructor(
+    readonly code: string,
+    readonly given: string,
+    readonly expected: string,
+  ) {
+    super(given);
+  }
+}
+
+/** Axes a tensor may have: PyTorch's own limit. */
+const maxRank = 64;
+/** Values, containers and their entries that one pickle may make; a checkpoint has some dozens per tensor. */
+const maxMade = 5_000_000;
+
 const isTensor = (v: unknown): v is TensorView => typeof v === 'object' && v !== null && (v as TensorView).kind === 'tensor';
 const isIndex = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
+const isIndexList = (v: unknown): v is number[] => Array.isArray(v) && v.length <= maxRank && v.every(isIndex);
+
+/** Only text is text: a list of shared lists would make text of any length. */
+function text(v: unknown): string {
+  if (typeof v !== 'string') throw new PickleFault('pickle', `a ${typeof v} where text belongs`, 'text');
+  return v;
+}
 
 function rebuildTensor([storage, offset, shape, stride]: unknown[]): TensorView {
   const reference = storage as StorageReference;
-  const lists =
-    Array.isArray(shape) && Array.isArray(stride) && shape.length === stride.length && [...shape, ...stride].every(isIndex);
+  const lists = isIndexList(shape) && isIndexList(stride) && shape.length === stride.length;
   if (reference?.kind !== 'storage' || !isIndex(offset) || !lists)
-    throw new PickleFault('tensor', 'a tensor without storage, offset, shape and stride', 'what torch.save writes');
-  return { kind: 'tensor', storage: reference, offset, shape: shape as number[], stride: stride as number[] };
+    throw new PickleFault(
+      'tensor',
+      'a tensor without storage, offset, shape and stride',
+      `what torch.save writes, of at most ${maxRank} axes`,
+    );
+  return { kind: 'tensor', storage: reference, offset, shape, stride };
 }
 
-/** Numbers NumPy pickles: dtype name → reader of one value. */
+/** Numbers NumPy pickles: dtype name → reader of one little-endian value. */
 const numpyScalars: Record<string, (b: Buffer) => number> = {
   f8: (b) => b.readDoubleLE(0),
   f4: (b) => b.readFloatLE(0),
@@ -89,57 +124,46 @@ const numpyScalars: Record<string, (b: Buffer) => number> = {
 };
 
 function numpyScalar([dtype, bytes]: unknown[]): number {
-  const name = (dtype as { numpy?: string })?.numpy ?? '';
+  const { name, bigEndian } = dtype instanceof NumpyType ? dtype : new NumpyType('?');
   const data = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes;
   const width = Number(name.slice(1));
   if (!Object.hasOwn(numpyScalars, name) || !Buffer.isBuffer(data) || data.length !== width)
-    throw new PickleFault('numpy', `a NumPy scalar of type ${JSON.stringify(name)}`, Object.keys(numpyScalars).join(', '));
-  return numpyScalars[name](data);
+    throw new PickleFault(
+      'numpy',
+      `a NumPy scalar of type ${JSON.stringify(name.slice(0, 40))}`,
+      Object.keys(numpyScalars).join(', '),
+    );
+  return numpyScalars[name](bigEndian ? Buffer.from(data).reverse() : data);
 }
 
-/** Everything a checkpoint may name. Values are data constructors; nothing here reaches outside this file. */
-const known: Record<string, unknown> = Object.assign(Object.create(null), {
-  'collections OrderedDict': makes('OrderedDict', () => new Map()),
-  'collections defaultdict': makes('defaultdict', () => new Map()),
-  '__builtin__ set': makes('set', ([list]) => list ?? []),
-  'builtins set': makes('set', ([list]) => list ?? []),
-  'torch._utils _rebuild_tensor': makes('_rebuild_tensor', rebuildTensor),
-  'torch._utils _rebuild_tensor_v2': makes('_rebuild_tensor_v2', rebuildTensor),
-  'torch._utils _rebuild_parameter': makes('_rebuild_parameter', ([tensor]) => tensor),
-  'torch._utils _rebuild_parameter_with_state': makes('_rebuild_parameter_with_state', ([tensor]) => tensor),
-  'torch Size': makes('Size', ([list]) => list),
-  'torch device': makes('device', (args) => args.join(':')),
-  'torch.serialization _get_layout': makes('_get_layout', ([name]) => name),
-  'numpy dtype': makes('dtype', ([name]) => ({ numpy: String(name) })),
-  'numpy.core.multiarray scalar': makes('scalar', numpyScalar),
-  'numpy._core.multiarray scalar': makes('scalar', numpyScalar),
-  '_codecs encode': makes('encode', ([text]) => Buffer.from(String(text), 'latin1')),
-});
-for (const [type, dtype] of Object.entries(storageTypes)) {
-  known[`torch ${type}`] = { storage: dtype };
-  known[`torch.storage ${type}`] = { storage: dtype };
-}
-known['torch.storage UntypedStorage'] = { storage: null };
-known['torch UntypedStorage'] = { storage: null };
-for (const [name, dtype] of Object.entries(torchDtypes)) known[`torch ${name}`] = { dtype };
+const makes = (call: Constructor['call']) => new Constructor(call);
+const numpyReader = makes(numpyScalar);
 
-function makes(name: string, call: Constructor['call']): Constructor {
-  return { name, call };
-}
-
-/** A fault of the pickle itself; `readPickle` adds the file. */
-class PickleFault extends Error {
-  constructor(
-    readonly code: string,
-    readonly given: string,
-    readonly expected: string,
-  ) {
-    super(given);
-  }
-}
-
-const mark = Symbol('mark');
-const maxStack = 1_000_000;
+/** Everything a checkpoint may name. Values make data; nothing here reaches outside this file. */
+const known = new Map<string, unknown>([
+  ['collections OrderedDict', makes(() => new Map())],
+  ['collections defaultdict', makes(() => new Map())],
+  ['__builtin__ set', makes(([list]) => list ?? [])],
+  ['builtins set', makes(([list]) => list ?? [])],
+  ['torch._utils _rebuild_tensor', makes(rebuildTensor)],
+  ['torch._utils _rebuild_tensor_v2', makes(rebuildTensor)],
+  ['torch._utils _rebuild_parameter', makes(([tensor]) => tensor)],
+  ['torch._utils _rebuild_parameter_with_state', makes(([tensor]) => tensor)],
+  ['torch Size', makes(([list]) => list)],
+  ['torch device', makes(([type, index]) => (isIndex(index) ? `${text(type)}:${index}` : text(type)))],
+  ['torch.serialization _get_layout', makes(([name]) => name)],
+  ['numpy dtype', makes(([name]) => new NumpyType(text(name)))],
+  ['numpy.core.multiarray scalar', numpyReader],
+  ['numpy._core.multiarray scalar', numpyReader],
+  ['_codecs encode', makes(([characters]) => Buffer.from(text(characters), 'latin1'))],
+  ['torch.storage UntypedStorage', new StorageType(null)],
+  ['torch UntypedStorage', new StorageType(null)],
+  ...Object.entries(storageTypes).flatMap(([name, dtype]): [string, unknown][] => [
+    [`torch ${name}`, new StorageType(dtype)],
+    [`torch.storage ${name}`, new StorageType(dtype)],
+  ]),
+  ...Object.entries(torchDtypes).map(([name, dtype]): [string, unknown] => [`torch ${name}`, { dtype }]),
+]);
 
 /**
  * Reads one pickle.
@@ -149,327 +173,294 @@ const maxStack = 1_000_000;
  * @throws VoxelbookError naming every global that is not data; truncated or malformed pickles
  */
 export function readPickle(bytes: Buffer, file: string, start = 0): { value: unknown; end: number } {
-  const unknown = new Set<string>();
+  const machine = new Machine(bytes, start);
+  let fault: unknown;
   try {
-    const result = interpret(bytes, start, unknown);
-    if (unknown.size === 0) return result;
+    const value = machine.run();
+    if (machine.unknown.size === 0) return { value, end: machine.at };
   } catch (error) {
-    if (unknown.size === 0) {
-      const fault =
-        error instanceof PickleFault ? error : new PickleFault('pickle', (error as Error).message, 'a complete pickle');
-      throw new VoxelbookError(`${file} is not a readable checkpoint`, {
-        code: fault.code,
-        path: 'pickle',
-        given: fault.given,
-        expected: fault.expected,
-        fix: 'Fetch the file again, or save it again with torch.save.',
-      });
-    }
+    fault = error;
   }
-  throw new VoxelbookError(
-    `${file} holds Python objects that are not data; nothing was run`,
-    [...unknown].map((name) => ({
-      code: 'unknown-global',
-      path: name,
-      given: `the Python name ${name}`,
-      expected: 'tensors, numbers, text and containers only',
-      fix: 'If you trust the file, load it in PyTorch and save its state_dict alone: torch.save(model.state_dict(), …).',
-    })),
-  );
+  if (machine.unknown.size > 0)
+    throw new VoxelbookError(
+      `${file} holds Python objects that are not data; nothing was run`,
+      [...machine.unknown].slice(0, 100).map((name) => ({
+        code: 'unknown-global',
+        path: name,
+        given: `the Python name ${name}`,
+        expected: 'tensors, numbers, text and containers only',
+        fix: 'If you trust the file, load it in PyTorch and save its state_dict alone: torch.save(model.state_dict(), …).',
+      })),
+    );
+  const { code, given, expected } =
+    fault instanceof PickleFault ? fault : new PickleFault('pickle', (fault as Error).message, 'a complete pickle');
+  throw new VoxelbookError(`${file} is not a readable checkpoint`, {
+    code,
+    path: 'pickle',
+    given,
+    expected,
+    fix: 'Fetch the file again, or save it again with torch.save.',
+  });
 }
 
-function interpret(bytes: Buffer, start: number, unknown: Set<string>): { value: unknown; end: number } {
-  const stack: unknown[] = [];
-  const memo = new Map<number, unknown>();
-  let at = start;
+const mark = Symbol('mark');
 
-  const need = (n: number) => {
-    if (n < 0 || at + n > bytes.length)
-      throw new PickleFault('truncated', `the pickle ends at byte ${bytes.length}`, `${n} more bytes at ${at}`);
-    at += n;
-    return at - n;
-  };
-  const take = (n: number) => {
-    const from = need(n);
-    return bytes.subarray(from, from + n);
-  };
-  const size8 = () => {
-    const n = bytes.readBigUInt64LE(need(8));
-    if (n > BigInt(bytes.length)) throw new PickleFault('truncated', `a length of ${n}`, `at most ${bytes.length}`);
-    return Number(n);
-  };
-  const line = () => {
-    const end = bytes.indexOf(10, at);
-    if (end < 0) throw new PickleFault('truncated', 'a line without end', 'a newline');
-    const text = bytes.toString('utf8', at, end);
-    at = end + 1;
-    return text;
-  };
-  const pop = (): unknown => {
-    if (stack.length === 0) throw new PickleFault('pickle', `an empty stack at byte ${at}`, 'a value');
-    return stack.pop();
-  };
-  const top = (): unknown => {
-    if (stack.length === 0) throw new PickleFault('pickle', `an empty stack at byte ${at}`, 'a value');
-    return stack[stack.length - 1];
-  };
-  const toMark = (): unknown[] => {
-    const i = stack.lastIndexOf(mark);
-    if (i < 0) throw new PickleFault('pickle', `no mark at byte ${at}`, 'a mark');
-    const items = stack.splice(i + 1);
-    stack.pop();
+/** The stack, the memo and the place in the bytes; what each opcode does stands in the table below. */
+class Machine {
+  readonly stack: unknown[] = [];
+  readonly memo = new Map<number, unknown>();
+  /** Names met that stand for no data. */
+  readonly unknown = new Set<string>();
+  private made = 0;
+
+  constructor(
+    private readonly bytes: Buffer,
+    public at: number,
+  ) {}
+
+  run(): unknown {
+    for (;;) {
+      const from = this.at;
+      const code = this.u1();
+      if (code === 0x2e) return this.pop(); // STOP
+      const act = opcodes[code];
+      if (!act) throw new PickleFault('opcode', `opcode 0x${code.toString(16)} at byte ${from}`, 'one that makes data');
+      act(this);
+    }
+  }
+
+  /** Counts what is made, so that a small file cannot ask for memory without end. */
+  spend(n: number): void {
+    this.made += n;
+    if (this.made > maxMade) throw new PickleFault('too-large', `more than ${maxMade} values`, 'a checkpoint');
+  }
+
+  push(value: unknown): void {
+    this.spend(1);
+    this.stack.push(value);
+  }
+
+  pop(): unknown {
+    if (this.stack.length === 0) throw new PickleFault('pickle', `an empty stack at byte ${this.at}`, 'a value');
+    return this.stack.pop();
+  }
+
+  top(): unknown {
+    if (this.stack.length === 0) throw new PickleFault('pickle', `an empty stack at byte ${this.at}`, 'a value');
+    return this.stack[this.stack.length - 1];
+  }
+
+  /** The last `n` values as one tuple. */
+  tuple(n: number): void {
+    const items = Array.from({ length: n }, () => this.pop()).reverse();
+    this.push(items);
+  }
+
+  toMark(): unknown[] {
+    const i = this.stack.lastIndexOf(mark);
+    if (i < 0) throw new PickleFault('pickle', `no mark at byte ${this.at}`, 'a mark');
+    const items = this.stack.splice(i + 1);
+    this.stack.pop();
+    this.spend(items.length);
     return items;
-  };
-  const list = (v: unknown): unknown[] => {
-    if (!Array.isArray(v)) throw new PickleFault('pickle', 'an append to something that is no list', 'a list');
-    return v;
-  };
-  const setItems = (target: unknown, items: unknown[]) => {
+  }
+
+  /** Bytes of the next field; moves on. */
+  take(n: number): Buffer {
+    if (n < 0 || this.at + n > this.bytes.length)
+      throw new PickleFault('truncated', `the pickle ends at byte ${this.bytes.length}`, `${n} more bytes at ${this.at}`);
+    this.at += n;
+    return this.bytes.subarray(this.at - n, this.at);
+  }
+
+  u1 = () => this.take(1)[0];
+  u2 = () => this.take(2).readUInt16LE(0);
+  u4 = () => this.take(4).readUInt32LE(0);
+  i4 = () => this.take(4).readInt32LE(0);
+
+  u8(): number {
+    const n = this.take(8).readBigUInt64LE(0);
+    if (n > BigInt(this.bytes.length)) throw new PickleFault('truncated', `a length of ${n}`, `at most ${this.bytes.length}`);
+    return Number(n);
+  }
+
+  line(): string {
+    const end = this.bytes.indexOf(10, this.at);
+    if (end < 0) throw new PickleFault('truncated', 'a line without end', 'a newline');
+    const line = this.bytes.toString('utf8', this.at, end);
+    this.at = end + 1;
+    return line;
+  }
+
+  /** Two's complement, little-endian. */
+  long(n: number): number | bigint {
+    if (n > 1024) throw new PickleFault('pickle', `an integer of ${n} bytes`, 'at most 1024');
+    const data = this.take(n);
+    if (n === 0) return 0;
+    const value = BigInt.asIntN(8 * n, BigInt(`0x${Buffer.from(data).reverse().toString('hex')}`));
+    return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
+  }
+
+  integer(): number | boolean {
+    const line = this.line();
+    if (line === '00') return false;
+    if (line === '01') return true;
+    const n = Number(line.replace(/L$/, ''));
+    if (!Number.isFinite(n) || line.length > 400)
+      throw new PickleFault('pickle', `${JSON.stringify(line.slice(0, 40))} as a number`, 'a number');
+    return n;
+  }
+
+  find(module: string, name: string): unknown {
+    const value = known.get(`${module} ${name}`);
+    if (value !== undefined) return value;
+    const full = `${module}.${name}`.slice(0, 200);
+    this.unknown.add(full);
+    return new Unknown(full);
+  }
+
+  reduce(target: unknown, args: unknown): unknown {
+    if (target instanceof Unknown) return target;
+    if (!(target instanceof Constructor))
+      throw new PickleFault('pickle', 'a call of something that is no constructor', 'one of the known constructors');
+    return target.call(Array.isArray(args) ? args : []);
+  }
+
+  /** OrderedDict and Parameter carry attribute dicts, NumPy dtypes their byte order; none of it is a weight. */
+  build(target: unknown, state: unknown): void {
+    if (target instanceof NumpyType) {
+      target.bigEndian = Array.isArray(state) && state[1] === '>';
+      return;
+    }
+    if (target instanceof Map || isTensor(target) || target instanceof Unknown) return;
+    throw new PickleFault('pickle', `state for ${typeof target}, ${typeof state}`, 'state for a container or a tensor');
+  }
+
+  append(target: unknown, items: unknown[]): void {
+    if (!Array.isArray(target)) throw new PickleFault('pickle', 'an append to something that is no list', 'a list');
+    for (const item of items) target.push(item);
+  }
+
+  setItems(target: unknown, items: unknown[]): void {
     if (target instanceof Unknown) return;
     if (!(target instanceof Map) || items.length % 2 !== 0)
       throw new PickleFault('pickle', 'items for something that is no dict', 'a dict');
     for (let i = 0; i < items.length; i += 2) target.set(items[i], items[i + 1]);
-  };
-  const find = (module: string, name: string): unknown => {
-    const value = known[`${module} ${name}`];
-    if (value !== undefined) return value;
-    unknown.add(`${module}.${name}`);
-    return new Unknown(`${module}.${name}`);
-  };
-  const reduce = (target: unknown, args: unknown): unknown => {
-    if (target instanceof Unknown) return target;
-    const call = (target as Constructor)?.call;
-    if (typeof call !== 'function' || !Object.values(known).includes(target))
-      throw new PickleFault('pickle', 'a call of something that is no constructor', 'one of the known constructors');
-    return call(Array.isArray(args) ? args : []);
-  };
-  const build = (target: unknown, state: unknown) => {
-    // OrderedDict and Parameter carry attribute dicts, NumPy dtypes their byte order; none of it is a weight.
-    if (target instanceof Map || isTensor(target) || target instanceof Unknown) return;
-    if (typeof target === 'object' && target !== null && 'numpy' in target) return;
-    throw new PickleFault('pickle', `state for ${typeof target}, ${typeof state}`, 'state for a container or a tensor');
-  };
-  const long = (n: number): number | bigint => {
-    if (n > 1024) throw new PickleFault('pickle', `an integer of ${n} bytes`, 'at most 1024');
-    let value = 0n;
-    const data = take(n);
-    for (let i = n - 1; i >= 0; i--) value = (value << 8n) | BigInt(data[i]);
-    if (n > 0 && data[n - 1] & 0x80) value -= 1n << BigInt(8 * n);
-    return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
-  };
-  const integer = (text: string): number | boolean => {
-    if (text === '00') return false;
-    if (text === '01') return true;
-    const n = Number(text.replace(/L$/, ''));
-    if (!Number.isFinite(n) || text.length > 400)
-      throw new PickleFault('pickle', `${JSON.stringify(text.slice(0, 40))} as a number`, 'a number');
-    return n;
-  };
-  const unquote = (text: string) => text.replace(/^['"]|['"]$/g, '');
-  const storage = (id: unknown): StorageReference => {
-    const [what, type, key, , count] = Array.isArray(id) ? id : [];
-    const dtype = (type as { storage?: string | null })?.storage;
-    if (type instanceof Unknown) return { kind: 'storage', dtype: null, key: '', count: 0 };
-    if (what !== 'storage' || dtype === undefined || (typeof key !== 'string' && typeof key !== 'number') || !isIndex(count))
-      throw new PickleFault('storage', 'a persistent id that names no storage', "('storage', type, key, location, count)");
-    return { kind: 'storage', dtype, key: String(key), count };
-  };
+  }
 
-  for (;;) {
-    if (stack.length > maxStack) throw new PickleFault('pickle', `more than ${maxStack} values on the stack`, 'a checkpoint');
-    const code = String.fromCharCode(bytes[need(1)]);
-    switch (code) {
-      case '\x80':
-        need(1);
-        break;
-      case '\x95':
-        need(8);
-        break;
-      case '.':
-        return { value: pop(), end: at };
-      case '(':
-        stack.push(mark);
-        break;
-      case '0':
-        pop();
-        break;
-      case '1':
-        toMark();
-        break;
-      case '2':
-        stack.push(top());
-        break;
-      case 'N':
-        stack.push(null);
-        break;
-      case '\x88':
-        stack.push(true);
-        break;
-      case '\x89':
-        stack.push(false);
-        break;
-      case 'K':
-        stack.push(bytes[need(1)]);
-        break;
-      case 'M':
-        stack.push(bytes.readUInt16LE(need(2)));
-        break;
-      case 'J':
-        stack.push(bytes.readInt32LE(need(4)));
-        break;
-      case '\x8a':
-        stack.push(long(bytes[need(1)]));
-        break;
-      case '\x8b':
-        stack.push(long(bytes.readInt32LE(need(4))));
-        break;
-      case 'I':
-      case 'L':
-        stack.push(integer(line()));
-        break;
-      case 'F':
-        stack.push(Number(line()));
-        break;
-      case 'G':
-        stack.push(bytes.readDoubleBE(need(8)));
-        break;
-      case 'S':
-      case 'V':
-        stack.push(code === 'S' ? unquote(line()) : line());
-        break;
-      case 'U':
-        stack.push(take(bytes[need(1)]).toString('latin1'));
-        break;
-      case 'T':
-        stack.push(take(bytes.readInt32LE(need(4))).toString('latin1'));
-        break;
-      case 'X':
-        stack.push(take(bytes.readUInt32LE(need(4))).toString('utf8'));
-        break;
-      case '\x8c':
-        stack.push(take(bytes[need(1)]).toString('utf8'));
-        break;
-      case '\x8d':
-        stack.push(take(size8()).toString('utf8'));
-        break;
-      case 'C':
-        stack.push(take(bytes[need(1)]));
-        break;
-      case 'B':
-        stack.push(take(bytes.readUInt32LE(need(4))));
-        break;
-      case '\x8e':
-      case '\x96':
-        stack.push(take(size8()));
-        break;
-      case ')':
-      case ']':
-      case '\x8f':
-        stack.push([]);
-        break;
-      case '}':
-        stack.push(new Map());
-        break;
-      case 't':
-      case 'l':
-      case '\x91':
-        stack.push(toMark());
-        break;
-      case '\x85':
-        stack.push([pop()]);
-        break;
-      case '\x86': {
-        const b = pop();
-        stack.push([pop(), b]);
-        break;
-      }
-      case '\x87': {
-        const c = pop();
-        const b = pop();
-        stack.push([pop(), b, c]);
-        break;
-      }
-      case 'd': {
-        const items = toMark();
-        const map = new Map();
-        setItems(map, items);
-        stack.push(map);
-        break;
-      }
-      case 'a': {
-        const item = pop();
-        list(top()).push(item);
-        break;
-      }
-      case 'e':
-      case '\x90': {
-        const items = toMark();
-        const target = list(top());
-        for (const item of items) target.push(item);
-        break;
-      }
-      case 's': {
-        const value = pop();
-        const key = pop();
-        setItems(top(), [key, value]);
-        break;
-      }
-      case 'u': {
-        const items = toMark();
-        setItems(top(), items);
-        break;
-      }
-      case 'p':
-        memo.set(Number(line()), top());
-        break;
-      case 'q':
-        memo.set(bytes[need(1)], top());
-        break;
-      case 'r':
-        memo.set(bytes.readUInt32LE(need(4)), top());
-        break;
-      case '\x94':
-        memo.set(memo.size, top());
-        break;
-      case 'g':
-      case 'h':
-      case 'j': {
-        const key = code === 'g' ? Number(line()) : code === 'h' ? bytes[need(1)] : bytes.readUInt32LE(need(4));
-        if (!memo.has(key)) throw new PickleFault('pickle', `memo ${key} was never set`, 'a value put before');
-        stack.push(memo.get(key));
-        break;
-      }
-      case 'c': {
-        const module = line();
-        stack.push(find(module, line()));
-        break;
-      }
-      case '\x93': {
-        const name = pop();
-        stack.push(find(String(pop()), String(name)));
-        break;
-      }
-      case 'R':
-      case '\x81': {
-        const args = pop();
-        stack.push(reduce(pop(), args));
-        break;
-      }
-      case 'b': {
-        const state = pop();
-        build(top(), state);
-        break;
-      }
-      case 'Q':
-        stack.push(storage(pop()));
-        break;
-      case 'i': {
-        const module = line();
-        unknown.add(`${module}.${line()}`);
-        throw new PickleFault('pickle', 'an INST instruction', 'data');
-      }
-      default:
-        throw new PickleFault('opcode', `opcode 0x${code.charCodeAt(0).toString(16)} at byte ${at - 1}`, 'one that makes data');
-    }
+  storage(id: unknown): StorageReference {
+    const [what, type, key, , count] = Array.isArray(id) ? id : [];
+    if (type instanceof Unknown) return { kind: 'storage', dtype: null, key: '', count: 0 };
+    const named = typeof key === 'string' || typeof key === 'number';
+    if (what !== 'storage' || !(type instanceof StorageType) || !named || !isIndex(count))
+      throw new PickleFault('storage', 'a persistent id that names no storage', "('storage', type, key, location, count)");
+    return { kind: 'storage', dtype: type.dtype, key: String(key), count };
+  }
+
+  get(key: number): void {
+    if (!this.memo.has(key)) throw new PickleFault('pickle', `memo ${key} was never set`, 'a value put before');
+    this.push(this.memo.get(key));
   }
 }
+
+type Opcode = (m: Machine) => void;
+
+/** What each opcode does, by its byte; an opcode that is not here is refused. */
+const opcodes: (Opcode | undefined)[] = [];
+const define = (codes: string | number, act: Opcode) => {
+  for (const code of typeof codes === 'number' ? [codes] : Buffer.from(codes, 'latin1')) opcodes[code] = act;
+};
+
+// Frame of the program.
+define(0x80, (m) => m.take(1)); // PROTO
+define(0x95, (m) => m.take(8)); // FRAME
+define('(', (m) => m.push(mark));
+define('0', (m) => m.pop());
+define('1', (m) => m.toMark()); // POP_MARK
+define('2', (m) => m.push(m.top())); // DUP
+// Constants.
+define('N', (m) => m.push(null));
+define(0x88, (m) => m.push(true));
+define(0x89, (m) => m.push(false));
+define('K', (m) => m.push(m.u1())); // BININT1
+define('M', (m) => m.push(m.u2())); // BININT2
+define('J', (m) => m.push(m.i4())); // BININT
+define(0x8a, (m) => m.push(m.long(m.u1()))); // LONG1
+define(0x8b, (m) => m.push(m.long(m.i4()))); // LONG4
+define('IL', (m) => m.push(m.integer())); // INT, LONG
+define('F', (m) => m.push(Number(m.line()))); // FLOAT
+define('G', (m) => m.push(m.take(8).readDoubleBE(0))); // BINFLOAT
+// Text and bytes.
+define('S', (m) => m.push(m.line().replace(/^['"]|['"]$/g, ''))); // STRING
+define('V', (m) => m.push(m.line())); // UNICODE
+define('U', (m) => m.push(m.take(m.u1()).toString('latin1'))); // SHORT_BINSTRING
+define('T', (m) => m.push(m.take(m.i4()).toString('latin1'))); // BINSTRING
+define(0x8c, (m) => m.push(m.take(m.u1()).toString('utf8'))); // SHORT_BINUNICODE
+define('X', (m) => m.push(m.take(m.u4()).toString('utf8'))); // BINUNICODE
+define(0x8d, (m) => m.push(m.take(m.u8()).toString('utf8'))); // BINUNICODE8
+define('C', (m) => m.push(m.take(m.u1()))); // SHORT_BINBYTES
+define('B', (m) => m.push(m.take(m.u4()))); // BINBYTES
+define(0x8e, (m) => m.push(m.take(m.u8()))); // BINBYTES8
+define(0x96, (m) => m.push(m.take(m.u8()))); // BYTEARRAY8
+// Containers.
+define(')]\x8f', (m) => m.push([])); // EMPTY_TUPLE, EMPTY_LIST, EMPTY_SET
+define('}', (m) => m.push(new Map())); // EMPTY_DICT
+define('tl\x91', (m) => m.push(m.toMark())); // TUPLE, LIST, FROZENSET
+define(0x85, (m) => m.tuple(1));
+define(0x86, (m) => m.tuple(2));
+define(0x87, (m) => m.tuple(3));
+define('d', (m) => {
+  const map = new Map();
+  m.setItems(map, m.toMark());
+  m.push(map);
+});
+define('a', (m) => {
+  const item = m.pop();
+  m.spend(1);
+  m.append(m.top(), [item]);
+});
+define('e\x90', (m) => {
+  const items = m.toMark();
+  m.append(m.top(), items);
+});
+define('s', (m) => {
+  const value = m.pop();
+  const key = m.pop();
+  m.spend(1);
+  m.setItems(m.top(), [key, value]);
+});
+define('u', (m) => {
+  const items = m.toMark();
+  m.setItems(m.top(), items);
+});
+// The memo.
+define('p', (m) => m.memo.set(Number(m.line()), m.top()));
+define('q', (m) => m.memo.set(m.u1(), m.top()));
+define('r', (m) => m.memo.set(m.u4(), m.top()));
+define(0x94, (m) => m.memo.set(m.memo.size, m.top())); // MEMOIZE
+define('g', (m) => m.get(Number(m.line())));
+define('h', (m) => m.get(m.u1()));
+define('j', (m) => m.get(m.u4()));
+// Names, and what would be calls.
+define('c', (m) => {
+  const module = m.line();
+  m.push(m.find(module, m.line()));
+});
+define(0x93, (m) => {
+  const name = text(m.pop());
+  m.push(m.find(text(m.pop()), name));
+});
+define('R\x81', (m) => {
+  const args = m.pop();
+  m.push(m.reduce(m.pop(), args));
+});
+define('b', (m) => {
+  const state = m.pop();
+  m.build(m.top(), state);
+});
+define('Q', (m) => m.push(m.storage(m.pop()))); // BINPERSID
+define('i', (m) => {
+  const module = m.line();
+  m.unknown.add(`${module}.${m.line()}`.slice(0, 200));
+  throw new PickleFault('pickle', 'an INST instruction', 'data');
+});

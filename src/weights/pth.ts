@@ -1,4 +1,7 @@
 // Official PyTorch checkpoints (.pth, .pt, .model, .ckpt) → arrays by name. Zip format (torch ≥ 1.6) and the legacy one.
+//
+// A checkpoint's arrays together are at most a few times its file: every view of a storage is laid out once, however many names it
+// has, and what all views come to is bounded by the file's length.
 import fs from 'node:fs';
 import { VoxelbookError } from '../base/errors.js';
 import { bfloat16, float16, type StoredTensor, type TensorData } from '../base/safetensors.js';
@@ -7,22 +10,27 @@ import { ZipFile } from './zip.js';
 
 const widths: Record<string, number> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 };
 const pickleLimit = 1 << 30;
+/** Containers inside containers; a trainer's checkpoint has about six. */
+const maxDepth = 64;
 
 /** Reads the whole value of a checkpoint: Maps, arrays, numbers, text, and tensors as `StoredTensor`. */
 export function readTorch(file: string): unknown {
-  const head = Buffer.alloc(4);
+  const head = Buffer.alloc(512);
   const descriptor = fs.openSync(file, 'r');
   try {
-    fs.readSync(descriptor, head, 0, 4, 0);
+    fs.readSync(descriptor, head, 0, 512, 0);
   } finally {
     fs.closeSync(descriptor);
   }
-  try {
-    return head.readUInt32LE(0) === 0x04034b50 || head.readUInt32LE(0) === 0x06054b50 ? readZip(file) : readLegacy(file);
-  } catch (error) {
-    if (error instanceof RangeError) throw fault(file, 'pickle', `containers nested too deep (${error.message})`, 'a checkpoint');
-    throw error;
-  }
+  if (head.toString('latin1', 257, 262) === 'ustar')
+    throw new VoxelbookError(`${file} is not a readable checkpoint`, {
+      code: 'legacy-tar',
+      path: 'checkpoint',
+      given: 'a tar archive, as PyTorch before 0.1.10 wrote',
+      expected: 'a checkpoint of PyTorch 0.4 or later',
+      fix: 'Load it in PyTorch and save its state_dict again: torch.save(model.state_dict(), …).',
+    });
+  return head.readUInt32LE(0) === 0x04034b50 || head.readUInt32LE(0) === 0x06054b50 ? readZip(file) : readLegacy(file);
 }
 
 function readZip(file: string): unknown {
@@ -41,7 +49,7 @@ function readZip(file: string): unknown {
     if (order !== 'little') throw fault(file, 'byte-order', `byte order ${JSON.stringify(order.slice(0, 20))}`, 'little');
     const { value } = readPickle(zip.read(pickle, pickleLimit), file);
     const storages = new Map<string, Buffer>();
-    return materialise(value, file, ({ key, count }, width) => {
+    return materialise(value, file, zip.limit, ({ key, count }, width) => {
       let bytes = storages.get(key);
       if (!bytes) {
         bytes = zip.read(`${folder}data/${key}`, count * 8);
@@ -64,9 +72,10 @@ function readLegacy(file: string): unknown {
   const system = readPickle(bytes, file, protocol.end);
   const main = readPickle(bytes, file, system.end);
   const keys = readPickle(bytes, file, main.end);
-  if (!Array.isArray(keys.value)) throw fault(file, 'format', 'no list of storages', 'a legacy PyTorch checkpoint');
+  if (!Array.isArray(keys.value) || !keys.value.every((key) => typeof key === 'string' || typeof key === 'number'))
+    throw fault(file, 'format', 'no list of storages', 'a legacy PyTorch checkpoint');
   const dtypes = new Map<string, string>();
-  visit(main.value, (t) => dtypes.set(t.storage.key, t.storage.dtype ?? 'U8'));
+  visit(main.value, file, (t) => dtypes.set(t.storage.key, t.storage.dtype ?? 'U8'));
   const storages = new Map<string, Buffer>();
   let at = keys.end;
   for (const key of keys.value.map(String)) {
@@ -77,50 +86,76 @@ function readLegacy(file: string): unknown {
     storages.set(key, bytes.subarray(at + 8, at + 8 + size));
     at += 8 + size;
   }
-  return materialise(main.value, file, ({ key }) => storages.get(key));
+  return materialise(main.value, file, 16 * bytes.length + (16 << 20), ({ key, count }, width) => {
+    const found = storages.get(key);
+    return found && found.length >= count * width ? found : undefined;
+  });
 }
 
 const isView = (v: unknown): v is TensorView => typeof v === 'object' && v !== null && (v as TensorView).kind === 'tensor';
 
-function visit(value: unknown, onTensor: (t: TensorView) => void, seen = new Set<unknown>()): void {
-  if (typeof value !== 'object' || value === null || seen.has(value)) return;
-  seen.add(value);
-  if (isView(value)) onTensor(value);
-  else if (value instanceof Map) for (const v of value.values()) visit(v, onTensor, seen);
-  else if (Array.isArray(value)) for (const v of value) visit(v, onTensor, seen);
+/** Every tensor view of a value once; containers that contain themselves or lie too deep are refused. */
+function visit(root: unknown, file: string, onTensor: (t: TensorView) => void): void {
+  walk(root, file, (view) => {
+    onTensor(view);
+    return null;
+  });
 }
 
 type FindStorage = (storage: TensorView['storage'], width: number) => Buffer | undefined;
 
-/** Every tensor view replaced by its contiguous values. Containers that contain themselves are kept as they are. */
-function materialise(root: unknown, file: string, find: FindStorage): unknown {
-  const done = new Map<unknown, unknown>();
-  const step = (value: unknown, where: string): unknown => {
-    if (typeof value !== 'object' || value === null) return value;
-    if (done.has(value)) return done.get(value);
-    if (isView(value)) {
-      const tensor = contiguous(value, where, file, find);
-      done.set(value, tensor);
-      return tensor;
-    }
-    if (value instanceof Map) {
-      const out = new Map();
-      done.set(value, out);
-      for (const [k, v] of value) out.set(k, step(v, `${where}.${String(k)}`));
-      return out;
-    }
-    if (Array.isArray(value)) {
-      const out: unknown[] = [];
-      done.set(value, out);
-      for (const [i, v] of value.entries()) out.push(step(v, `${where}[${i}]`));
-      return out;
-    }
-    return value;
-  };
-  return step(root, 'checkpoint');
+/** Every tensor view replaced by its contiguous values; equal views become one array. */
+function materialise(root: unknown, file: string, limit: number, find: FindStorage): unknown {
+  const laidOut = new Map<string, StoredTensor>();
+  let total = 0;
+  return walk(root, file, (view, where) => {
+    const { storage, offset, shape, stride } = view;
+    const identity = JSON.stringify([storage.key, storage.dtype, offset, shape, stride]);
+    const same = laidOut.get(identity);
+    // What a stride of 0 adds to a storage counts under every name: nobody saves one value a million times for good.
+    const bytes = shape.reduce((a, b) => a * b, 1) * widths[storage.dtype ?? 'U8'];
+    const stored = Math.min(bytes, storage.count * widths[storage.dtype ?? 'U8']);
+    total += bytes - (same ? stored : 0);
+    if (!(total <= limit))
+      throw fault(file, 'too-large', `tensors of ${total} bytes up to ${where()}`, `at most ${limit} in a file of this length`);
+    if (same) return same;
+    const tensor = contiguous(view, where, file, find);
+    laidOut.set(identity, tensor);
+    return tensor;
+  });
 }
 
-function contiguous(view: TensorView, where: string, file: string, find: FindStorage): StoredTensor {
+/** A copy of a value with every tensor view replaced; shared containers stay shared. */
+function walk(root: unknown, file: string, replace: (view: TensorView, where: () => string) => unknown): unknown {
+  const done = new Map<unknown, unknown>();
+  const open = new Set<unknown>();
+  const path: unknown[] = [];
+  const where = () =>
+    ['checkpoint', ...path.map((k) => (typeof k === 'string' ? k.slice(0, 80) : typeof k === 'number' ? k : '?'))].join('.');
+  const step = (value: unknown): unknown => {
+    if (typeof value !== 'object' || value === null) return value;
+    if (done.has(value)) return done.get(value);
+    if (open.has(value)) throw fault(file, 'cyclic', `${where()} contains itself`, 'containers that end');
+    if (path.length > maxDepth) throw fault(file, 'pickle', 'containers nested too deep', `at most ${maxDepth} levels`);
+    open.add(value);
+    const entry = <K>(key: K, v: unknown) => {
+      path.push(key);
+      const out = step(v);
+      path.pop();
+      return out;
+    };
+    let out: unknown = value;
+    if (isView(value)) out = replace(value, where);
+    else if (value instanceof Map) out = new Map([...value].map(([k, v]) => [k, entry(k, v)]));
+    else if (Array.isArray(value)) out = value.map((v, i) => entry(i, v));
+    open.delete(value);
+    done.set(value, out);
+    return out;
+  };
+  return step(root);
+}
+
+function contiguous(view: TensorView, where: () => string, file: string, find: FindStorage): StoredTensor {
   const dtype = view.storage.dtype ?? 'U8';
   const width = widths[dtype];
   const count = view.shape.reduce((a, b) => a * b, 1);
@@ -130,26 +165,41 @@ function contiguous(view: TensorView, where: string, file: string, find: FindSto
     throw fault(
       file,
       'storage',
-      `no storage ${view.storage.key} of ${view.storage.count} values for ${where}`,
+      `no storage ${view.storage.key.slice(0, 80)} of ${view.storage.count} values for ${where()}`,
       'the bytes in the file',
     );
   if (count > 0 && (!Number.isSafeInteger(last) || (last + 1) * width > bytes.length))
     throw fault(
       file,
       'storage',
-      `${where} reaches to value ${last}`,
+      `${where()} reaches to value ${last}`,
       `inside its storage of ${Math.floor(bytes.length / width)} values`,
     );
   // A stride of 0 shows one value many times: a small file may not ask for unbounded memory that way.
   if (count * width > Math.max(bytes.length, 1 << 16) * 16)
-    throw fault(file, 'storage', `${where} with ${count} values`, `at most 16 times its storage of ${bytes.length} bytes`);
+    throw fault(file, 'storage', `${where()} with ${count} values`, `at most 16 times its storage of ${bytes.length} bytes`);
   const aligned = bytes.byteOffset % width === 0 ? bytes : Buffer.from(bytes);
-  const source = typed(dtype, aligned);
-  const data = new (source.constructor as Float32ArrayConstructor)(count) as unknown as TensorData;
+  const source = typed(dtype, aligned) as Float32Array;
+  const data = (isContiguous(view) ? source.slice(view.offset, view.offset + count) : gather(source, view, count)) as TensorData;
+  const widened = dtype === 'F16' ? float16 : dtype === 'BF16' ? bfloat16 : undefined;
+  return { dtype, shape: [...view.shape], data: widened ? Float32Array.from(data as Uint16Array, widened) : data };
+}
+
+function isContiguous({ shape, stride }: TensorView): boolean {
+  let expected = 1;
+  for (let a = shape.length - 1; a >= 0; a--) {
+    if (shape[a] !== 1 && stride[a] !== expected) return false;
+    expected *= shape[a];
+  }
+  return true;
+}
+
+function gather(source: Float32Array, view: TensorView, count: number): Float32Array {
+  const data = new (source.constructor as Float32ArrayConstructor)(count);
   const index = new Array<number>(view.shape.length).fill(0);
   let from = view.offset;
   for (let i = 0; i < count; i++) {
-    (data as Float32Array)[i] = (source as Float32Array)[from];
+    data[i] = source[from];
     for (let a = index.length - 1; a >= 0; a--) {
       from += view.stride[a];
       if (++index[a] < view.shape[a]) break;
@@ -157,8 +207,7 @@ function contiguous(view: TensorView, where: string, file: string, find: FindSto
       index[a] = 0;
     }
   }
-  const widened = dtype === 'F16' ? float16 : dtype === 'BF16' ? bfloat16 : undefined;
-  return { dtype, shape: [...view.shape], data: widened ? Float32Array.from(data as Uint16Array, widened) : data };
+  return data;
 }
 
 function typed(dtype: string, b: Buffer): TensorData {

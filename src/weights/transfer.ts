@@ -4,7 +4,7 @@
 // which carries every tensor of equal shape outside the heads; VMamba → Swin-UMamba renames keys first).
 import { VoxelbookError } from '../base/errors.js';
 import type { StoredTensor } from '../base/safetensors.js';
-import type { Network, Params } from '../model/network.js';
+import type { Network, ParamInfo, Params } from '../model/network.js';
 import { sameShape, toTensor } from './params.js';
 
 export interface TransferRow {
@@ -19,12 +19,12 @@ export interface TransferRow {
 export interface TransferRule {
   /** Name in the checkpoint → name in the network; undefined leaves the tensor out. Default: the same name. */
   rename?: (name: string) => string | undefined;
-  /** Tensors that stay as they are though they would fit: the heads, in the papers' fine-tuning. */
-  keep?: (name: string) => boolean;
+  /** Parameters of the network that stay as they are though they would fit: the heads, in the papers' fine-tuning. */
+  keep?: (name: string, info: ParamInfo) => boolean;
 }
 
-/** STU-Net's and nnU-Net's fine-tuning: everything of equal shape, except the segmentation heads. */
-export const allButHeads: TransferRule = { keep: (name) => /(^|\.)seg_(outputs|layers)\./.test(name) };
+/** STU-Net's and nnU-Net's fine-tuning: everything of equal shape, except the heads, which belong to the task. */
+export const allButHeads: TransferRule = { keep: (_name, info) => info.head === true };
 
 /**
  * Params with every tensor of the checkpoint that fits put in place of the network's own.
@@ -50,12 +50,13 @@ export function transfer(
     const from = source.get(info.name);
     const stored = from === undefined ? undefined : tensors[from];
     const fits = stored !== undefined && sameShape(stored.shape, info.shape);
-    const copy = fits && !keep(info.name);
+    const kept = keep(info.name, info);
+    const copy = fits && !kept;
     const why = copy
       ? from === info.name
         ? 'same name and shape'
         : `renamed from ${from}`
-      : fits
+      : kept
         ? 'kept by rule'
         : stored
           ? 'another shape'

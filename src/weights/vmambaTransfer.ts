@@ -59,6 +59,16 @@ export function vmambaTransfer(
   return rows;
 }
 
+/** Whether these are the names of a VMamba checkpoint: an encoder alone, without the prefix it has inside a Swin-UMamba. */
+export const isVmamba = (names: readonly string[]): boolean =>
+  names.includes('patch_embed.proj.weight') && names.some((name) => /^layers\.0\.blocks\.0\./.test(name));
+
+/** What the rule fills of the network: the encoder, without what it skips or passes over of the patch embedding. */
+export function vmambaTargets(rows: readonly VmambaRow[], parameters: readonly ParamInfo[]): string[] {
+  const left = new Set(rows.filter((row) => row.outcome !== 'loaded').map((row) => vmambaName(row.name)));
+  return parameters.filter((p) => !p.aliasOf && p.name.startsWith('vssm_encoder.') && !left.has(p.name)).map((p) => p.name);
+}
+
 /** The same decisions as a rule for `transfer`. */
 export function vmambaRule(rows: readonly VmambaRow[]): TransferRule {
   const places = new Map(rows.map((row) => [row.name, row.to ?? undefined]));

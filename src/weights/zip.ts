@@ -1,7 +1,7 @@
 // The part of zip that a PyTorch checkpoint uses: entries looked up in the central directory, stored or deflated, read by range.
 //
-// Nothing is ever written. Sizes are believed only as far as the file's own length allows; a deflated entry may not grow beyond
-// what the directory declares.
+// Nothing is ever written. Sizes are believed only as far as the file's own length allows: a deflated entry may not grow beyond
+// what the directory declares, nor all that is read together beyond `limit`. Every entry's CRC-32 is checked.
 import fs from 'node:fs';
 import zlib from 'node:zlib';
 import { VoxelbookError } from '../base/errors.js';
@@ -9,6 +9,7 @@ import { VoxelbookError } from '../base/errors.js';
 interface ZipEntry {
   name: string;
   method: number;
+  crc: number;
   compressed: number;
   size: number;
   /** Where the local header lies. */
@@ -20,11 +21,15 @@ export class ZipFile {
   readonly entries = new Map<string, ZipEntry>();
   private readonly descriptor: number;
   private readonly length: number;
+  /** Bytes that all entries read together may have. */
+  readonly limit: number;
+  private taken = 0;
 
   constructor(private readonly file: string) {
     this.descriptor = fs.openSync(file, 'r');
     try {
       this.length = fs.fstatSync(this.descriptor).size;
+      this.limit = 16 * this.length + (16 << 20);
       this.readDirectory();
     } catch (error) {
       fs.closeSync(this.descriptor);
@@ -40,7 +45,8 @@ export class ZipFile {
   read(name: string, limit: number): Buffer {
     const entry =
       this.entries.get(name) ?? this.refuse('missing-entry', `no entry ${name}`, 'the entry the checkpoint refers to');
-    if (entry.size > 16 * entry.compressed + (16 << 20))
+    this.taken += entry.size;
+    if (this.taken > this.limit || entry.size > 16 * entry.compressed + (16 << 20))
       this.refuse(
         'too-large',
         `entry ${name} that grows from ${entry.compressed} to ${entry.size} bytes`,
@@ -53,18 +59,25 @@ export class ZipFile {
     const data = this.bytes(start, entry.compressed);
     if (entry.method === 0) {
       if (entry.size !== entry.compressed) this.refuse('zip', `stored entry ${name} of two sizes`, 'one size');
-      return data;
+      return this.checked(entry, data);
     }
     if (entry.method !== 8)
       this.refuse('zip', `entry ${name} compressed by method ${entry.method}`, 'stored (0) or deflated (8)');
     try {
       const out = zlib.inflateRawSync(data, { maxOutputLength: Math.max(1, entry.size) });
-      if (out.length === entry.size) return out;
+      if (out.length === entry.size) return this.checked(entry, out);
       return this.refuse('zip', `entry ${name} inflates to ${out.length} bytes`, `${entry.size} as declared`);
     } catch (error) {
       if (error instanceof VoxelbookError) throw error;
       return this.refuse('zip', `entry ${name}: ${(error as Error).message}`, `${entry.size} bytes as declared`);
     }
+  }
+
+  private checked({ name, crc }: ZipEntry, data: Buffer): Buffer {
+    const found = zlib.crc32(data);
+    if (found !== crc)
+      this.refuse('checksum', `entry ${name} with CRC-32 ${found.toString(16)}`, `${crc.toString(16)} as declared`);
+    return data;
   }
 
   private readDirectory(): void {
@@ -99,6 +112,7 @@ export class ZipFile {
       const entry: ZipEntry = {
         name,
         method: directory.readUInt16LE(at + 10),
+        crc: directory.readUInt32LE(at + 16),
         compressed: directory.readUInt32LE(at + 20),
         size: directory.readUInt32LE(at + 24),
         offset: directory.readUInt32LE(at + 42),

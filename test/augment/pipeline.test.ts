@@ -1,8 +1,11 @@
 import assert from 'node:assert';
-import { type PipelineName, pipeline, type Sample } from '../../src/augment/index.js';
+import { z } from 'zod';
+import type { GammaDraw } from '../../src/augment/gamma.js';
+import { type Entry, type PipelineName, pipeline, pipelines, type Sample, type Transform } from '../../src/augment/index.js';
 import { Random } from '../../src/base/random.js';
+import { extend } from '../../src/base/registry.js';
 
-const names: PipelineName[] = ['nnunetv2', 'moreDA', 'DA4', 'none'];
+const names = Object.keys(pipelines) as PipelineName[];
 
 /** A sample of a pipeline's initial size, labels in blocks, -1 at one border. */
 function sampleOf(size: readonly number[], channels: number, seed = 'sample'): Sample {
@@ -67,11 +70,94 @@ describe('augmentation pipelines', () => {
         const share = draws.filter((d) => d.some((s) => s.transform === transform)).length / n;
         assert.ok(Math.abs(share - probability) < 0.025, `${name} ${transform}: ${share}, expected ${probability}`);
       }
-      const gammas = draws.flat().filter((s) => s.transform === 'gamma');
+      const gammas = draws.flat().filter((s) => s.transform === 'gamma') as GammaDraw[];
       const inverted = gammas.filter((s) => s.inverted).length / n;
       assert.ok(Math.abs(inverted - (name === 'DA4' ? 0.15 : 0.1)) < 0.02);
       assert.ok(Math.abs((gammas.length / n - inverted) / 0.3 - 1) < 0.1);
     }
+  });
+
+  it('variants differ from nnU-Net’s own in the lines that say so', () => {
+    const { nnunetv2 } = pipelines;
+    const differing = (list: readonly Entry[]) =>
+      list.flatMap((entry) => {
+        const own = nnunetv2.find((other) => JSON.stringify(other) === JSON.stringify(entry));
+        return own ? [] : [entry];
+      });
+    assert.deepEqual(differing(pipelines.noMirroring), []);
+    assert.equal(pipelines.noMirroring.length, nnunetv2.length - 1);
+    assert.deepEqual(differing(pipelines.DASegOrd0), [{ ...nnunetv2[0], labels: 'nearest' }]);
+    assert.deepEqual(differing(pipelines.DAOrd0), [{ ...nnunetv2[0], interpolation: 'nearest', labels: 'nearest' }]);
+    assert.deepEqual(
+      differing(pipelines.moreDA).map((entry) => entry.transform),
+      ['spatial', 'blur', 'multiply', 'lowResolution'],
+    );
+  });
+
+  it('a list written out is the pipeline of its name, bit for bit', () => {
+    const [named, written] = ['DA4' as const, JSON.parse(JSON.stringify(pipelines.DA4)) as Entry[]].map((p) =>
+      pipeline(p, { patchSize: [10, 12, 14] }),
+    );
+    const sample = sampleOf(named.initialPatchSize, 2);
+    assert.deepEqual(written.initialPatchSize, named.initialPatchSize);
+    const [a, b] = [new Random(4), new Random(4)];
+    for (let i = 0; i < 8; i++)
+      assert.deepEqual(written.apply(written.draw(b, sample), sample), named.apply(named.draw(a, sample), sample));
+  });
+
+  it('nearest sampling gives values and labels of the sample alone, and both move alike', () => {
+    const p = pipeline('DAOrd0', { patchSize: [10, 12, 14], mirrorAxes: [] });
+    const sample = sampleOf(p.initialPatchSize, 1);
+    // The image says the label, 0 outside as the background is.
+    sample.image.set(sample.seg.map((label) => Math.max(label, 0)));
+    const random = new Random('nearest');
+    let moved = 0;
+    for (let i = 0; i < 30; i++) {
+      const spatial = p.draw(random, sample).filter((s) => s.transform === 'spatial');
+      const out = p.apply(spatial, sample);
+      assert.deepEqual([...out.image], [...out.seg]);
+      if ((spatial[0] as { angles?: unknown }).angles) moved++;
+    }
+    assert.ok(moved > 2);
+  });
+
+  it('says everything that is wrong with a list at once', () => {
+    const entries = [
+      { transform: 'nose', sd: [0, 0.1] },
+      { transform: 'noise', probability: 2, sd: 0.1 },
+      { transform: 'gamma', range: [0.7, 1.5], invert: true },
+    ] as never;
+    assert.throws(
+      () => pipeline(entries, { patchSize: [8, 8, 8] }),
+      (error: Error) => {
+        assert.match(error.message, /augmentation\[0\]\.transform: "nose"; expected spatial, noise, /);
+        assert.match(error.message, /augmentation\[1\]\.probability: 2; expected a number from 0 to 1/);
+        assert.match(error.message, /augmentation\[1\]\.sd: 0\.1; expected .*tuple/);
+        assert.match(error.message, /augmentation\[2\]\.inverted: nothing; expected .*boolean/);
+        assert.match(error.message, /augmentation\[2\]: .*; expected .*"invert"/);
+        return true;
+      },
+    );
+  });
+
+  it('a transform from outside draws and applies like the built-in ones', () => {
+    const settings = z.strictObject({ low: z.number(), high: z.number() });
+    const clip: Transform<z.infer<typeof settings>, { transform: 'clip'; to: number[] }> = {
+      name: 'clip',
+      settings,
+      draw: (_, { low, high }) => ({ transform: 'clip', to: [low, high] }),
+      apply({ to: [low, high] }, planes) {
+        for (const plane of planes.channels) plane.set(plane.map((v) => Math.min(Math.max(v, low), high)));
+        return planes;
+      },
+    };
+    extend({ transforms: [clip] });
+    const p = pipeline([{ transform: 'clip', low: -0.5, high: 0.5 }] as never, { patchSize: [4, 4, 4] });
+    const sample = sampleOf([4, 4, 4], 1);
+    const draw = p.draw(new Random(1), sample);
+    assert.deepEqual(draw.at(-1), { transform: 'clip', to: [-0.5, 0.5] });
+    const expected = Array.from(sample.image, (v) => Math.fround(Math.min(Math.max(v, -0.5), 0.5)));
+    assert.deepEqual([...p.apply(draw, sample).image], expected);
   });
 
   it('none cuts the middle and turns -1 into background', () => {

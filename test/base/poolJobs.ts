@@ -1,4 +1,5 @@
 // A worker for pool.test: does what its job says, good or bad.
+import fs from 'node:fs';
 import { VoxelbookError } from '../../src/base/errors.js';
 import { answerJobs } from '../../src/base/poolWorker.js';
 
@@ -17,6 +18,16 @@ answerJobs<{ id: string; act: string }>(async ({ id, act }, stage) => {
     for (;;) hoard.push(new Array(1e6).fill(Math.random()));
   }
   if (act === 'loop') for (;;);
+  // Hangs the first time only: what it left behind tells the second that it is the second.
+  if (act.startsWith('once ') && !fs.existsSync(act.slice(5))) {
+    fs.writeFileSync(act.slice(5), '');
+    for (;;);
+  }
+  if (act === 'slow')
+    for (let i = 0; i < 8; i++) {
+      stage(`step ${i}`);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
   if (act === 'unhandled') await new Promise(() => {});
   return `${id} done`;
 });

@@ -19,7 +19,7 @@ describe('integrity of a data set', () => {
     assert.deepEqual({ cases, faults, warnings }, { cases: 5, faults: [], warnings: [] });
   });
 
-  it('ten planted faults give ten findings in one report', async () => {
+  it('nine planted faults and a wrong number of cases are found in one report', async () => {
     folder = rawFolder(10, { numTraining: 11 });
     fs.rmSync(image(folder, 0, 1));
     fs.rmSync(label(folder, 1));
@@ -30,25 +30,25 @@ describe('integrity of a data set', () => {
     writeVolume(image(folder, 6, 0), volumeOf(ramp().map((v) => (v < 4 ? Number.NaN : v))));
     fs.writeFileSync(image(folder, 7, 0), fs.readFileSync(image(folder, 7, 0)).subarray(0, 100));
     writeVolume(image(folder, 8, 0), volumeOf(new Float32Array(2 * n).fill(1), { channels: 2 }));
-    const { faults } = await check(open(folder));
+    const { faults, warnings } = await check(open(folder));
+    assert.equal(warnings[0].code, 'num-training');
     assert.deepEqual(
       faults.map((f) => `${f.code} ${f.path}`),
       [
-        'num-training dataset.json numTraining',
         'channels a0',
+        'channels a8',
         'label-missing labelsTr/a1.nii.gz',
+        'gzip-damaged imagesTr/a7_0000.nii.gz',
         'shape labelsTr/a2.nii.gz',
         'spacing imagesTr/a3_0001.nii.gz',
-        'label-unknown labelsTr/a4.nii.gz',
         'label-values labelsTr/a5.nii.gz',
+        'label-unknown labelsTr/a4.nii.gz',
         'not-finite imagesTr/a6_0000.nii.gz',
-        'gzip-damaged imagesTr/a7_0000.nii.gz',
-        'channels a8',
       ],
     );
-    assert.match(faults[3].given, /6×8×6/);
-    assert.match(faults[5].given, /9 \(5 voxels\)/);
-    assert.match(faults[7].given, /4 voxels are NaN or infinite/);
+    assert.match(faults[4].given, /6×8×6/);
+    assert.match(faults[7].given, /9 \(5 voxels\)/);
+    assert.match(faults[8].given, /4 voxels are NaN or infinite/);
     for (const f of faults) assert.ok(f.fix.length > 10, f.code);
   });
 
@@ -61,7 +61,7 @@ describe('integrity of a data set', () => {
     assert.deepEqual(faults, []);
     assert.deepEqual(
       warnings.map((w) => w.code),
-      ['constant', 'origin', 'direction', 'label-unused'],
+      ['origin', 'direction', 'constant', 'label-unused'],
     );
   });
 
@@ -71,7 +71,7 @@ describe('integrity of a data set', () => {
     fs.renameSync(label(folder, 0), label(folder, 0).replace('a0', `a${evil.replaceAll('/', '')}`));
     const report = await check(open(folder));
     const shown = (report as any)[Symbol.for('Jupyter.display')]();
-    assert.match(shown['text/plain'], /1 cases, 2 faults/);
+    assert.match(shown['text/plain'], /1 cases, 1 faults/);
     assert.ok(!shown['text/html'].includes('<img'));
     assert.equal(inspect(report), shown['text/plain']);
     assert.deepEqual(Object.keys(JSON.parse(JSON.stringify(report))), ['cases', 'faults', 'warnings']);

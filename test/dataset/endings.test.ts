@@ -32,7 +32,7 @@ for (const ending of ['.nii.gz', '.nrrd', '.mha', '.gipl'])
       assert.deepEqual({ cases, faults, warnings }, { cases: 5, faults: [], warnings: [] });
     });
 
-    it('nine planted faults give nine findings in one report', async () => {
+    it('eight planted faults and a wrong number of cases are found in one report', async () => {
       folder = rawFolder(10, { numTraining: 11, file_ending: ending });
       fs.rmSync(image(folder, 0, 1, ending));
       fs.rmSync(label(folder, 1, ending));
@@ -43,19 +43,22 @@ for (const ending of ['.nii.gz', '.nrrd', '.mha', '.gipl'])
       writeVolume(image(folder, 6, 0, ending), here(ramp().map((v) => (v < 4 ? Number.NaN : v))));
       const cut = fs.readFileSync(image(folder, 7, 0, ending));
       fs.writeFileSync(image(folder, 7, 0, ending), cut.subarray(0, cut.length - 20));
-      const { faults } = await check(open(folder));
+      const { faults, warnings } = await check(open(folder));
+      assert.deepEqual(
+        warnings.map((f) => f.code),
+        ['num-training'],
+      );
       assert.deepEqual(
         faults.map((f) => `${f.code} ${f.path}`),
         [
-          'num-training dataset.json numTraining',
           'channels a0',
           `label-missing labelsTr/a1${ending}`,
+          `${ending === '.gipl' ? 'voxels-cut' : 'gzip-damaged'} imagesTr/a7_0000${ending}`,
           `shape labelsTr/a2${ending}`,
           `spacing imagesTr/a3_0001${ending}`,
-          `label-unknown labelsTr/a4${ending}`,
           `label-values labelsTr/a5${ending}`,
+          `label-unknown labelsTr/a4${ending}`,
           `not-finite imagesTr/a6_0000${ending}`,
-          `${ending === '.gipl' ? 'voxels-cut' : 'gzip-damaged'} imagesTr/a7_0000${ending}`,
         ],
       );
     });

@@ -15,8 +15,6 @@ export interface Message {
   parent_header: { msg_id?: string };
   metadata: any;
   content: any;
-  /** Milliseconds since the client started. */
-  at: number;
 }
 
 const freePort = () =>
@@ -91,11 +89,10 @@ export class Kernel {
   }
 
   private async listen(name: 'shell' | 'control' | 'stdin' | 'iopub') {
-    const begin = performance.now();
     for await (const frames of this.sockets[name]) {
       const at = frames.findIndex((f) => f.toString() === '<IDS|MSG>');
       const [header, parent_header, metadata, content] = frames.slice(at + 2, at + 6).map((f) => JSON.parse(f.toString()));
-      this.heard.push({ header, parent_header, metadata, content, at: performance.now() - begin });
+      this.heard.push({ header, parent_header, metadata, content });
       for (const wake of this.waiters.splice(0)) wake();
     }
   }
@@ -159,12 +156,10 @@ export class Kernel {
     return this.finish(this.begin(code), ms);
   }
 
-  /** Milliseconds until a heartbeat comes back. */
-  async beat(): Promise<number> {
-    const begin = performance.now();
+  /** Returns once a heartbeat has come back. */
+  async beat(): Promise<void> {
     await this.sockets.hb.send('beat');
     await this.sockets.hb.receive();
-    return performance.now() - begin;
   }
 
   async close() {

@@ -9,7 +9,6 @@ manager, client = start_new_kernel(kernel_name="voxelbook")
 
 def step(name, code, timeout=60, stop_after=None):
     messages = []
-    begin = time.time()
     if stop_after is not None:
 
         def hook(message):
@@ -33,7 +32,6 @@ def step(name, code, timeout=60, stop_after=None):
                 "evalue": content.get("evalue"),
                 "stdout": "".join(texts),
                 "result": results[0] if results else None,
-                "seconds": time.time() - begin,
             }
         ),
         flush=True,

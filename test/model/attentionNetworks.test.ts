@@ -3,10 +3,10 @@ import assert from 'node:assert';
 import { Random } from '../../src/base/random.js';
 import { nnFormer } from '../../src/model/baselines/nnFormer.js';
 import { transUnet } from '../../src/model/baselines/transUnet.js';
-import { umamba } from '../../src/model/baselines/umamba.js';
+import { umambaBot } from '../../src/model/baselines/umamba.js';
 import { unetr } from '../../src/model/baselines/unetr.js';
+import { dropout, dropPath } from '../../src/model/layers/dropout.js';
 import { recomputed } from '../../src/model/layers/layers.js';
-import { dropout, dropPath } from '../../src/model/layers/tokenLayers.js';
 import { Declaration, initialise, memoryAxes, type Network, type Params, parameterCount } from '../../src/model/network.js';
 import { swinUmamba } from '../../src/model/papers/swinUmamba.js';
 import { swinUmambaD } from '../../src/model/papers/swinUmambaD.js';
@@ -47,14 +47,26 @@ describe('transformer and Mamba networks', () => {
   it('deep supervision: full resolution first, at the published factors', () => {
     const factors = (network: Network, edge: number) => look(network, [1, edge, edge, 1]).result.map((s) => edge / s[1]!);
     const small = { widths: [4, 4, 8, 16, 32], depths: [1, 1, 1, 1], states: 2 };
-    assert.deepStrictEqual(factors(swinUmamba({ network: 'swin-umamba', ...small, ...ends }), 64), [1, 2, 4, 8]);
-    assert.deepStrictEqual(factors(swinUmamba({ network: 'swin-umamba', version: 'v1', ...small, ...ends }), 64), [1, 2, 4, 8]);
-    const dagger = swinUmambaD({ network: 'swin-umamba-d', widths: [4, 8, 16, 32], depths: [1, 1, 1, 1], states: 2, ...ends });
+    assert.deepStrictEqual(factors(swinUmamba.build({ network: 'swin-umamba', ...small, ...ends }), 64), [1, 2, 4, 8]);
+    assert.deepStrictEqual(
+      factors(swinUmamba.build({ network: 'swin-umamba', version: 'v1', ...small, ...ends }), 64),
+      [1, 2, 4, 8],
+    );
+    const dagger = swinUmambaD.build({
+      network: 'swin-umamba-d',
+      widths: [4, 8, 16, 32],
+      depths: [1, 1, 1, 1],
+      states: 2,
+      ...ends,
+    });
     assert.deepStrictEqual(factors(dagger, 64), [1, 4, 8, 16]);
     for (const version of ['first', 'current'] as const)
       for (const name of ['umamba-bot', 'umamba-enc'] as const)
-        assert.deepStrictEqual(factors(umamba({ network: name, version, ...planar, patchSize: [16, 16], ...ends }), 16), [1, 2]);
-    const acdc = look(nnFormer({ network: 'nnformer', variant: 'acdc', ...ends }), [1, 14, 160, 160, 1]).result;
+        assert.deepStrictEqual(
+          factors(umambaBot.build({ network: name, version, ...planar, patchSize: [16, 16], ...ends }), 16),
+          [1, 2],
+        );
+    const acdc = look(nnFormer.build({ network: 'nnformer', variant: 'acdc', ...ends }), [1, 14, 160, 160, 1]).result;
     assert.deepStrictEqual(acdc, [
       [1, 14, 160, 160, 2],
       [1, 14, 80, 80, 2],
@@ -63,7 +75,7 @@ describe('transformer and Mamba networks', () => {
   });
 
   it('Swin-UMamba v1 computes its last VSS stage and never uses it', () => {
-    const network = swinUmamba({
+    const network = swinUmamba.build({
       network: 'swin-umamba',
       version: 'v1',
       widths: [4, 4, 8, 16, 32],
@@ -93,7 +105,8 @@ describe('transformer and Mamba networks', () => {
 
   it('the first U-Mamba Enc starts with zeroed last norms, as its builder sets them; Bot and the current code do not', () => {
     const last = (name: 'umamba-bot' | 'umamba-enc', version: 'first' | 'current') =>
-      umamba({ network: name, version, ...planar, patchSize: [16, 16], ...ends })
+      umambaBot
+        .build({ network: name, version, ...planar, patchSize: [16, 16], ...ends })
         .parameters.filter((p) => /conv2\.norm\.weight$/.test(p.name) && !p.aliasOf)
         .map((p) => p.init.kind);
     assert.ok(last('umamba-enc', 'first').every((kind) => kind === 'zeros'));
@@ -110,7 +123,7 @@ describe('transformer and Mamba networks', () => {
         blocks: Array(count).fill(2),
         decoderBlocks: Array(count - 1).fill(2),
       };
-      const network = umamba({ network: 'umamba-enc', ...topology, patchSize: Array(dimensions).fill(32), ...ends });
+      const network = umambaBot.build({ network: 'umamba-enc', ...topology, patchSize: Array(dimensions).fill(32), ...ends });
       const found = network.parameters.flatMap((p) => /^encoder\.mamba_layers\.(\d+)\.norm\.weight/.exec(p.name)?.[1] ?? []);
       return found.map(Number);
     };
@@ -133,7 +146,7 @@ describe('transformer and Mamba networks', () => {
       },
     } as unknown as Configuration;
     for (const name of ['umamba-bot', 'umamba-enc'] as const) {
-      const network = umamba({ network: name, ...ends }, plan);
+      const network = umambaBot.build({ network: name, ...ends }, plan);
       assert.deepStrictEqual(network.divisibleBy, [4, 4]);
       assert.deepStrictEqual(look(network, [1, 32, 32, 1]).result, [
         [1, 32, 32, 2],
@@ -145,7 +158,7 @@ describe('transformer and Mamba networks', () => {
   it('FLOPs: the scan is charged apart, so both published conventions of Swin-UMamba v1 and v2 come out', () => {
     const count = (version: 'v1' | 'v2') => {
       const { macs, normFlops, perOp } = look(
-        swinUmamba({ network: 'swin-umamba', version, inputChannels: 1, classes: 14, deepSupervision: true }),
+        swinUmamba.build({ network: 'swin-umamba', version, inputChannels: 1, classes: 14, deepSupervision: true }),
         [1, 320, 320, 1],
       );
       const now = macs + normFlops;
@@ -158,12 +171,12 @@ describe('transformer and Mamba networks', () => {
   it('parameter counts of the papers', () => {
     const million = (network: Network) => (parameterCount(network) / 1e6).toFixed(1);
     const abdomen = { inputChannels: 1, classes: 14 };
-    assert.strictEqual(million(swinUmamba({ network: 'swin-umamba', ...abdomen })), '59.9');
-    assert.strictEqual(million(swinUmamba({ network: 'swin-umamba', version: 'v1', ...abdomen })), '40.4');
-    assert.strictEqual(million(swinUmambaD({ network: 'swin-umamba-d', ...abdomen })), '27.5');
-    assert.strictEqual(million(unetr({ network: 'unetr', patchSize: [96, 96, 96], ...abdomen })), '92.8');
+    assert.strictEqual(million(swinUmamba.build({ network: 'swin-umamba', ...abdomen })), '59.9');
+    assert.strictEqual(million(swinUmamba.build({ network: 'swin-umamba', version: 'v1', ...abdomen })), '40.4');
+    assert.strictEqual(million(swinUmambaD.build({ network: 'swin-umamba-d', ...abdomen })), '27.5');
+    assert.strictEqual(million(unetr.build({ network: 'unetr', patchSize: [96, 96, 96], ...abdomen })), '92.8');
     assert.strictEqual(
-      million(transUnet({ network: 'transunet', patchSize: [224, 224], inputChannels: 3, classes: 9 })),
+      million(transUnet.build({ network: 'transunet', patchSize: [224, 224], inputChannels: 3, classes: 9 })),
       '105.3',
     );
   });
@@ -210,15 +223,15 @@ describe('transformer and Mamba networks', () => {
 
   it('what is missing is named: size, topology, variant', () => {
     assert.throws(
-      () => unetr({ network: 'unetr', inputChannels: 1, classes: 2 }),
+      () => unetr.build({ network: 'unetr', inputChannels: 1, classes: 2 }),
       /patchSize: none; expected two or three edges/,
     );
     assert.throws(
-      () => umamba({ network: 'umamba-enc', widths: [4, 8], inputChannels: 1, classes: 2 }),
+      () => umambaBot.build({ network: 'umamba-enc', widths: [4, 8], inputChannels: 1, classes: 2 }),
       /kernels: undefined; expected 2 entries[\s\S]*decoderBlocks: undefined; expected 1 entries[\s\S]*patchSize: none/,
     );
     assert.throws(
-      () => nnFormer({ network: 'nnformer', variant: 'lung' as never, inputChannels: 1, classes: 2 }),
+      () => nnFormer.build({ network: 'nnformer', variant: 'lung' as never, inputChannels: 1, classes: 2 }),
       /variant: lung; expected synapse, acdc, tumor/,
     );
   });

@@ -10,7 +10,7 @@ import { readNnunetJson, toNnunetJson, writeNnunetJson } from '../../src/nnunet/
 import { applyPostprocessing, readPostprocessing } from '../../src/nnunet/postprocessing.js';
 import { evaluateFolder, labelKey, type NnunetSummary, nnunetMetrics } from '../../src/nnunet/summary.js';
 import { writeProbabilities } from '../../src/predict/index.js';
-import { readVolume, writeVolume } from '../../src/volume/index.js';
+import { identityDirection, readVolume, writeVolume } from '../../src/volume/index.js';
 import { channelsLast } from '../parity/nnunet/layout.js';
 
 const golden = fileURLToPath(new URL('../golden/nnunet/evaluation', import.meta.url));
@@ -68,10 +68,47 @@ describe('evaluating a folder', () => {
     assert.deepEqual(readNnunetJson<NnunetSummary>(path.join(predictions, 'summary.json')), summary);
     fs.rmSync(path.join(references, 'case_1.nii.gz'));
     assert.throws(() => evaluateFolder(predictions, references, labels), {
-      message: `these predictions cannot be evaluated\n  ${references}: no case_1.nii.gz; expected predictions, and a reference of the same name for each. Check the two folders and file_ending in dataset.json.`,
+      message: `these predictions cannot be evaluated\n  ${references}: no case_1.nii.gz; expected predictions, and a reference of the same name for each. Check the two folders, or give --chill to evaluate what is on both sides.`,
     });
+    const said: string[] = [];
+    const some = evaluateFolder(predictions, references, labels, { chill: true, onWarning: (text) => said.push(text) });
+    assert.deepEqual(
+      some.metric_per_case,
+      summary.metric_per_case.filter((c) => !c.prediction_file.includes('case_1')),
+    );
+    assert.match(said.join(), /r: no case_1\.nii\.gz; evaluated without/);
+    fs.rmSync(path.join(predictions, 'case_0.nii.gz'));
+    assert.throws(() => evaluateFolder(predictions, references, labels), /p: no case_0\.nii\.gz/);
     fs.rmSync(folder, { recursive: true });
   });
+});
+
+describe('values that are no labels', () => {
+  const grid = { shape: [1, 2, 4] as [number, number, number], channels: 1, spacingMm: [1, 1, 1] as [number, number, number] };
+  const place = { originMm: [0, 0, 0] as [number, number, number], direction: identityDirection };
+  const sound = Uint8Array.of(0, 1, 1, 2, 0, 0, 1, 0);
+  const wrong: [string, Int16Array | Float32Array | Int32Array, RegExp][] = [
+    ['negative', Int16Array.from(sound, (v) => v - 1), /-1 \(4 voxels\); expected labels from 0 to 32767/],
+    ['not whole', Float32Array.from(sound, (v) => Math.fround(v * 0.9999)), /0\.99.* \(3 voxels\).*; expected whole numbers/],
+    ['above the range', Int32Array.from(sound, (v) => v + 65536), /65536 \(4 voxels\).*; expected labels from 0 to 32767/],
+  ];
+  for (const [name, data, message] of wrong)
+    it(`${name}: refused on either side with file and value, and nothing is written`, () => {
+      const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'evaluate-'));
+      const labels = { hasRegions: false, regions: null, foreground: [1, 2], ignoreLabel: null };
+      for (const part of ['a', 'b']) fs.mkdirSync(path.join(folder, part));
+      for (const [p, r] of [
+        [data, sound],
+        [sound, data],
+      ]) {
+        writeVolume(path.join(folder, 'a', 'c.nii.gz'), { data: p, ...grid, ...place });
+        writeVolume(path.join(folder, 'b', 'c.nii.gz'), { data: r, ...grid, ...place });
+        assert.throws(() => evaluateFolder(path.join(folder, 'a'), path.join(folder, 'b'), labels), message);
+        assert.ok(!fs.existsSync(path.join(folder, 'a', 'summary.json')));
+        assert.throws(() => nnunetMetrics(p, r, [1, 2]), /expected whole numbers from 0 to 32767/);
+      }
+      fs.rmSync(folder, { recursive: true });
+    });
 });
 
 describe('the best configuration, on folders', () => {
@@ -121,7 +158,12 @@ describe('the best configuration, on folders', () => {
         );
       assert.ok(fs.existsSync(path.join(folder, 'postprocessed', 'summary.json')));
       const instructions = fs.readFileSync(path.join(results, 'inference_instructions.txt'), 'utf8');
-      assert.ok(instructions.includes(`--steps ${ours.postprocessing_file}`));
+      assert.ok(instructions.includes(`--steps ${path.join(root, ours.postprocessing_file)}`));
+      assert.ok(fs.existsSync(path.join(root, ours.postprocessing_file)));
+      assert.match(
+        instructions,
+        /^nnUNetv2_predict -d .* -i INPUT_FOLDER -o OUTPUT_FOLDER.* -f 0 1 2 3 4 -tr nnUNetTrainer -c /m,
+      );
       fs.rmSync(root, { recursive: true });
     });
 

@@ -1,7 +1,7 @@
 // Every experiment of every paper builds, at both scales, and means the network its paper counts.
 import assert from 'node:assert';
+import type { ModelSpec } from '../../src/model/index.js';
 import { describe as describeModel, network } from '../../src/model/index.js';
-import type { ModelSpec } from '../../src/model/spec.js';
 import { kaistBrats21, mednext, published, stuNet, swinUmamba } from '../../src/paper/index.js';
 import type { Configuration } from '../../src/plan/plan.js';
 import type { Experiment, Scale } from '../../src/train/experiment.js';

@@ -105,7 +105,7 @@ function rowsOf(json: any, file: string): Row[] {
     const clipped = json.clip_grad_norm ? clipByGlobalNorm(gradients, json.clip_grad_norm).gradients : gradients;
     const stepped = step(params, clipped, state, rate);
     params = { ...params, ...stepped.params, ...updates };
-    state = { step: stepped.state.step, slots: { ...state.slots, ...stepped.state.slots } };
+    state = { ...stepped.state, slots: { ...state.slots, ...stepped.state.slots } };
   }
 
   const untouched: string[] = json.parameters_without_gradient ?? [];

@@ -4,11 +4,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { casesIn, type DatasetJson, loadCase } from '../../src/dataset/index.js';
-import { configuration, type Plan } from '../../src/plan/index.js';
+import { configuration, type Fingerprint, type Plan } from '../../src/plan/index.js';
 import { ensembleFolders, type PredictionModel, predictCase, readProbabilities, run } from '../../src/predict/index.js';
 import { preprocessCase } from '../../src/preprocess/index.js';
 import { tf } from '../../src/tensor/tf.js';
-import { readVolume } from '../../src/volume/index.js';
+import { readVolume, type Volume, writeVolume } from '../../src/volume/index.js';
 
 const golden = fileURLToPath(new URL('../golden/nnunet/preprocessing/Dataset721_CTaniso', import.meta.url));
 const read = <T>(file: string): T => JSON.parse(fs.readFileSync(path.join(golden, file), 'utf8'));
@@ -50,7 +50,7 @@ describe('predicting cases', () => {
       files,
       cases.map((c) => path.join(folder, c.id + dataset.file_ending)),
     );
-    assert.equal(progress[0], `predict ${cases[0].id} 0.00/${cases.length}`);
+    assert.ok(progress.includes(`predict ${cases[0].id} 0.00/${cases.length}`));
     assert.equal(progress.at(-1), `predict ${cases.length}.00/${cases.length}`);
     for (const [i, file] of files.entries()) {
       const [label, image] = [readVolume(file), readVolume(cases[i].images[0])];
@@ -65,8 +65,78 @@ describe('predicting cases', () => {
     assert.ok(counter.calls > calls && counter.calls < 2 * calls, 'only the missing case again');
     assert.deepEqual(
       fs.readdirSync(folder).sort(),
-      [...cases.map((c) => c.id + dataset.file_ending), 'dataset.json', 'plans.json'].sort(),
+      [...cases.map((c) => c.id + dataset.file_ending), 'dataset.json', 'plans.json', 'predictions.record.json'].sort(),
     );
+  });
+
+  it('a folder with files of others is refused, by name; --continue keeps what can be read, --overwrite replaces it', async () => {
+    const { counter, model: m } = model({ identity: 'one' });
+    await run(m, cases.slice(0, 2), folder);
+    const [first, second] = cases.map((c) => path.join(folder, c.id + dataset.file_ending));
+    const bytes = fs.readFileSync(first);
+    // Another model.
+    const other = model({ identity: 'two' });
+    await assert.rejects(run(other.model, cases.slice(0, 2), folder), (error: Error) => {
+      assert.match(error.message, /ct_00\.nii\.gz, ct_01\.nii\.gz: predicted by another model.*Give --overwrite/);
+      return true;
+    });
+    await assert.rejects(run(other.model, cases.slice(0, 2), folder, { continue: true }), /predicted by another model/);
+    // Its plan would stand beside labels of the first for other cases.
+    await assert.rejects(
+      run(other.model, cases.slice(2), folder, { overwrite: true }),
+      /ct_00\.nii\.gz, ct_01\.nii\.gz: predicted by another model, for other cases.*Give another output folder/,
+    );
+    assert.equal(other.counter.calls, 0);
+    // Half a file of ours is made again; an edited one is somebody's.
+    fs.writeFileSync(first, bytes.subarray(0, 100));
+    const kept: string[] = [];
+    await run(m, cases.slice(0, 2), folder, { onKept: (ids) => kept.push(...ids) });
+    assert.deepEqual(fs.readFileSync(first), bytes);
+    assert.deepEqual(kept, [cases[1].id]);
+    fs.copyFileSync(first, second);
+    await assert.rejects(
+      run(m, cases.slice(0, 2), folder),
+      /ct_01\.nii\.gz: nothing says that this model wrote them.*--continue/,
+    );
+    const calls = counter.calls;
+    await run(m, cases.slice(0, 2), folder, { continue: true });
+    assert.equal(counter.calls, calls);
+    await run(m, cases.slice(0, 2), folder, { overwrite: true });
+    assert.notDeepEqual(fs.readFileSync(second), bytes);
+    assert.ok(counter.calls > calls);
+    await assert.rejects(run(m, [], folder), /no case; expected images named <case>_0000\.nii\.gz/);
+  });
+
+  it('images of another kind are predicted with a warning; damaged ones and other channels are refused before work', async () => {
+    const image = readVolume(cases[0].images[0]);
+    const own = path.join(folder, 'images');
+    const put = (id: string, changed: Partial<Volume>, channel = 0) => {
+      fs.mkdirSync(own, { recursive: true });
+      writeVolume(path.join(own, `${id}_000${channel}.nii.gz`), { ...image, ...changed });
+    };
+    put('far', { spacingMm: [image.spacingMm[0] * 10, image.spacingMm[1], image.spacingMm[2]] });
+    put('grey', { data: Float32Array.from(image.data, (_, i) => (i % 97) / 97) });
+    const fingerprint = read<Fingerprint>('dataset_fingerprint.json');
+    const warnings: string[] = [];
+    const { model: m } = model({ fingerprint });
+    await run(m, casesIn(own, '.nii.gz'), path.join(folder, 'out'), { onWarning: (text) => warnings.push(text) });
+    assert.equal(warnings.length, 2);
+    assert.match(warnings[0], /far: voxels of \d.* mm along depth; expected .* as in training/);
+    assert.match(warnings[1], /grey CT: values from 0 to 0\.9\d+; expected about/);
+    const record = JSON.parse(fs.readFileSync(path.join(folder, 'out', 'predictions.record.json'), 'utf8'));
+    assert.deepEqual(
+      record.grey.warnings.map((w: { code: string }) => w.code),
+      ['trained-intensity'],
+    );
+    put('two', {});
+    put('two', {}, 1);
+    put('holes', { data: Float32Array.from(image.data, (v, i) => (i === 3 ? Number.NaN : v)) });
+    await assert.rejects(run(m, casesIn(own, '.nii.gz'), path.join(folder, 'other')), (error: Error) => {
+      assert.match(error.message, /two: 2 files \(_0000, _0001\); expected 1 channel \(_0000 CT\)/);
+      assert.match(error.message, /holes_0000\.nii\.gz: 1 voxels are NaN/);
+      return true;
+    });
+    assert.ok(!fs.existsSync(path.join(folder, 'other')));
   });
 
   it('from images and from the preprocessed case is the same, and the images stay as they were', async () => {

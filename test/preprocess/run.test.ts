@@ -5,11 +5,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { VoxelbookError } from '../../src/base/errors.js';
+import { hashed } from '../../src/dataset/content.js';
 import { open } from '../../src/dataset/index.js';
 import { fingerprint, type Plan, plan } from '../../src/plan/index.js';
-import { forecastBytes, listCases, loadCase, normalize, run } from '../../src/preprocess/index.js';
+import { forecastBytes, listCases, loadCase, normalize, run, saveCase } from '../../src/preprocess/index.js';
 import { writeVolume } from '../../src/volume/index.js';
-import { image, rawFolder, remove, shape, volumeOf } from '../dataset/folder.js';
+import { image, label, rawFolder, remove, shape, volumeOf } from '../dataset/folder.js';
 
 const out = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-pre-'));
 let folder: string;
@@ -76,20 +77,43 @@ describe('preprocessing a data set', function () {
     assert.equal((await run(open(folder), other, '3d_fullres', { folder: base })).computed.length, 6);
   });
 
-  it('a case that fails is named with its fault; the others are made', async () => {
+  it('a case that cannot be read is named with its fault before anything is made', async () => {
     const kept = fs.readFileSync(image(folder, 1, 0));
     fs.writeFileSync(image(folder, 1, 0), kept.subarray(0, 200));
     const base = fresh();
     try {
       await assert.rejects(run(open(folder), planned, '3d_fullres', { folder: base }), (error) => {
         assert.ok(error instanceof VoxelbookError);
-        assert.match(error.message, /preprocess failed for 1 of 6 cases/);
+        assert.match(error.message, /Dataset007_Small cannot be used: 1 fault/);
         assert.match(error.faults[0].path, /a1_0000\.nii\.gz/);
         return true;
       });
-      assert.deepEqual(listCases(path.join(base, 'nnUNetPlans_3d_fullres')), ['a0', 'a2', 'a3', 'a4', 'a5']);
+      assert.ok(!fs.existsSync(base));
     } finally {
       fs.writeFileSync(image(folder, 1, 0), kept);
+    }
+  });
+
+  it('files that were touched and hold the same are not made again; what left the data set is removed', async () => {
+    const base = fresh();
+    const { folder: where } = await run(open(folder), planned, '3d_fullres', { folder: base });
+    const later = new Date(Date.now() + 5000);
+    for (let k = 0; k < 6; k++) fs.utimesSync(image(folder, k, 0), later, later);
+    assert.deepEqual((await run(open(folder), planned, '3d_fullres', { folder: base })).computed, []);
+    // Nothing is read to find that out a second time.
+    const before = hashed.files;
+    assert.deepEqual((await run(open(folder), planned, '3d_fullres', { folder: base })).computed, []);
+    assert.equal(hashed.files, before);
+    const gone = [image(folder, 5, 0), image(folder, 5, 1), label(folder, 5)];
+    const kept = gone.map((file) => fs.readFileSync(file));
+    for (const file of gone) fs.rmSync(file);
+    try {
+      await run(open(folder), planned, '3d_fullres', { folder: base });
+      assert.deepEqual(listCases(where), ['a0', 'a1', 'a2', 'a3', 'a4']);
+      const held = JSON.parse(fs.readFileSync(path.join(base, 'splits_final.json'), 'utf8')).flatMap((s: any) => s.val);
+      assert.deepEqual(held.sort(), ['a0', 'a1', 'a2', 'a3', 'a4']);
+    } finally {
+      for (const [i, file] of gone.entries()) fs.writeFileSync(file, kept[i]);
     }
   });
 
@@ -149,8 +173,9 @@ describe('preprocessing a data set', function () {
   it('arrays and JSON of different runs are not taken for one case', async () => {
     const base = fresh();
     const { folder: where } = await run(open(folder), planned, '3d_fullres', { folder: base });
-    const json = JSON.parse(fs.readFileSync(path.join(where, 'a0.json'), 'utf8'));
-    fs.writeFileSync(path.join(where, 'a0.json'), JSON.stringify({ ...json, hash: 'x' }));
+    const arrays = fs.readFileSync(path.join(where, 'a0.safetensors'));
+    saveCase(where, 'a0', 'another run', loadCase(where, 'a0'));
+    fs.writeFileSync(path.join(where, 'a0.safetensors'), arrays);
     assert.throws(() => loadCase(where, 'a0'), /arrays and JSON of different runs.*Run preprocess\.run again/s);
     assert.throws(() => loadCase(where, 'b'), /no such case/);
   });

@@ -26,15 +26,10 @@ describe('dry run of a study', () => {
   after(leaveWorkplace);
 
   for (const name of studyNames)
-    it(`${name}: every experiment of every table is built at full size, in less than a minute`, async function () {
+    it(`${name}: every experiment of every table is built at full size`, async function () {
       this.timeout(300_000);
-      // Processor time: on a quiet machine the wait is shorter, on a busy one no measure.
-      const begin = process.cpuUsage();
       const plan = await planOf(name);
-      const { user, system } = process.cpuUsage(begin);
-      const seconds = (user + system) / 1e6;
-      console.log(`      ${plan.summary}; planned in ${seconds.toFixed(1)} s`);
-      assert.ok(seconds < 60);
+      console.log(`      ${plan.summary}`);
       for (const r of plan.rows) {
         assert.equal(r.error, undefined, `${r.name}, ${r.dataset}: ${r.error}`);
         assert.equal(r.unknown, undefined);
@@ -180,6 +175,8 @@ describe('dry run of a study', () => {
       'summary.sh',
     ]);
     const script = fs.readFileSync(path.join(plan.scripts!, 'run.sh'), 'utf8');
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: bash's own substitution
+    assert.ok(script.includes('\nexport VOXELBOOK_THREADS=${SLURM_CPUS_PER_TASK:-1}\n'));
     for (const line of ['--partition=gpu', '--gres=gpu:1', '--mem=16G']) assert.ok(script.includes(`#SBATCH ${line}\n`), line);
     assert.match(fs.readFileSync(path.join(plan.scripts!, 'submit.sh'), 'utf8'), /--array=0-24 /);
   });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { threads } from '../../src/base/threads.js';
 import { graph, reproduce, study } from '../../src/run/index.js';
 import { readLease } from '../../src/run/lease.js';
 import { type Experiment, runFolderOf } from '../../src/train/index.js';
@@ -38,7 +39,20 @@ describe('run.study', () => {
 
   it('runs k3, grows it to k5, and gives rows a report takes; killed at the border, ends with the same bits', async () => {
     const events: string[] = [];
-    const done = await reproduce([small, large], { display: null, atOnce: 2, onEvent: (e) => events.push(e) });
+    const shares = new Set<string>();
+    const done = await reproduce([small, large], {
+      display: null,
+      atOnce: 2,
+      onEvent: (e) => events.push(e),
+      onLine: (_, run) => {
+        const environment = `/proc/${readLease(run.folder)?.pid}/environ`;
+        if (!fs.existsSync(environment)) return;
+        for (const entry of fs.readFileSync(environment, 'utf8').split('\0'))
+          if (entry.startsWith('VOXELBOOK_THREADS=')) shares.add(entry);
+      },
+    });
+    if (process.platform === 'linux')
+      assert.deepEqual([...shares], [`VOXELBOOK_THREADS=${Math.max(1, Math.floor(threads() / 2))}`], 'each run has its share');
     assert.deepEqual(
       done.rows.map((r) => [r.name, r.scores.length, r.missing]),
       [

@@ -121,6 +121,46 @@ describe('train loop', () => {
     assert.equal(tf.memory().numTensors, before);
   });
 
+  it('stops at a validation loss that is not finite, with its cases', async () => {
+    const input = tinyInput(folder());
+    const next = input.feed.next.bind(input.feed);
+    input.feed.next = async (phase, index) => {
+      const batch = await next(phase, index);
+      if (phase === 'validation' && index === 3) batch.image[17] = Number.NaN;
+      return batch;
+    };
+    const before = tf.memory().numTensors;
+    await assert.rejects(loop(input, { savingShare: 0 }), (error: VoxelbookError) => {
+      assert.equal(error.code, 'not-finite');
+      assert.match(
+        error.message,
+        /the validation loss is not finite[\s\S]*cases case_3_0, case_3_1[\s\S]*at-000000006\.safetensors/,
+      );
+      return true;
+    });
+    assert.equal(tf.memory().numTensors, before);
+  });
+
+  it('going on with another number of threads says what that means', async () => {
+    const f = folder();
+    const said: string[] = [];
+    const stop = new AbortController();
+    const onLine = () => stop.abort();
+    const known = process.env.TF_NUM_INTRAOP_THREADS;
+    try {
+      process.env.TF_NUM_INTRAOP_THREADS = '3';
+      await assert.rejects(loop(tinyInput(f), { signal: stop.signal, onLine, onNotice: (text) => said.push(text) }), Stopped);
+      process.env.TF_NUM_INTRAOP_THREADS = '2';
+      const { params } = await loop(tinyInput(f), { onNotice: (text) => said.push(text) });
+      tf.dispose(params);
+    } finally {
+      if (known === undefined) delete process.env.TF_NUM_INTRAOP_THREADS;
+      else process.env.TF_NUM_INTRAOP_THREADS = known;
+    }
+    assert.equal(said.length, 1);
+    assert.match(said[0], /3 threads so far and goes on with 2: .* within round-off .*, not bit for bit/);
+  });
+
   it('names the layer in which a value first overflows', async () => {
     const input = tinyInput(folder());
     const make = input.initial;
@@ -139,7 +179,7 @@ describe('train loop', () => {
       tf.dispose([params['last.weight'], params['first.weight']]);
       return { ...params, 'last.weight': big, 'first.weight': wide };
     };
-    await assert.rejects(loop(second), /layer last\.weight/);
+    await assert.rejects(loop(second), /layer last, cases/);
   });
 
   it('keeps frozen parameters fixed for the epochs the recipe says', async () => {

@@ -1,4 +1,4 @@
-// A process that saves checkpoints without end; checkpoint.test.ts kills it. Arguments: run folder.
+// A process that saves checkpoints without end and says so after each; checkpoint.test.ts kills it. Arguments: run folder.
 import { Random } from '../../src/base/random.js';
 import { initialise } from '../../src/model/network.js';
 import { tf } from '../../src/tensor/tf.js';
@@ -17,5 +17,6 @@ for (;;) {
   // Every value of the bias is the step, so that a reader can tell a mixture from a whole.
   tf.dispose(params['first.bias']);
   params['first.bias'] = tf.fill([64], position.step);
-  checkpoints.save({ params, optimiser: { step: position.step, slots: {} }, position });
+  checkpoints.save({ params, optimiser: { step: position.step, steps: {}, slots: {} }, position });
+  process.stdout.write('saved\n');
 }

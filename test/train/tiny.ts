@@ -1,8 +1,8 @@
 // A network, batches and a recipe small enough to train in a test: two convolutions with a group norm and dropout between.
 import { Random } from '../../src/base/random.js';
 import { labels } from '../../src/dataset/index.js';
-import { Declaration, initialise, type Network } from '../../src/model/network.js';
-import { tf } from '../../src/tensor/tf.js';
+import { type Context, Declaration, initialise, type Network, scope } from '../../src/model/network.js';
+import { averagePool, convolve, tf } from '../../src/tensor/tf.js';
 import type { Batch, BatchSource } from '../../src/train/feed/feed.js';
 import type { Phase, Recipe } from '../../src/train/index.js';
 import type { LoopInput } from '../../src/train/loop.js';
@@ -19,27 +19,23 @@ export function tinyNetwork(channels = 1, heads = 3, width = 4): Network {
   const last = d.add('last.weight', [heads, width, 1, 1, 1], { init: uniform(0.5), layout: 'kernel' });
   const half = d.add('half.weight', [heads, width, 1, 1, 1], { init: uniform(0.5), layout: 'kernel' });
   const mean = d.add('seen.mean', [width], { init: { kind: 'zeros' }, buffer: true });
-  return {
-    parameters: d.parameters,
-    divisibleBy: [2, 2, 2],
-    forward({ params, training, updates, random }, x) {
-      return tf.tidy(() => {
-        let h: tf.Tensor = tf.add(tf.conv3d(x as tf.Tensor5D, params[first] as tf.Tensor5D, 1, 'same'), params[bias]);
-        if (training) {
-          const now = tf.mean(h, [0, 1, 2, 3]);
-          updates[mean] = tf.keep(tf.add(tf.mul(params[mean], 0.9), tf.mul(now, 0.1)));
-        }
-        h = tf.relu(h);
-        if (training && random) {
-          const keep = Float32Array.from({ length: width }, () => (random.chance(0.9) ? 1 / 0.9 : 0));
-          h = tf.mul(h, tf.tensor1d(keep));
-        }
-        const small = tf.avgPool3d(h as tf.Tensor5D, 2, 2, 'valid');
-        const at = (y: tf.Tensor, w: string) => tf.conv3d(y as tf.Tensor5D, params[w] as tf.Tensor5D, 1, 'same');
-        return [at(h, last), at(small, half)];
-      });
-    },
-  };
+  const convolution = (name: string, weight: string) =>
+    scope(d, name, ({ params }: Context, x: tf.Tensor) => convolve(x, params[weight], [1, 1, 1], 'same'));
+  const [firstConv, lastConv, halfConv] = [convolution('first', first), convolution('last', last), convolution('half', half)];
+  return d.network([2, 2, 2], (c, x) => {
+    const { params, training, updates, random } = c;
+    let h: tf.Tensor = tf.add(firstConv(c, x), params[bias]);
+    if (training) {
+      const now = tf.mean(h, [0, 1, 2, 3]);
+      updates[mean] = tf.keep(tf.add(tf.mul(params[mean], 0.9), tf.mul(now, 0.1)));
+    }
+    h = tf.relu(h);
+    if (training && random) {
+      const keep = Float32Array.from({ length: width }, () => (random.chance(0.9) ? 1 / 0.9 : 0));
+      h = tf.mul(h, tf.tensor1d(keep));
+    }
+    return [lastConv(c, h), halfConv(c, averagePool(h, [2, 2, 2]))];
+  });
 }
 
 /** Noisy balls of two classes, drawn from the batch's name. */

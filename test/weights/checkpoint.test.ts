@@ -4,7 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { VoxelbookError } from '../../src/base/errors.js';
-import { readSafetensors } from '../../src/base/safetensors.js';
+import { Random } from '../../src/base/random.js';
+import { readSafetensors, writeSafetensors } from '../../src/base/safetensors.js';
 import { Declaration } from '../../src/model/network.js';
 import { batchNorm, conv } from '../../src/tensor/index.js';
 import { tf } from '../../src/tensor/tf.js';
@@ -125,6 +126,74 @@ describe('checkpoints', () => {
   });
 });
 
+describe('checkpoints in parts', () => {
+  const at = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-parts-'));
+  const file = path.join(at, 'model.safetensors.index.json');
+  const index = (map: unknown) => fs.writeFileSync(file, JSON.stringify({ metadata: {}, weight_map: map }));
+  const tensor = (...values: number[]) => ({ shape: [values.length], data: Float32Array.from(values) });
+  writeSafetensors(path.join(at, 'model-00001-of-00002.safetensors'), { a: tensor(1), b: tensor(2) });
+  writeSafetensors(path.join(at, 'model-00002-of-00002.safetensors'), { c: tensor(3) });
+  after(() => fs.rmSync(at, { recursive: true }));
+
+  it('are read through their index', () => {
+    index({ a: 'model-00001-of-00002.safetensors', c: 'model-00002-of-00002.safetensors' });
+    const { tensors } = readCheckpoint(file);
+    assert.deepEqual(
+      Object.entries(tensors).map(([name, { data }]) => [name, data[0]]),
+      [
+        ['a', 1],
+        ['c', 3],
+      ],
+    );
+  });
+
+  it('may be of PyTorch’s own format', () => {
+    fs.copyFileSync(`${folder}plain.pth`, path.join(at, 'part.bin'));
+    const bin = path.join(at, 'pytorch_model.bin.index.json');
+    fs.writeFileSync(bin, JSON.stringify({ weight_map: { '0.bias': 'part.bin' } }));
+    assert.deepEqual(readCheckpoint(bin).tensors['0.bias'].data, expected['w.0.bias'].data);
+  });
+
+  for (const [what, map, message] of [
+    ['a part that is not there', { a: 'model-00003-of-00003.safetensors' }, /model-00003-of-00003\.safetensors: no such file/],
+    ['a part outside the folder', { a: '../x.safetensors' }, /"\.\.\/x\.safetensors"; expected the plain name/],
+    ['a part that is another index', { a: 'model.safetensors.index.json' }, /expected the plain name/],
+    ['a part without the tensor', { c: 'model-00001-of-00002.safetensors' }, /c: not in model-00001-of-00002/],
+    ['no list of parts', 7, /weight_map: number/],
+    ['an empty list of parts', {}, /holds no weights/],
+  ] as const)
+    it(`${what} is named`, () => {
+      index(map);
+      assert.throws(() => readCheckpoint(file), message);
+    });
+});
+
+describe('damaged weights', () => {
+  it('any of 300 flipped bits of saved weights is found before they are used', () => {
+    const at = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-flip-'));
+    const file = path.join(at, 'w.safetensors');
+    const data = Float32Array.from({ length: 64 }, (_, i) => i / 7);
+    writeSafetensors(file, { w: { shape: [8, 8], data } }, { made: 'here' });
+    const good = fs.readFileSync(file);
+    const random = new Random('flips');
+    let padding = 0;
+    for (let i = 0; i < 300; i++) {
+      const bad = Buffer.from(good);
+      bad[random.int(0, bad.length)] ^= 1 << random.int(0, 8);
+      fs.writeFileSync(file, bad);
+      try {
+        // White space that pads the header carries nothing.
+        assert.deepEqual(readCheckpoint(file).tensors.w, { dtype: 'F32', shape: [8, 8], data });
+        padding++;
+      } catch (error) {
+        assert.ok(error instanceof VoxelbookError, String(error));
+      }
+    }
+    assert.ok(padding < 10, `${padding} flips were read`);
+    fs.rmSync(at, { recursive: true });
+  });
+});
+
 describe('transfer', () => {
   it('copies what fits, keeps the rest, and says why for every tensor', () => {
     const network = smallNetwork(5);
@@ -147,9 +216,17 @@ describe('transfer', () => {
     tf.dispose([params, start]);
   });
 
-  it('heads stay random though they would fit', () => {
-    assert.ok(allButHeads.keep!('seg_outputs.0.weight') && allButHeads.keep!('decoder.seg_layers.3.bias'));
-    assert.ok(!allButHeads.keep!('decoder.stages.0.conv.weight'));
+  it('heads stay as they are though they would fit', () => {
+    const d = smallNetwork();
+    const network = { parameters: d.parameters.map((p) => (p.name.startsWith('2.') ? { ...p, head: true } : p)) };
+    const start = Object.fromEntries(network.parameters.map((p) => [p.name, tf.zeros([...p.shape])]));
+    const { params, table } = transfer(network, start, readCheckpoint(`${folder}plain.pth`).tensors, allButHeads);
+    const kept = table.filter((r) => r.outcome === 'kept').map((r) => [r.name, r.why]);
+    assert.deepEqual(kept, [
+      ['2.weight', 'kept by rule'],
+      ['2.bias', 'kept by rule'],
+    ]);
+    tf.dispose([params, start]);
   });
 
   it('a checkpoint of which nothing fits is an error', () => {
@@ -169,18 +246,16 @@ describe('hostile checkpoints', () => {
   it('there are at least forty', () => assert.ok(files.length >= 40));
 
   for (const file of files)
-    it(`${file} ends in a typed error within a second, nothing run, nothing written`, () => {
+    it(`${file} ends in a typed error, nothing run, nothing written`, () => {
       const work = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-'));
       const home = process.cwd();
       process.chdir(work);
-      const start = performance.now();
       const memory = process.memoryUsage();
       try {
         assert.throws(
           () => readCheckpoint(hostile + file),
           (error: unknown) => error instanceof VoxelbookError && error.faults.length > 0,
         );
-        assert.ok(performance.now() - start < 1000, `${performance.now() - start} ms`);
         const after = process.memoryUsage();
         assert.ok(after.rss - memory.rss < 256e6, `${after.rss - memory.rss} bytes`);
         assert.deepEqual(fs.readdirSync(work), []);

@@ -6,11 +6,11 @@ import { vmambaName, vmambaRule, vmambaTransfer } from '../../src/weights/vmamba
 
 const golden = new URL('../golden/models/swin-umamba/full/vmamba-checkpoint-loading.json', import.meta.url);
 const entries = JSON.parse(fs.readFileSync(golden, 'utf8')).checkpoint_entries as [string, number[]][];
-const v2 = swinUmamba({ network: 'swin-umamba', inputChannels: 1, classes: 2 });
+const v2 = swinUmamba.build({ network: 'swin-umamba', inputChannels: 1, classes: 2 });
 const dagger = (inputChannels: number) => ({
   network: 'swin-umamba-d' as const,
   inputChannels,
-  parameters: swinUmambaD({ network: 'swin-umamba-d', inputChannels, classes: 2 }).parameters,
+  parameters: swinUmambaD.build({ network: 'swin-umamba-d', inputChannels, classes: 2 }).parameters,
 });
 
 describe('vmambaTransfer', () => {

@@ -8,19 +8,30 @@
 //
 // As the official trainer builds it: instance norm with weights, leaky ReLU, no weight standardisation.
 import { FaultList } from '../../base/errors.js';
+import { product } from '../../base/shape.js';
 import { recompute } from '../../tensor/ops/customOp.js';
 import { deformableAttention } from '../../tensor/ops/deformableAttention.js';
-import { gelu } from '../../tensor/ops/gelu.js';
 import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
 import { resize } from '../../tensor/ops/resize.js';
-import { product } from '../../tensor/ops/shapes.js';
 import { tf } from '../../tensor/tf.js';
-import { conv, convTranspose, instanceNorm, type Layer, layerNorm, linear, recomputed, sequence } from '../layers/layers.js';
-import { dropout, parameter, under } from '../layers/tokenLayers.js';
-import { type Context, Declaration, type Init, type Network } from '../network.js';
-import type { Head } from '../spec.js';
+import { define, type Ends } from '../define.js';
+import { dropout } from '../layers/dropout.js';
+import { xavier } from '../layers/initialisers.js';
+import {
+  conv,
+  convTranspose,
+  instanceNorm,
+  type Layer,
+  layerNorm,
+  linear,
+  parameter,
+  recomputed,
+  sequence,
+} from '../layers/layers.js';
+import { perceptron } from '../layers/perceptron.js';
+import { type Context, Declaration, type Init, type Network, scope, under } from '../network.js';
 
-export interface CoTrSpec extends Head {
+export interface CoTrSpec extends Ends {
   network: 'cotr';
   /** Channels behind the first convolution and of the three stages; default 64, 192, 384, 384. The last two are equal: a token's. */
   widths?: number[];
@@ -38,8 +49,7 @@ export interface CoTrSpec extends Head {
 const [one, two, three] = [1, 2, 3].map((k) => [k, k, k]);
 const relu: Layer = (_, x) => leakyRelu(x, 0.01);
 
-/** The network of a specification with channels and classes given. */
-export function coTr(spec: CoTrSpec): Network {
+function build(spec: CoTrSpec): Network {
   const { widths = [64, 192, 384, 384], blocks = [3, 3, 2], classes } = spec;
   check(spec, widths);
   const d = new Declaration();
@@ -54,24 +64,25 @@ export function coTr(spec: CoTrSpec): Network {
   const full = head('cls_conv', stem);
   const encoder = backbone(d, at('backbone'), { in: spec.inputChannels!, widths, blocks });
   const transformer = deformableTransformer(d, at('encoder_Detrans'), { ...spec, dim: third });
-  return {
-    parameters: d.parameters,
-    divisibleBy: [8, 16, 16],
-    forward: (c, input) =>
-      tf.tidy(() => {
-        const [atStem, atFirst, ...grids] = encoder(c, input);
-        const [atSecond, atThird] = transformer(c, grids);
-        let x = atThird;
-        const outputs: tf.Tensor[] = [];
-        for (const [i, skip] of [atSecond, atFirst, atStem].entries()) {
-          x = merges[i](c, tf.add(ups[i](c, x), skip));
-          if (spec.deepSupervision) outputs.unshift(coarse[i](c, x));
-        }
-        const size = x.shape.slice(1, -1).map((n, axis) => n * [1, 2, 2][axis]);
-        return [full(c, resize(x, size, 'linear')), ...outputs];
-      }),
-  };
+  return d.network([8, 16, 16], (c, input) => {
+    const [atStem, atFirst, ...grids] = encoder(c, input);
+    const [atSecond, atThird] = transformer(c, grids);
+    let x = atThird;
+    const outputs: tf.Tensor[] = [];
+    for (const [i, skip] of [atSecond, atFirst, atStem].entries()) {
+      x = merges[i](c, tf.add(ups[i](c, x), skip));
+      if (spec.deepSupervision) outputs.unshift(coarse[i](c, x));
+    }
+    const size = x.shape.slice(1, -1).map((n, axis) => n * [1, 2, 2][axis]);
+    return [full(c, resize(x, size, 'linear')), ...outputs];
+  });
 }
+
+export const coTr = define({
+  name: 'cotr',
+  build,
+  heads: ['cls_conv', 'ds0_cls_conv', 'ds1_cls_conv', 'ds2_cls_conv'].map((name) => `U_ResTran3D.${name}.`),
+});
 
 function check({ heads = 6 }: CoTrSpec, widths: readonly number[]): void {
   const faults = new FaultList();
@@ -102,7 +113,7 @@ function decoderBlock(d: Declaration, name: string, width: number): Layer {
     relu,
   ];
   const body = sequence(...part(1), ...part(2));
-  return (c, x) => tf.add(body(c, x), x);
+  return scope(d, name, (c, x) => tf.add(body(c, x), x));
 }
 
 /** `Backbone`: the features of all four resolutions, finest first. */
@@ -129,20 +140,18 @@ export function backbone(
       conv(d, under(at, 'conv1'), width, out, three, { ...plain, stride, padding: 1, ...fanOut(out, three) }),
       instanceNorm(d, under(at, 'norm1'), out),
     );
-    if (stride === 1) return (c, x) => relu(c, tf.add(main(c, x), x));
+    if (stride === 1) return scope(d, at, (c, x) => relu(c, tf.add(main(c, x), x)));
     const shortcut = sequence(
       conv(d, under(at, 'downsample.0'), width, out, one, { ...plain, stride, ...fanOut(out, one) }),
       instanceNorm(d, under(at, 'downsample.1'), out),
     );
-    return (c, x) => relu(c, tf.add(main(c, x), shortcut(c, x)));
+    return scope(d, at, (c, x) => relu(c, tf.add(main(c, x), shortcut(c, x))));
   };
   const stages = s.blocks.map((count, i) => {
     const [width, out] = [s.widths[i], s.widths[i + 1]];
-    return sequence(
-      ...Array.from({ length: count }, (_, j) =>
-        block(under(name, `layer${i + 1}.${j}`), j === 0 ? width : out, out, j === 0 ? 2 : 1),
-      ),
-    );
+    const stage = under(name, `layer${i + 1}`);
+    const blocks = Array.from({ length: count }, (_, j) => block(`${stage}.${j}`, j === 0 ? width : out, out, j === 0 ? 2 : 1));
+    return scope(d, stage, sequence(...blocks));
   });
   return (c, input) => {
     const features = [stem(c, input)];
@@ -158,19 +167,23 @@ export function deformableTransformer(
   s: { dim: number; layers?: number; heads?: number; points?: number; mlp?: number; dropout?: number },
 ): (c: Context, grids: readonly tf.Tensor[]) => tf.Tensor[] {
   const { dim, layers = 6 } = s;
-  const level = parameter(d, under(name, 'level_embed'), [2, dim], { kind: 'normal', sd: 1 });
+  const embeddings = scope(
+    d,
+    under(name, 'level_embed'),
+    parameter(d, under(name, 'level_embed'), [2, dim], { kind: 'normal', sd: 1 }),
+  );
   const stack = Array.from({ length: layers }, (_, i) => encoderLayer(d, under(name, `encoder.layers.${i}`), s));
   return (c, grids) => {
     const shapes = grids.map((grid) => grid.shape.slice(1, -1));
     const batch = grids[0].shape[0];
     const flat = (x: tf.Tensor) => tf.reshape(x, [x.shape[0], product(x.shape.slice(1, -1)), dim]);
-    const embeddings = tf.split(level(c), grids.length, 0);
+    const levels = tf.split(embeddings(c), grids.length, 0);
     const positions = tf.concat(
-      shapes.map((shape, g) => tf.add(sinePositions(shape, dim), tf.reshape(embeddings[g], [1, 1, dim]))),
+      shapes.map((shape, g) => tf.add(sinePositions(shape, dim), tf.reshape(levels[g], [1, 1, dim]))),
       1,
     );
     let x: tf.Tensor = tf.concat(grids.map(flat), 1);
-    for (const layer of stack) x = layer(shapes, positions)(c, x);
+    for (const layer of stack) x = layer(c, x, positions, shapes);
     const parts = tf.split(x, shapes.map(product), 1);
     return parts.map((part, g) => tf.reshape(part, [batch, ...shapes[g], dim]));
   };
@@ -181,21 +194,21 @@ function encoderLayer(
   d: Declaration,
   name: string,
   s: { dim: number; heads?: number; points?: number; mlp?: number; dropout?: number },
-): (shapes: readonly number[][], positions: tf.Tensor) => Layer {
+): (c: Context, x: tf.Tensor, positions: tf.Tensor, shapes: readonly number[][]) => tf.Tensor {
   const { dim, mlp = 1536 } = s;
   const drop = dropout(s.dropout ?? 0.1);
   const attend = selfAttention(d, under(name, 'self_attn'), s);
   const norm1 = layerNorm(d, under(name, 'norm1'), dim);
-  const perceptron = recomputed(d, () => {
-    const linear1 = linear(d, under(name, 'linear1'), dim, mlp, { init: xavier(dim, mlp) });
-    const linear2 = linear(d, under(name, 'linear2'), mlp, dim, { init: xavier(mlp, dim) });
-    return sequence(linear1, (_, x) => gelu(x), drop, linear2, drop);
+  const forward = recomputed(d, () => {
+    const names = [under(name, 'linear1'), under(name, 'linear2')] as const;
+    const init = (from: number, to: number) => ({ init: xavier(from, to) });
+    return sequence(...perceptron(d, names, dim, mlp, { dropout: s.dropout ?? 0.1, init }));
   });
   const norm2 = layerNorm(d, under(name, 'norm2'), dim);
-  return (shapes, positions) => (c, x) => {
+  return scope(d, name, (c: Context, x: tf.Tensor, positions: tf.Tensor, shapes: readonly number[][]) => {
     const h = norm1(c, tf.add(x, drop(c, attend(c, x, tf.add(x, positions), shapes))));
-    return norm2(c, tf.add(h, perceptron(c, h)));
-  };
+    return norm2(c, tf.add(h, forward(c, h)));
+  });
 }
 
 /** `MSDeformAttn`: values of `x`, read where `query` says, in grids of these shapes. */
@@ -225,9 +238,6 @@ function selfAttention(d: Declaration, name: string, s: { dim: number; heads?: n
     });
   };
 }
-
-/** `xavier_uniform_`. */
-const xavier = (from: number, to: number): Init => ({ kind: 'uniform', bound: Math.sqrt(6 / (from + to)) });
 
 /** Where a head looks at first: each along its own ray, the points one, two, … steps out. Both grids alike. */
 const rays = (heads: number, points: number): Init => ({

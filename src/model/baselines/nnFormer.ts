@@ -12,14 +12,15 @@ import { FaultList } from '../../base/errors.js';
 import type { Configuration } from '../../plan/plan.js';
 import { gelu } from '../../tensor/ops/gelu.js';
 import { tf } from '../../tensor/tf.js';
-import { conv, convTranspose, type Layer, layerNorm, linear, recomputed, sequence } from '../layers/layers.js';
-import { dropPath, under } from '../layers/tokenLayers.js';
+import { define, type Ends } from '../define.js';
+import { dropPath, dropPathRates } from '../layers/dropout.js';
+import { conv, convTranspose, type Layer, layerNorm, recomputed, sequence } from '../layers/layers.js';
+import { perceptron } from '../layers/perceptron.js';
 import { inWindows, windowAttention } from '../layers/windows.js';
-import { type Context, Declaration, type Network } from '../network.js';
-import type { Head } from '../spec.js';
+import { type Context, Declaration, type Network, scope, under } from '../network.js';
 import { inputSize } from './unetr.js';
 
-export interface NnFormerSpec extends Head {
+export interface NnFormerSpec extends Ends {
   network: 'nnformer';
   /** The data set whose published version this is: they differ in strides, heads and windows. */
   variant: 'synapse' | 'acdc' | 'tumor';
@@ -82,7 +83,7 @@ const published: Record<NnFormerSpec['variant'], Omit<Settings, 'variant' | 'dro
 };
 
 /** The network of a specification with channels and classes given. Outputs at 1/1, 1/2 and 1/4 of the token grid's factor. */
-export function nnFormer(spec: NnFormerSpec, plan?: Configuration): Network {
+function build(spec: NnFormerSpec, plan?: Configuration): Network {
   if (!Object.hasOwn(published, spec.variant)) {
     const faults = new FaultList();
     faults.add('variant', 'variant', String(spec.variant), Object.keys(published).join(', '), 'Choose a published version.');
@@ -103,7 +104,7 @@ export function nnFormer(spec: NnFormerSpec, plan?: Configuration): Network {
   }));
 
   const embed = nnFormerEmbedding(d, 'model_down.patch_embed', { ...s, in: spec.inputChannels!, dim: s.width });
-  const rates = ratesOf(s.depths, s.dropPath);
+  const rates = dropPathRates(s.depths, s.dropPath);
   const encoder = stageSettings.map((settings, i) =>
     nnFormerStage(d, `model_down.layers.${i}`, {
       ...settings,
@@ -113,7 +114,7 @@ export function nnFormer(spec: NnFormerSpec, plan?: Configuration): Network {
   );
   const norms = dims.map((dim, i) => layerNorm(d, `model_down.norm${i}`, dim));
   // The rates grow from the bottom of the decoder to the top.
-  const up = ratesOf(s.depths.slice(0, -1).reverse(), s.dropPath).reverse();
+  const up = dropPathRates(s.depths.slice(0, -1).reverse(), s.dropPath).reverse();
   const decoder = stageSettings.slice(0, -1).map((settings, i) =>
     nnFormerUpStage(d, `decoder.layers.${i}`, {
       ...settings,
@@ -124,43 +125,34 @@ export function nnFormer(spec: NnFormerSpec, plan?: Configuration): Network {
   );
   const heads = dims
     .slice(0, spec.deepSupervision ? -1 : 1)
-    .map((dim, i) => convTranspose(d, `final.${i}.up`, dim, spec.classes!, s.patch, { stride: s.patch }));
+    .map((dim, i) => scope(d, `final.${i}`, convTranspose(d, `final.${i}.up`, dim, spec.classes!, s.patch, { stride: s.patch })));
 
-  return {
-    parameters: d.parameters,
-    divisibleBy: s.patchSize, // windows and bias tables fit this size
-    forward: (c, input) =>
-      tf.tidy(() => {
-        const skips: tf.Tensor[] = [];
-        let x = embed(c, input);
-        for (const [i, stage] of encoder.entries()) {
-          const { stageOutput, merged } = stage(c, x);
-          skips.push(norms[i](c, stageOutput));
-          x = merged;
-        }
-        x = skips.at(-1)!;
-        const outputs: tf.Tensor[] = [];
-        for (let i = stageCount - 2; i >= 0; i--) {
-          x = decoder[i](c, x, skips[i]);
-          if (i < heads.length) outputs.unshift(heads[i](c, x));
-        }
-        return outputs;
-      }),
-  };
+  // Windows and bias tables fit this size of input alone.
+  return d.network(s.patchSize, (c, input) => {
+    const skips: tf.Tensor[] = [];
+    let x = embed(c, input);
+    for (const [i, stage] of encoder.entries()) {
+      const { stageOutput, merged } = stage(c, x);
+      skips.push(norms[i](c, stageOutput));
+      x = merged;
+    }
+    x = skips.at(-1)!;
+    const outputs: tf.Tensor[] = [];
+    for (let i = stageCount - 2; i >= 0; i--) {
+      x = decoder[i](c, x, skips[i]);
+      if (i < heads.length) outputs.unshift(heads[i](c, x));
+    }
+    return outputs;
+  });
 }
+
+export const nnFormer = define({ name: 'nnformer', build, heads: ['final.'] });
 
 /** Token grid of stage i. */
 const gridOf = (s: Settings, i: number) =>
   s.patchSize.map((n, axis) =>
     s.variant === 'acdc' ? Math.floor(n / s.strides[i][axis]) : Math.floor(Math.floor(n / s.patch[axis]) / 2 ** i),
   );
-
-/** Drop-path rates, growing linearly from 0, per stage. */
-function ratesOf(depths: readonly number[], last: number): number[][] {
-  const total = depths.reduce((a, b) => a + b, 0);
-  let block = 0;
-  return depths.map((depth) => Array.from({ length: depth }, () => (total > 1 ? (last * block++) / (total - 1) : 0)));
-}
 
 /** How the grid shrinks between two stages. */
 export interface Merging {
@@ -194,11 +186,11 @@ export function nnFormerEmbedding(
   const proj1 = projection(d, under(name, 'proj1'), s.in, half1, [first, ...inPlane], false);
   const proj2 = projection(d, under(name, 'proj2'), half1, s.dim, [second, ...inPlane], true);
   const norm: Layer = s.norm === false ? (_, x) => x : layerNorm(d, under(name, 'norm'), s.dim);
-  return (c, x) => {
+  return scope(d, name, (c, x) => {
     const ends = x.shape.slice(1, -1).map((n, i): [number, number] => [0, (s.patch[i] - (n % s.patch[i])) % s.patch[i]]);
     const whole = ends.some(([, n]) => n > 0) ? tf.pad(x, [[0, 0], ...ends, [0, 0]]) : x;
     return norm(c, proj2(c, proj1(c, whole)));
-  };
+  });
 }
 
 /** `project`: a strided convolution, GELU, norm, a convolution, and but for the last pair GELU and norm again. */
@@ -228,10 +220,10 @@ export interface NnFormerStageSettings {
 export function nnFormerStage(d: Declaration, name: string, s: NnFormerStageSettings) {
   const blocks = s.rates.map((rate, i) => nnFormerBlock(d, under(name, `blocks.${i}`), s, i % 2 === 1, rate));
   const merge: Layer = s.merging ? nnFormerMerging(d, under(name, 'downsample'), s.dim, s.merging) : (_, x) => x;
-  return (c: Context, x: tf.Tensor) => {
+  return scope(d, name, (c: Context, x: tf.Tensor) => {
     const stageOutput = blocks.reduce((y, block) => block(c, y), x);
     return { stageOutput, merged: merge(c, stageOutput) };
-  };
+  });
 }
 
 /** `BasicLayer_up`: up-sampling, then a block whose keys and values come from the skip, then shifted blocks. */
@@ -239,22 +231,23 @@ export function nnFormerUpStage(d: Declaration, name: string, s: NnFormerStageSe
   const cross = nnFormerCrossBlock(d, under(name, 'blocks.0'), s, s.rates[0]);
   const blocks = s.rates.slice(1).map((rate, i) => nnFormerBlock(d, under(name, `blocks.${i + 1}`), s, true, rate));
   const expand = nnFormerExpanding(d, under(name, 'Upsample'), 2 * s.dim, s.merging);
-  return (c: Context, below: tf.Tensor, skip: tf.Tensor) =>
-    blocks.reduce((y, block) => block(c, y), cross(c, expand(c, below), skip));
+  return scope(d, name, (c: Context, below: tf.Tensor, skip: tf.Tensor) =>
+    blocks.reduce((y, block) => block(c, y), cross(c, expand(c, below), skip)),
+  );
 }
 
 /** `PatchMerging`: GELU, norm and a strided convolution to twice the width. */
 export function nnFormerMerging(d: Declaration, name: string, dim: number, merging: Merging): Layer {
   const reduction = conv(d, under(name, 'reduction'), dim, 2 * dim, merging.kernel, merging);
   const norm = layerNorm(d, under(name, 'norm'), dim);
-  return (c, x) => reduction(c, norm(c, gelu(x)));
+  return scope(d, name, (c, x) => reduction(c, norm(c, gelu(x))));
 }
 
 /** `Patch_Expanding`: norm and a transposed convolution to half the width. */
 export function nnFormerExpanding(d: Declaration, name: string, dim: number, { stride, outputPadding }: Merging): Layer {
   const norm = layerNorm(d, under(name, 'norm'), dim);
   const up = convTranspose(d, under(name, 'up'), dim, dim / 2, stride, { stride, outputPadding });
-  return (c, x) => up(c, norm(c, x));
+  return scope(d, name, (c, x) => up(c, norm(c, x)));
 }
 
 /** Row steps of the bias table as published: the first axis has 3w − 1 instead of (2w − 1)², so offsets share rows. */
@@ -291,12 +284,12 @@ export function nnFormerBlock(d: Declaration, name: string, s: NnFormerStageSett
         attend(c, windows, { regions: s.variant === 'acdc' ? undefined : regions }),
       );
   });
-  const branch2 = perceptron(d, name, s.dim);
+  const branch2 = perceptronBranch(d, name, s.dim);
   const drop = dropPath(rate);
-  return (c, x) => {
+  return scope(d, name, (c, x) => {
     const h = tf.add(x, drop(c, branch1(c, x)));
     return tf.add(h, drop(c, branch2(c, h)));
-  };
+  });
 }
 
 /** `SwinTransformerBlock_kv`: queries are the up-sampled map without a projection; the sum with the skip is what goes on. */
@@ -304,22 +297,20 @@ export function nnFormerCrossBlock(d: Declaration, name: string, s: NnFormerStag
   const { window } = windowOf(s, false);
   const norm = layerNorm(d, under(name, 'norm1'), s.dim);
   const attend = nnFormerAttention(d, under(name, 'attn'), { ...s, window, queriesGiven: true });
-  const branch2 = perceptron(d, name, s.dim);
+  const branch2 = perceptronBranch(d, name, s.dim);
   const drop = dropPath(rate);
-  return (c: Context, up: tf.Tensor, skip: tf.Tensor) => {
+  return scope(d, name, (c: Context, up: tf.Tensor, skip: tf.Tensor) => {
     const attended = inWindows([norm(c, skip), norm(c, up)], window, [0, 0, 0], ([keys, queries]) =>
       attend(c, keys, { queries }),
     );
     const h = tf.add(tf.add(up, skip), drop(c, attended));
     return tf.add(h, drop(c, branch2(c, h)));
-  };
+  });
 }
 
-function perceptron(d: Declaration, name: string, dim: number): Layer {
+function perceptronBranch(d: Declaration, name: string, dim: number): Layer {
   return recomputed(d, () => {
     const norm = layerNorm(d, under(name, 'norm2'), dim);
-    const fc1 = linear(d, under(name, 'mlp.fc1'), dim, 4 * dim);
-    const fc2 = linear(d, under(name, 'mlp.fc2'), 4 * dim, dim);
-    return sequence(norm, fc1, (_, x) => gelu(x), fc2);
+    return sequence(norm, ...perceptron(d, [under(name, 'mlp.fc1'), under(name, 'mlp.fc2')], dim, 4 * dim));
   });
 }

@@ -1,19 +1,19 @@
 // nnU-Net v2's default network, PlainConvUNet (dynamic_network_architectures/architectures/unet.py), from any plan.
 // Tensors are [batch, (depth,) height, width, channel].
 import type { Configuration } from '../../plan/plan.js';
-import { tf } from '../../tensor/tf.js';
+import type { tf } from '../../tensor/tf.js';
+import { define, type Ends } from '../define.js';
 import { type Layer, sequence } from '../layers/layers.js';
 import { type ArchitectureKwargs, convBlock, decoder, encoderAgain, topology, totalStride } from '../layers/nnunetBlocks.js';
-import { Declaration, type Network } from '../network.js';
-import type { Head } from '../spec.js';
+import { Declaration, type Network, scope } from '../network.js';
 
-export interface PlainConvUnetSpec extends Head {
+export interface PlainConvUnetSpec extends Ends {
   network: 'plain-conv-unet';
   /** nnU-Net's `arch_kwargs`; default: the plan's. */
   architecture?: ArchitectureKwargs;
 }
 
-export function plainConvUnet(spec: PlainConvUnetSpec, plan?: Configuration): Network {
+function build(spec: PlainConvUnetSpec, plan?: Configuration): Network {
   const t = topology(spec.architecture, plan, 'n_conv_per_stage');
   const d = new Declaration();
   let channels = spec.inputChannels!;
@@ -24,19 +24,15 @@ export function plainConvUnet(spec: PlainConvUnetSpec, plan?: Configuration): Ne
       channels = width;
       return block;
     });
-    return sequence(...blocks);
+    return scope(d, `encoder.stages.${s}`, sequence(...blocks));
   });
   encoderAgain(d);
   const decode = decoder(d, t, spec.classes!, spec.deepSupervision ?? false);
-  return {
-    parameters: d.parameters,
-    divisibleBy: totalStride(t),
-    forward(context, input) {
-      return tf.tidy(() => {
-        const skips: tf.Tensor[] = [];
-        for (const stage of encoder) skips.push(stage(context, skips.at(-1) ?? input));
-        return decode(context, skips);
-      });
-    },
-  };
+  return d.network(totalStride(t), (context, input) => {
+    const skips: tf.Tensor[] = [];
+    for (const stage of encoder) skips.push(stage(context, skips.at(-1) ?? input));
+    return decode(context, skips);
+  });
 }
+
+export const plainConvUnet = define({ name: 'plain-conv-unet', build, heads: ['decoder.seg_layers.'] });

@@ -1,12 +1,14 @@
 // SegResNet (Myronenko 2018) as MONAI 1.6.1 builds it: pre-activation residual blocks, skips summed, 2-D and 3-D.
 // Tensors are [batch, (depth,) height, width, channel].
 
+import { product } from '../../base/shape.js';
 import { resize } from '../../tensor/ops/resize.js';
 import { padSpatial } from '../../tensor/ops/spread.js';
-import { tf } from '../../tensor/tf.js';
+import { averagePool, tf } from '../../tensor/tf.js';
+import { define, type Ends } from '../define.js';
+import { channelDropout } from '../layers/dropout.js';
 import {
   batchNorm,
-  channelDropout,
   consume,
   conv,
   convTranspose,
@@ -16,10 +18,9 @@ import {
   type Layer,
   sequence,
 } from '../layers/layers.js';
-import { Declaration, type Init, type Network } from '../network.js';
-import type { Head } from '../spec.js';
+import { Declaration, type Init, type Network, scope } from '../network.js';
 
-export interface SegResNetSpec extends Head {
+export interface SegResNetSpec extends Ends {
   network: 'segresnet';
   dimensions?: 2 | 3;
   /** Channels at full resolution, doubled at every level; default 8. */
@@ -37,7 +38,7 @@ export interface SegResNetSpec extends Head {
   dropout?: number;
 }
 
-export function segResNet(spec: SegResNetSpec): Network {
+function build(spec: SegResNetSpec): Network {
   const {
     dimensions = 3,
     width = 8,
@@ -50,7 +51,7 @@ export function segResNet(spec: SegResNetSpec): Network {
   const window = cube(3, dimensions);
   const one = cube(1, dimensions);
   const plain = (name: string, channels: number, out: number, stride = 1) =>
-    conv(d, `${name}.conv`, channels, out, window, { stride, padding: 1, bias: false });
+    scope(d, name, conv(d, `${name}.conv`, channels, out, window, { stride, padding: 1, bias: false }));
   const normOf = (name: string, channels: number) =>
     spec.norm === 'batch'
       ? batchNorm(d, name, channels)
@@ -62,11 +63,12 @@ export function segResNet(spec: SegResNetSpec): Network {
     const norm2 = normOf(`${name}.norm2`, channels);
     const conv1 = plain(`${name}.conv1`, channels, channels);
     const conv2 = plain(`${name}.conv2`, channels, channels);
-    return (c, x) =>
+    return scope(d, name, (c, x) =>
       tf.tidy(() => {
         const y = conv1(c, tf.relu(norm1(c, x)));
         return tf.add(conv2(c, tf.relu(norm2(c, y))), x);
-      });
+      }),
+    );
   };
   const blocks = (count: number, name: (i: number) => string, channels: number) =>
     Array.from({ length: count }, (_, i) => block(name(i), channels));
@@ -76,38 +78,34 @@ export function segResNet(spec: SegResNetSpec): Network {
   const downs = blocksDown.map((count, i) => {
     const channels = width * 2 ** i;
     const pool = i > 0 ? [plain(`down_layers.${i}.0`, channels / 2, channels, 2)] : [];
-    return sequence(...pool, ...blocks(count, (j) => `down_layers.${i}.${j + 1}`, channels));
+    return scope(d, `down_layers.${i}`, sequence(...pool, ...blocks(count, (j) => `down_layers.${i}.${j + 1}`, channels)));
   });
   const levels = blocksUp.length;
   const merges = blocksUp.map((count, i) =>
-    sequence(...blocks(count, (j) => `up_layers.${i}.${j}`, width * 2 ** (levels - i - 1))),
+    scope(d, `up_layers.${i}`, sequence(...blocks(count, (j) => `up_layers.${i}.${j}`, width * 2 ** (levels - i - 1)))),
   );
   const ups = blocksUp.map((_, i) => {
     const channels = width * 2 ** (levels - i);
     const halve = conv(d, `up_samples.${i}.0.conv`, channels, channels / 2, one, { bias: false });
-    return sequence(halve, up(d, `up_samples.${i}.1`, channels / 2, dimensions, upsample));
+    return scope(d, `up_samples.${i}`, sequence(halve, up(d, `up_samples.${i}.1`, channels / 2, dimensions, upsample)));
   });
   const norm = normOf('conv_final.0', width);
-  const head = conv(d, 'conv_final.2.conv', width, spec.classes!, one);
+  const head = scope(d, 'conv_final.2', conv(d, 'conv_final.2.conv', width, spec.classes!, one));
 
-  return {
-    parameters: d.parameters,
-    divisibleBy: cube(2 ** (blocksDown.length - 1), dimensions),
-    forward(context, input) {
-      return tf.tidy(() => {
-        let x = dropout(context, first(context, input));
-        const skips: tf.Tensor[] = [];
-        for (const down of downs) {
-          x = down(context, x);
-          skips.unshift(x);
-        }
-        for (const [i, up] of ups.entries())
-          x = consume([x, skips[i + 1]], () => merges[i](context, tf.add(up(context, x), skips[i + 1])));
-        return [head(context, tf.relu(norm(context, x)))];
-      });
-    },
-  };
+  return d.network(cube(2 ** (blocksDown.length - 1), dimensions), (context, input) => {
+    let x = dropout(context, first(context, input));
+    const skips: tf.Tensor[] = [];
+    for (const down of downs) {
+      x = down(context, x);
+      skips.unshift(x);
+    }
+    for (const [i, up] of ups.entries())
+      x = consume([x, skips[i + 1]], () => merges[i](context, tf.add(up(context, x), skips[i + 1])));
+    return [head(context, tf.relu(norm(context, x)))];
+  });
 }
+
+export const segResNet = define({ name: 'segresnet', build, heads: ['conv_final.2.'] });
 
 /** Doubles space. `nontrainable`: linear. `deconv`: transposed convolution 2, stride 2. `pixelshuffle`: below. */
 function up(
@@ -144,8 +142,8 @@ function subpixel(d: Declaration, name: string, channels: number, dimensions: nu
       for (let axis = dimensions - 1; axis >= 0; axis--) {
         // The remaining factors f₀…f_axis trail: [.., channel, f₀…f_axis] and the innermost belongs to this axis.
         const shape = y.shape;
-        const outer = shape.slice(0, axis + 2).reduce((a, b) => a * b, 1);
-        const inner = shape.slice(axis + 2, -1).reduce((a, b) => a * b, 1);
+        const outer = product(shape.slice(0, axis + 2));
+        const inner = product(shape.slice(axis + 2, -1));
         const split = tf.reshape(y, [outer, inner, shape.at(-1)! / 2, 2]);
         y = tf.reshape(
           tf.transpose(split, [0, 3, 1, 2]),
@@ -153,9 +151,7 @@ function subpixel(d: Declaration, name: string, channels: number, dimensions: nu
         );
       }
       const padded = padSpatial(tf.reshape(y, [x.shape[0], ...spatial.map((n) => 2 * n), channels]), ones, zeros);
-      return dimensions === 3
-        ? tf.avgPool3d(padded as tf.Tensor5D, 2, 1, 'valid')
-        : tf.avgPool(padded as tf.Tensor4D, 2, 1, 'valid');
+      return averagePool(padded, cube(2, dimensions), ones);
     });
 }
 
@@ -163,7 +159,7 @@ function subpixel(d: Declaration, name: string, channels: number, dimensions: nu
 const icnr = (cells: number): Init => ({
   kind: 'custom',
   fill(random, [out, channels, ...kernel]) {
-    const volume = kernel.reduce((a, b) => a * b, 1);
+    const volume = product(kernel);
     const few = out / cells;
     const sd = Math.sqrt(2 / (channels * volume));
     const small = Float32Array.from({ length: few * channels * volume }, () => random.normal(0, sd));

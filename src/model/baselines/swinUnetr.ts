@@ -7,17 +7,17 @@
 //   stage 2, merged (1/8) ─ encoder4 ────────── + decoder4
 //   stage 3, merged (1/16) ─────────────────── + decoder5
 //   stage 4, merged (1/32) ─ encoder10 ────────┘
-import { gelu } from '../../tensor/ops/gelu.js';
 import { layerNorm as plainLayerNorm } from '../../tensor/ops/layerNorm.js';
 import { tf } from '../../tensor/tf.js';
+import { define, type Ends } from '../define.js';
+import { dropout, dropPath, dropPathRates } from '../layers/dropout.js';
 import { conv, cube, type Layer, layerNorm, linear, recomputed, sequence } from '../layers/layers.js';
 import { type MonaiNorm, unetOutBlock, unetrBasicBlock, unetrUpBlock } from '../layers/monaiBlocks.js';
-import { dropout, dropPath, under } from '../layers/tokenLayers.js';
+import { perceptron } from '../layers/perceptron.js';
 import { inWindows, partition, windowAttention } from '../layers/windows.js';
-import { type Context, Declaration, type Network } from '../network.js';
-import type { Head } from '../spec.js';
+import { type Context, Declaration, type Network, scope, under } from '../network.js';
 
-export interface SwinUnetrSpec extends Head {
+export interface SwinUnetrSpec extends Ends {
   network: 'swin-unetr';
   dimensions?: 2 | 3;
   /** Channels at full resolution; default 24 (48 in the papers). */
@@ -44,7 +44,7 @@ export interface SwinUnetrSpec extends Head {
 }
 
 /** The network of a specification with channels and classes given. There is no deep supervision. */
-export function swinUnetr(spec: SwinUnetrSpec): Network {
+function build(spec: SwinUnetrSpec): Network {
   const { dimensions = 3, width = 24, norm = 'instance', patch = 2 } = spec;
   const d = new Declaration();
   const encoder = swinTransformer(d, 'swinViT', { ...spec, in: spec.inputChannels!, dim: width, dimensions });
@@ -60,20 +60,22 @@ export function swinUnetr(spec: SwinUnetrSpec): Network {
   const decoder2 = unetrUpBlock(d, 'decoder2', block(2 * width, width));
   const decoder1 = unetrUpBlock(d, 'decoder1', block(width, width));
   const out = unetOutBlock(d, 'out', dimensions, width, spec.classes!);
-  return {
-    parameters: d.parameters,
-    divisibleBy: cube(patch ** 5, dimensions),
-    forward: (c, input) =>
-      tf.tidy(() => {
-        const [half, quarter, eighth, sixteenth, bottom] = encoder(c, input);
-        const at16 = decoder5(c, encoder10(c, bottom), sixteenth);
-        const at8 = decoder4(c, at16, encoder4(c, eighth));
-        const at4 = decoder3(c, at8, encoder3(c, quarter));
-        const at2 = decoder2(c, at4, encoder2(c, half));
-        return [out(c, decoder1(c, at2, encoder1(c, input)))];
-      }),
-  };
+  return d.network(cube(patch ** 5, dimensions), (c, input) => {
+    const [half, quarter, eighth, sixteenth, bottom] = encoder(c, input);
+    const at16 = decoder5(c, encoder10(c, bottom), sixteenth);
+    const at8 = decoder4(c, at16, encoder4(c, eighth));
+    const at4 = decoder3(c, at8, encoder3(c, quarter));
+    const at2 = decoder2(c, at4, encoder2(c, half));
+    return [out(c, decoder1(c, at2, encoder1(c, input)))];
+  });
 }
+
+export const swinUnetr = define({
+  name: 'swin-unetr',
+  build,
+  heads: ['out.'],
+  convention: 'fvcore’s count; the 394.8 G quoted in 3-D are not fvcore’s.',
+});
 
 /** `SwinTransformer`: the token embedding and the four stages' outputs, normalised; the stages run on the un-normalised ones. */
 export function swinTransformer(
@@ -87,31 +89,31 @@ export function swinTransformer(
   const project = conv(d, under(name, 'patch_embed.proj'), s.in, dim, patches, { stride: patch });
   const patchNorm: Layer = s.patchNorm ? layerNorm(d, under(name, 'patch_embed.norm'), dim) : (_, x) => x;
   const drop = dropout(s.dropout ?? 0);
-  const total = depths.reduce((a, b) => a + b, 0);
-  let block = 0;
-  const stages = depths.map((depth, i) =>
-    swinStage(d, under(name, `layers${i + 1}.0`), {
+  const stages = dropPathRates(depths, s.dropPath ?? 0).map((rates, i) => {
+    const stage = swinStage(d, under(name, `layers${i + 1}.0`), {
       dim: dim * 2 ** i,
       heads: heads[i],
       window,
-      rates: Array.from({ length: depth }, () => (total > 1 ? ((s.dropPath ?? 0) * block++) / (total - 1) : 0)),
+      rates,
       mlpRatio: s.mlpRatio ?? 4,
       qkvBias: s.qkvBias ?? true,
       dropout: s.dropout ?? 0,
       merging: s.merging ?? 'merging',
-    }),
-  );
+    });
+    return scope(d, under(name, `layers${i + 1}`), stage);
+  });
   const before = depths.map((_, i): Layer => {
     const width = dim * 2 ** i;
     if (!s.v2) return (_, x) => x;
     return unetrBasicBlock(d, under(name, `layers${i + 1}c.0`), { dimensions, in: width, out: width, norm: 'instance' });
   });
+  const embed = scope(d, under(name, 'patch_embed'), (c: Context, x: tf.Tensor) => drop(c, patchNorm(c, project(c, x))));
   const leaving = (x: tf.Tensor) => (normalise ? plainLayerNorm(x) : x);
   return (c, input) => {
     // Edges that are no multiple of the token are padded with zeros at their end.
     const ends = input.shape.slice(1, -1).map((n): [number, number] => [0, (patch - (n % patch)) % patch]);
     const whole = ends.some(([, n]) => n > 0) ? tf.pad(input, [[0, 0], ...ends, [0, 0]]) : input;
-    let x = drop(c, patchNorm(c, project(c, whole)));
+    let x = embed(c, whole);
     const outputs = [leaving(x)];
     for (const [i, stage] of stages.entries()) {
       x = stage(c, before[i](c, x));
@@ -145,11 +147,12 @@ export function swinStage(d: Declaration, name: string, s: SwinStageSettings): L
   const merge = s.merging
     ? swinMerging(d, under(name, 'downsample'), s.dim, s.window.length, s.merging)
     : (((_, x) => x) as Layer);
-  return (c, x) =>
+  return scope(d, name, (c, x) =>
     merge(
       c,
       blocks.reduce((y, block) => block(c, y), x),
-    );
+    ),
+  );
 }
 
 /** `SwinTransformerBlock`: x + attention(norm(x)) in windows, then x + perceptron(norm(x)). */
@@ -170,18 +173,15 @@ export function swinBlock(
     };
   });
   const drop = dropPath(s.dropPath);
-  const dropValues = dropout(s.dropout ?? 0);
   const branch2 = recomputed(d, () => {
     const norm = layerNorm(d, under(name, 'norm2'), s.dim);
-    const hidden = Math.floor(s.dim * s.mlpRatio);
-    const linear1 = linear(d, under(name, 'mlp.linear1'), s.dim, hidden);
-    const linear2 = linear(d, under(name, 'mlp.linear2'), hidden, s.dim);
-    return sequence(norm, linear1, (_, x) => gelu(x), dropValues, linear2, dropValues);
+    const names = [under(name, 'mlp.linear1'), under(name, 'mlp.linear2')] as const;
+    return sequence(norm, ...perceptron(d, names, s.dim, Math.floor(s.dim * s.mlpRatio), { dropout: s.dropout }));
   });
-  return (c, x) => {
+  return scope(d, name, (c, x) => {
     const h = tf.add(x, drop(c, branch1(c, x)));
     return tf.add(h, drop(c, branch2(c, h)));
-  };
+  });
 }
 
 /**
@@ -200,7 +200,7 @@ export function swinMerging(
   const norm = layerNorm(d, under(name, 'norm'), neighbours * dim);
   // Positions in a cell of 2x2(x2), the last axis fastest.
   const order = dimensions === 2 ? [0, 2, 1, 3] : kind === 'merging' ? [0, 4, 2, 1, 6, 5, 3, 7] : undefined;
-  return (c, x) => {
+  return scope(d, name, (c, x) => {
     const grid = x.shape.slice(1, -1);
     const ends = grid.map((n): [number, number] => [0, n % 2]);
     const even = ends.some(([, n]) => n > 0) ? tf.pad(x, [[0, 0], ...ends, [0, 0]]) : x;
@@ -208,5 +208,5 @@ export function swinMerging(
     const ordered = order ? tf.gather(cells, tf.tensor1d(order, 'int32'), 1) : cells;
     const shape = [x.shape[0], ...grid.map((n) => Math.ceil(n / 2)), neighbours * dim];
     return reduction(c, norm(c, tf.reshape(ordered, shape)));
-  };
+  });
 }

@@ -9,8 +9,9 @@
 // Departure: the official forward ends in a softmax. Here it gives logits, as every network does; `softmax: true` restores it.
 import type { Configuration } from '../../plan/plan.js';
 import { attention } from '../../tensor/ops/attention.js';
-import { gelu } from '../../tensor/ops/gelu.js';
 import { tf } from '../../tensor/tf.js';
+import { define, type Ends } from '../define.js';
+import { channelDropout, dropout, dropoutMask } from '../layers/dropout.js';
 import {
   batchNorm,
   conv,
@@ -19,15 +20,15 @@ import {
   type Layer,
   layerNorm,
   linear,
+  parameter,
   recomputed,
   sequence,
 } from '../layers/layers.js';
-import { channelDropout, dropout, dropoutMask, parameter, under } from '../layers/tokenLayers.js';
-import { type Context, Declaration, type Network } from '../network.js';
-import type { Head } from '../spec.js';
+import { perceptron } from '../layers/perceptron.js';
+import { type Context, Declaration, type Network, scope, under } from '../network.js';
 import { inputSize } from './unetr.js';
 
-export interface TransBtsSpec extends Head {
+export interface TransBtsSpec extends Ends {
   network: 'transbts';
   /** Size of the input in voxels, multiples of 8, which fixes the position embedding; default the plan's patch. */
   patchSize?: number[];
@@ -52,7 +53,7 @@ const three = [3, 3, 3];
 const one = [1, 1, 1];
 
 /** The network of a specification with channels and classes given. There is no deep supervision. */
-export function transBts(spec: TransBtsSpec, plan?: Configuration): Network {
+function build(spec: TransBtsSpec, plan?: Configuration): Network {
   const { width = 16, groups = 8, layers = 4, heads = 8, mlp = 4096 } = spec;
   const hidden = 32 * width;
   const size = inputSize('TransBTS', spec.patchSize ?? plan?.patch_size);
@@ -62,6 +63,7 @@ export function transBts(spec: TransBtsSpec, plan?: Configuration): Network {
   // Of an alternative that the released network does not take; it belongs to the checkpoint.
   linear(d, 'linear_encoding', 8 * width * spec.inputChannels!, hidden);
   const positions = parameter(d, 'position_encoding.position_embeddings', [1, tokens, hidden], { kind: 'zeros' });
+  const encode = scope(d, 'position_encoding', (c: Context, x: tf.Tensor) => tf.add(x, positions(c)));
   const transformer = transBtsTransformer(d, 'transformer', { ...spec, dim: hidden, layers, heads, mlp });
   layerNorm(d, 'pre_head_ln', hidden); // created, and its result not used
   const toTokens = conv(d, 'conv_x', 8 * width, hidden, three, { padding: 1 });
@@ -76,22 +78,20 @@ export function transBts(spec: TransBtsSpec, plan?: Configuration): Network {
   const end = conv(d, 'endconv', hidden / 32, spec.classes!, one);
   const drop = dropout(spec.dropout ?? 0.1);
 
-  return {
-    parameters: d.parameters,
-    divisibleBy: size, // the position embedding fits this size alone
-    forward: (c, input) =>
-      tf.tidy(() => {
-        const [full, half, quarter, eighth] = encoder(c, input);
-        const grid = toTokens(c, tf.relu(norm(c, eighth))); // 1/8, hidden
-        const sequenceIn = tf.reshape(grid, [grid.shape[0], tokens, hidden]);
-        const states = transformer(c, drop(c, tf.add(sequenceIn, positions(c))));
-        let x = enblock2(c, enblock1(c, tf.reshape(states.at(-1)!, grid.shape))); // 1/8, hidden / 4
-        for (const [i, skip] of [quarter, half, full].entries()) x = ups[i].block(c, ups[i].up(c, x, skip));
-        const logits = end(c, x);
-        return [spec.softmax ? tf.softmax(logits) : logits];
-      }),
-  };
+  // The position embedding fits this size of input alone.
+  return d.network(size, (c, input) => {
+    const [full, half, quarter, eighth] = encoder(c, input);
+    const grid = toTokens(c, tf.relu(norm(c, eighth))); // 1/8, hidden
+    const sequenceIn = tf.reshape(grid, [grid.shape[0], tokens, hidden]);
+    const states = transformer(c, drop(c, encode(c, sequenceIn)));
+    let x = enblock2(c, enblock1(c, tf.reshape(states.at(-1)!, grid.shape))); // 1/8, hidden / 4
+    for (const [i, skip] of [quarter, half, full].entries()) x = ups[i].block(c, ups[i].up(c, x, skip));
+    const logits = end(c, x);
+    return [spec.softmax ? tf.softmax(logits) : logits];
+  });
 }
+
+export const transBts = define({ name: 'transbts', build, heads: ['endconv.'] });
 
 /** `TransformerModel`: attention and perceptron in turns, each with norm and residual sum; gives every one's output. */
 export function transBtsTransformer(
@@ -104,13 +104,13 @@ export function transBtsTransformer(
   const attentionDrop = dropout(attentionRate);
   const steps = Array.from({ length: 2 * s.layers }, (_, i): Layer => {
     const at = under(name, `net.${i}.fn`);
-    return recomputed(d, () => {
+    const step = recomputed(d, () => {
       const norm = layerNorm(d, `${at}.norm`, s.dim);
-      if (i % 2 === 1) {
-        const linear1 = linear(d, `${at}.fn.net.0`, s.dim, s.mlp);
-        const linear2 = linear(d, `${at}.fn.net.3`, s.mlp, s.dim);
-        return sequence(norm, linear1, (_, x) => gelu(x), drop, linear2, drop);
-      }
+      if (i % 2 === 1)
+        return sequence(
+          norm,
+          ...perceptron(d, [`${at}.fn.net.0`, `${at}.fn.net.3`], s.dim, s.mlp, { dropout: s.dropout ?? 0.1 }),
+        );
       const qkv = linear(d, `${at}.fn.qkv`, s.dim, 3 * s.dim, { bias: false });
       const project = linear(d, `${at}.fn.proj`, s.dim, s.dim);
       return (c, x) => {
@@ -119,6 +119,7 @@ export function transBtsTransformer(
         return drop(c, attentionDrop(c, project(c, attention(q, k, v, { heads: s.heads, keep }))));
       };
     });
+    return scope(d, under(name, `net.${i}`), step);
   });
   return (c, x) => {
     let state = x;
@@ -131,7 +132,7 @@ export function transBtsTransformer(
 
 /** `Unet`: the features before each down-sampling, and those at 1/8. */
 function cnnEncoder(d: Declaration, name: string, s: { in: number; width: number; groups: number; dropout: number }) {
-  const first = conv(d, `${name}.InitConv.conv`, s.in, s.width, three, { padding: 1 });
+  const first = scope(d, `${name}.InitConv`, conv(d, `${name}.InitConv.conv`, s.in, s.width, three, { padding: 1 }));
   const drop = channelDropout(s.dropout);
   const counts = [1, 2, 2, 4];
   const downs: Layer[] = [];
@@ -158,12 +159,12 @@ export function transBtsEnBlock(d: Declaration, name: string, width: number, gro
   const conv1 = conv(d, under(name, 'conv1'), width, width, three, { padding: 1 });
   const norm2 = groupNorm(d, under(name, 'bn2'), width, groups);
   const conv2 = conv(d, under(name, 'conv2'), width, width, three, { padding: 1 });
-  return (c, x) => tf.add(conv2(c, tf.relu(norm2(c, conv1(c, tf.relu(norm1(c, x)))))), x);
+  return scope(d, name, (c, x) => tf.add(conv2(c, tf.relu(norm2(c, conv1(c, tf.relu(norm1(c, x)))))), x));
 }
 
 /** `EnDown`. */
 export const transBtsDown = (d: Declaration, name: string, width: number, out: number): Layer =>
-  conv(d, under(name, 'conv'), width, out, three, { stride: 2, padding: 1 });
+  scope(d, name, conv(d, under(name, 'conv'), width, out, three, { stride: 2, padding: 1 }));
 
 /** `EnBlock1`: twice conv - batch norm - ReLU, to a quarter of the channels. */
 export function transBtsEnBlock1(d: Declaration, name: string, width: number): Layer {
@@ -172,7 +173,7 @@ export function transBtsEnBlock1(d: Declaration, name: string, width: number): L
   const norm2 = batchNorm(d, under(name, 'bn2'), out);
   const conv1 = conv(d, under(name, 'conv1'), width, out, three, { padding: 1 });
   const conv2 = conv(d, under(name, 'conv2'), out, out, three, { padding: 1 });
-  return sequence(conv1, norm1, relu, conv2, norm2, relu);
+  return scope(d, name, sequence(conv1, norm1, relu, conv2, norm2, relu));
 }
 
 /** `EnBlock2`: twice conv - batch norm - ReLU, plus the input. */
@@ -182,7 +183,7 @@ export function transBtsEnBlock2(d: Declaration, name: string, width: number): L
   const norm2 = batchNorm(d, under(name, 'bn2'), width);
   const conv2 = conv(d, under(name, 'conv2'), width, width, three, { padding: 1 });
   const body = sequence(conv1, norm1, relu, conv2, norm2, relu);
-  return (c, x) => tf.add(body(c, x), x);
+  return scope(d, name, (c, x) => tf.add(body(c, x), x));
 }
 
 /** `DeUp_Cat`: 1x1 conv, transposed conv, concatenation (skip first), 1x1 conv. */
@@ -190,7 +191,7 @@ export function transBtsUp(d: Declaration, name: string, width: number, out: num
   const conv1 = conv(d, under(name, 'conv1'), width, out, one);
   const up = convTranspose(d, under(name, 'conv2'), out, out, [2, 2, 2], { stride: 2 });
   const conv3 = conv(d, under(name, 'conv3'), 2 * out, out, one);
-  return (c: Context, x: tf.Tensor, skip: tf.Tensor) => conv3(c, tf.concat([skip, up(c, conv1(c, x))], -1));
+  return scope(d, name, (c: Context, x: tf.Tensor, skip: tf.Tensor) => conv3(c, tf.concat([skip, up(c, conv1(c, x))], -1)));
 }
 
 /** `DeBlock`: as `EnBlock2`, declared in another order. */
@@ -200,5 +201,5 @@ export function transBtsDeBlock(d: Declaration, name: string, width: number): La
   const conv2 = conv(d, under(name, 'conv2'), width, width, three, { padding: 1 });
   const norm2 = batchNorm(d, under(name, 'bn2'), width);
   const body = sequence(conv1, norm1, relu, conv2, norm2, relu);
-  return (c, x) => tf.add(body(c, x), x);
+  return scope(d, name, (c, x) => tf.add(body(c, x), x));
 }

@@ -12,16 +12,17 @@
 import type { Configuration } from '../../plan/plan.js';
 import { attention } from '../../tensor/ops/attention.js';
 import { conv as convOp } from '../../tensor/ops/conv.js';
-import { gelu } from '../../tensor/ops/gelu.js';
 import { resize } from '../../tensor/ops/resize.js';
-import { tf } from '../../tensor/tf.js';
-import { batchNorm, conv, groupNorm, type Layer, layerNorm, linear, recomputed, sequence, uniformFan } from '../layers/layers.js';
-import { dropout, dropoutMask, parameter, under } from '../layers/tokenLayers.js';
-import { type Context, Declaration, type Init, type Network } from '../network.js';
-import type { Head } from '../spec.js';
+import { maxPool, tf } from '../../tensor/tf.js';
+import { define, type Ends } from '../define.js';
+import { dropout, dropoutMask } from '../layers/dropout.js';
+import { uniformFan, xavier } from '../layers/initialisers.js';
+import { batchNorm, conv, groupNorm, type Layer, layerNorm, linear, parameter, recomputed, sequence } from '../layers/layers.js';
+import { perceptron } from '../layers/perceptron.js';
+import { type Context, Declaration, type Network, scope, under } from '../network.js';
 import { inputSize } from './unetr.js';
 
-export interface TransUnetSpec extends Head {
+export interface TransUnetSpec extends Ends {
   network: 'transunet';
   /** The published configurations; single settings below override them. Default R50-ViT-B_16. */
   variant?: keyof typeof published;
@@ -65,7 +66,7 @@ const published = {
 } as const;
 
 /** The network of a specification with channels and classes given. There is no deep supervision. */
-export function transUnet(spec: TransUnetSpec, plan?: Configuration): Network {
+function build(spec: TransUnetSpec, plan?: Configuration): Network {
   const given = Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined)) as TransUnetSpec;
   const s = {
     widthFactor: 1,
@@ -86,6 +87,7 @@ export function transUnet(spec: TransUnetSpec, plan?: Configuration): Network {
   const at = 'transformer.embeddings';
   const tokens = grid[0] * grid[1];
   const positions = parameter(d, `${at}.position_embeddings`, [1, tokens, s.hidden], { kind: 'zeros' });
+  const encode = scope(d, `${at}.position_embeddings`, (c: Context, x: tf.Tensor) => tf.add(x, positions(c)));
   const resNet = isHybrid
     ? resNetV2(d, `${at}.hybrid_model`, { in: channels, width, units: s.units, groups: s.groups })
     : undefined;
@@ -113,25 +115,23 @@ export function transUnet(spec: TransUnetSpec, plan?: Configuration): Network {
   const head = conv(d, 'segmentation_head.0', s.decoder.at(-1)!, spec.classes!, [3, 3], { padding: 1 });
   const drop = dropout(rate);
 
-  return {
-    parameters: d.parameters,
-    divisibleBy: size, // the position embedding fits this size alone
-    forward: (c, input) =>
-      tf.tidy(() => {
-        const image = spec.inputChannels === 1 ? tf.tile(input, [1, 1, 1, 3]) : input;
-        const { bottom, skips } = resNet ? resNet(c, image) : { bottom: image, skips: [] as tf.Tensor[] };
-        const embedded = tf.reshape(embed(c, bottom), [image.shape[0], tokens, s.hidden]);
-        const sequenceIn = drop(c, tf.add(embedded, positions(c)));
-        const encoded = norm(
-          c,
-          blocks.reduce((x, block) => block(c, x), sequenceIn),
-        );
-        let x = more(c, tf.reshape(encoded, [image.shape[0], ...grid, s.hidden]));
-        for (const [i, block] of decoder.entries()) x = block(c, x, i < s.skips ? skips[i] : undefined);
-        return [head(c, x)];
-      }),
-  };
+  // The position embedding fits this size of input alone.
+  return d.network(size, (c, input) => {
+    const image = spec.inputChannels === 1 ? tf.tile(input, [1, 1, 1, 3]) : input;
+    const { bottom, skips } = resNet ? resNet(c, image) : { bottom: image, skips: [] };
+    const embedded = tf.reshape(embed(c, bottom), [image.shape[0], tokens, s.hidden]);
+    const sequenceIn = drop(c, encode(c, embedded));
+    const encoded = norm(
+      c,
+      blocks.reduce((x, block) => block(c, x), sequenceIn),
+    );
+    let x = more(c, tf.reshape(encoded, [image.shape[0], ...grid, s.hidden]));
+    for (const [i, block] of decoder.entries()) x = block(c, x, i < s.skips ? skips[i] : undefined);
+    return [head(c, x)];
+  });
 }
+
+export const transUnet = define({ name: 'transunet', build, heads: ['segmentation_head.'] });
 
 /** `StdConv2d`: every output channel's kernel is standardised (biased variance + 1e-5) before the convolution. No bias. */
 export function standardisedConv(
@@ -146,11 +146,11 @@ export function standardisedConv(
   const weight = d.add(under(name, 'weight'), [out, channels, kernel, kernel], { layout: 'kernel', init: uniformFan(fanIn) });
   const bias = settings.bias ? d.add(under(name, 'bias'), [out], { init: uniformFan(fanIn) }) : undefined;
   const { stride, padding } = settings;
-  return (c, x) => {
+  return scope(d, name, (c, x) => {
     const { mean, variance } = tf.moments(c.params[weight], [0, 1, 2], true);
     const standard = tf.div(tf.sub(c.params[weight], mean), tf.sqrt(tf.add(variance, 1e-5)));
     return convOp(x, standard, { stride, padding, bias: bias ? c.params[bias] : undefined });
-  };
+  });
 }
 
 /** `PreActBottleneck`: 1x1, 3x3, 1x1 standardised convolutions, each with group norm; projected shortcut where shapes change. */
@@ -172,10 +172,10 @@ export function bottleneck(
     const norm = groupNorm(d, under(name, 'gn_proj'), s.out, s.out);
     shortcut = (c, x) => norm(c, project(c, x));
   }
-  return (c, x) => {
+  return scope(d, name, (c, x) => {
     const h = tf.relu(norm2(c, conv2(c, tf.relu(norm1(c, conv1(c, x))))));
     return tf.relu(tf.add(shortcut(c, x), norm3(c, conv3(c, h))));
-  };
+  });
 }
 
 /** `ResNetV2`: features at 1/16 and, deepest first, the skips at 1/8, 1/4 and 1/2. */
@@ -184,26 +184,27 @@ export function resNetV2(
   name: string,
   s: { in: number; width: number; units: readonly number[]; groups: number },
 ) {
-  const root = standardisedConv(d, under(name, 'root.conv'), s.in, s.width, 7, { stride: 2, padding: 3 });
+  const rootConv = standardisedConv(d, under(name, 'root.conv'), s.in, s.width, 7, { stride: 2, padding: 3 });
   const rootNorm = groupNorm(d, under(name, 'root.gn'), s.width, s.groups, 1e-6);
+  const root = scope(d, under(name, 'root'), (c: Context, x: tf.Tensor) => tf.relu(rootNorm(c, rootConv(c, x))));
   const stages = s.units.map((count, i) => {
     const out = s.width * 2 ** (i + 2);
-    return sequence(
-      ...Array.from({ length: count }, (_, j) =>
-        bottleneck(d, under(name, `body.block${i + 1}.unit${j + 1}`), {
-          in: j > 0 ? out : i === 0 ? s.width : out / 2,
-          out,
-          middle: out / 4,
-          stride: i > 0 && j === 0 ? 2 : 1,
-          groups: s.groups,
-        }),
-      ),
+    const block = under(name, `body.block${i + 1}`);
+    const units = Array.from({ length: count }, (_, j) =>
+      bottleneck(d, `${block}.unit${j + 1}`, {
+        in: j > 0 ? out : i === 0 ? s.width : out / 2,
+        out,
+        middle: out / 4,
+        stride: i > 0 && j === 0 ? 2 : 1,
+        groups: s.groups,
+      }),
     );
+    return scope(d, block, sequence(...units));
   });
   return (c: Context, image: tf.Tensor) => {
-    let x: tf.Tensor = tf.relu(rootNorm(c, root(c, image)));
+    let x = root(c, image);
     const skips = [x];
-    x = tf.maxPool(x as tf.Tensor4D, 3, 2, 'valid');
+    x = maxPool(x, 3, 2);
     for (const [i, stage] of stages.entries()) {
       x = stage(c, x);
       if (i === stages.length - 1) break;
@@ -222,30 +223,28 @@ export function resNetV2(
   };
 }
 
-/** `xavier_uniform_` and nearly zero biases, of the perceptrons. */
-const xavier = (inWidth: number, out: number): { init: Init; biasInit: Init } => ({
-  init: { kind: 'uniform', bound: Math.sqrt(6 / (inWidth + out)) },
-  biasInit: { kind: 'normal', sd: 1e-6 },
-});
-
 /** `Block`: x + attention(norm(x)), then x + perceptron(norm(x)). */
 export function transUnetBlock(
   d: Declaration,
   name: string,
   s: { dim: number; mlp: number; heads: number; dropout?: number; attentionDropout?: number },
 ): Layer {
-  return recomputed(d, () => {
+  const block = recomputed(d, () => {
     const norm1 = layerNorm(d, under(name, 'attention_norm'), s.dim, 1e-6);
     const norm2 = layerNorm(d, under(name, 'ffn_norm'), s.dim, 1e-6);
-    const fc1 = linear(d, under(name, 'ffn.fc1'), s.dim, s.mlp, xavier(s.dim, s.mlp));
-    const fc2 = linear(d, under(name, 'ffn.fc2'), s.mlp, s.dim, xavier(s.mlp, s.dim));
+    const mlp = sequence(
+      norm2,
+      ...perceptron(d, [under(name, 'ffn.fc1'), under(name, 'ffn.fc2')], s.dim, s.mlp, {
+        dropout: s.dropout ?? 0.1,
+        // Biases start nearly zero.
+        init: (from, to) => ({ init: xavier(from, to), biasInit: { kind: 'normal', sd: 1e-6 } }),
+      }),
+    );
     const [query, key, value, out] = ['query', 'key', 'value', 'out'].map((part) =>
       linear(d, under(name, `attn.${part}`), s.dim, s.dim),
     );
-    const drop = dropout(s.dropout ?? 0.1);
     const attentionRate = s.attentionDropout ?? 0;
     const attentionDrop = dropout(attentionRate);
-    const mlp = sequence(norm2, fc1, (_, x) => gelu(x), drop, fc2, drop);
     return (c, x) => {
       const h = norm1(c, x);
       const keep = dropoutMask(c, [x.shape[0], s.heads, x.shape[1]!, x.shape[1]!], attentionRate);
@@ -254,13 +253,14 @@ export function transUnetBlock(
       return tf.add(mlp(c, y), y);
     };
   });
+  return scope(d, name, block);
 }
 
 /** `Conv2dReLU`: 3x3 convolution without bias, batch norm, ReLU. */
 export function convReLU(d: Declaration, name: string, inWidth: number, out: number, useNorm = true): Layer {
   const convolution = conv(d, under(name, 0), inWidth, out, [3, 3], { padding: 1, bias: !useNorm });
   const norm = batchNorm(d, under(name, 1), out); // always applied; `use_batchnorm` decides about the bias only
-  return (c, x) => tf.relu(norm(c, convolution(c, x)));
+  return scope(d, name, (c, x) => tf.relu(norm(c, convolution(c, x))));
 }
 
 /** `DecoderBlock`: bilinear up-sampling by two (corners aligned), concatenation with the skip, two convolutions. */
@@ -271,9 +271,9 @@ export function transUnetDecoderBlock(
 ) {
   const conv1 = convReLU(d, under(name, 'conv1'), s.in + (s.skip ?? 0), s.out, s.norm);
   const conv2 = convReLU(d, under(name, 'conv2'), s.out, s.out, s.norm);
-  return (c: Context, x: tf.Tensor, skip?: tf.Tensor) => {
+  return scope(d, name, (c: Context, x: tf.Tensor, skip?: tf.Tensor) => {
     const size = x.shape.slice(1, -1).map((n) => 2 * n);
     const up = resize(x, size, 'linear', { alignCorners: true });
     return conv2(c, conv1(c, skip ? tf.concat([up, skip], -1) : up));
-  };
+  });
 }

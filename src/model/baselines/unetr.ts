@@ -7,18 +7,20 @@
 //   ViT block 10 (1/16) ─ encoder4, once up ────────────────── + decoder5 (1/8)
 //   ViT output, normed (1/16) ─────────────────────────────────┘
 import { FaultList } from '../../base/errors.js';
+import { product } from '../../base/shape.js';
 import type { Configuration } from '../../plan/plan.js';
 import { attention } from '../../tensor/ops/attention.js';
-import { gelu } from '../../tensor/ops/gelu.js';
 import { tf } from '../../tensor/tf.js';
-import { conv, type Layer, layerNorm, linear, recomputed, sequence } from '../layers/layers.js';
+import { define, type Ends } from '../define.js';
+import { dropout } from '../layers/dropout.js';
+import { smallNormal } from '../layers/initialisers.js';
+import { conv, type Layer, layerNorm, linear, parameter, recomputed, sequence } from '../layers/layers.js';
 import { type MonaiNorm, unetOutBlock, unetrBasicBlock, unetrProjectionUpBlock, unetrUpBlock } from '../layers/monaiBlocks.js';
-import { dropout, parameter, smallNormal, under } from '../layers/tokenLayers.js';
+import { perceptron } from '../layers/perceptron.js';
 import { partition } from '../layers/windows.js';
-import { type Context, Declaration, type Network } from '../network.js';
-import type { Head } from '../spec.js';
+import { type Context, Declaration, type Network, scope, under } from '../network.js';
 
-export interface UnetrSpec extends Head {
+export interface UnetrSpec extends Ends {
   network: 'unetr';
   /** Size of the input in voxels, which fixes the position embedding; default the plan's patch. */
   patchSize?: number[];
@@ -42,7 +44,7 @@ export interface UnetrSpec extends Head {
 const token = 16;
 
 /** The network of a specification with channels and classes given. There is no deep supervision. */
-export function unetr(spec: UnetrSpec, plan?: Configuration): Network {
+function build(spec: UnetrSpec, plan?: Configuration): Network {
   const { width = 16, hidden = 768, mlp = 3072, heads = 12, projection = 'conv', norm = 'instance', residual = true } = spec;
   const size = inputSize('UNETR', spec.patchSize ?? plan?.patch_size);
   const dimensions = size.length as 2 | 3;
@@ -73,21 +75,24 @@ export function unetr(spec: UnetrSpec, plan?: Configuration): Network {
   const out = unetOutBlock(d, 'out', dimensions, width, spec.classes!);
 
   const grid = size.map((n) => Math.floor(n / token));
-  return {
-    parameters: d.parameters,
-    divisibleBy: size, // the position embedding fits this size alone
-    forward: (c, input) =>
-      tf.tidy(() => {
-        const onGrid = (x: tf.Tensor) => tf.reshape(x, [x.shape[0], ...grid, hidden]);
-        const { normed, states } = vit(c, input); // each [batch, tokens, hidden]
-        const at8 = decoder5(c, onGrid(normed), encoder4(c, onGrid(states[9])));
-        const at4 = decoder4(c, at8, encoder3(c, onGrid(states[6])));
-        const at2 = decoder3(c, at4, encoder2(c, onGrid(states[3])));
-        const at1 = decoder2(c, at2, encoder1(c, input));
-        return [out(c, at1)];
-      }),
-  };
+  // The position embedding fits this size of input alone.
+  return d.network(size, (c, input) => {
+    const onGrid = (x: tf.Tensor) => tf.reshape(x, [x.shape[0], ...grid, hidden]);
+    const { normed, states } = vit(c, input); // each [batch, tokens, hidden]
+    const at8 = decoder5(c, onGrid(normed), encoder4(c, onGrid(states[9])));
+    const at4 = decoder4(c, at8, encoder3(c, onGrid(states[6])));
+    const at2 = decoder3(c, at4, encoder2(c, onGrid(states[3])));
+    const at1 = decoder2(c, at2, encoder1(c, input));
+    return [out(c, at1)];
+  });
 }
+
+export const unetr = define({
+  name: 'unetr',
+  build,
+  heads: ['out.'],
+  convention: 'fvcore’s count; the original paper’s 41.2 G in 3-D agrees with no counter we know.',
+});
 
 /** Networks with learned positions fit one size of input; throws when it is not given. */
 export function inputSize(network: string, size: number[] | undefined): number[] {
@@ -134,13 +139,13 @@ export function patchEmbedding(
   const tokens = s.size.reduce((count, n, i) => count * Math.floor(n / s.patch[i]), 1);
   const positions = parameter(d, under(name, 'position_embeddings'), [1, tokens, s.dim], { kind: 'normal', sd: 0.02 });
   const at = under(name, 'patch_embeddings');
-  const voxels = s.patch.reduce((a, b) => a * b, 1);
+  const voxels = product(s.patch);
   const project: Layer =
     s.projection === 'perceptron'
       ? onPatches(linear(d, under(at, 1), voxels * s.in, s.dim, smallNormal), s.patch)
       : conv(d, at, s.in, s.dim, s.patch, { stride: s.patch });
   const drop = dropout(s.dropout ?? 0);
-  return (c, x) => drop(c, tf.add(tf.reshape(project(c, x), [x.shape[0], tokens, s.dim]), positions(c)));
+  return scope(d, name, (c, x) => drop(c, tf.add(tf.reshape(project(c, x), [x.shape[0], tokens, s.dim]), positions(c))));
 }
 
 /** Applies a layer to flattened patches, channels fastest. */
@@ -157,11 +162,10 @@ export function transformerBlock(
   name: string,
   s: { dim: number; mlp: number; heads: number; qkvBias?: boolean; dropout?: number },
 ): Layer {
-  return recomputed(d, () => {
+  const block = recomputed(d, () => {
     const drop = dropout(s.dropout ?? 0);
-    const linear1 = linear(d, under(name, 'mlp.linear1'), s.dim, s.mlp);
-    const linear2 = linear(d, under(name, 'mlp.linear2'), s.mlp, s.dim);
-    const mlp = sequence(linear1, (_, x) => gelu(x), drop, linear2, drop);
+    const names = [under(name, 'mlp.linear1'), under(name, 'mlp.linear2')] as const;
+    const mlp = sequence(...perceptron(d, names, s.dim, s.mlp, { dropout: s.dropout }));
     const norm1 = layerNorm(d, under(name, 'norm1'), s.dim);
     const out = linear(d, under(name, 'attn.out_proj'), s.dim, s.dim);
     const qkv = linear(d, under(name, 'attn.qkv'), s.dim, 3 * s.dim, { bias: s.qkvBias ?? false });
@@ -174,4 +178,5 @@ export function transformerBlock(
       return tf.add(h, mlp(c, norm2(c, h)));
     };
   });
+  return scope(d, name, block);
 }

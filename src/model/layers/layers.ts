@@ -2,7 +2,9 @@
 // names, and returns the function that applies it.
 //
 // Initial values are PyTorch's own unless a layer is told otherwise.
+import { VoxelbookError } from '../../base/errors.js';
 import { Random } from '../../base/random.js';
+import { product } from '../../base/shape.js';
 import { batchNorm as batchNormOp, batchStatistics } from '../../tensor/ops/batchNorm.js';
 import { conv as convOp } from '../../tensor/ops/conv.js';
 import { convTranspose as convTransposeOp } from '../../tensor/ops/convTranspose.js';
@@ -13,13 +15,19 @@ import { groupNorm as groupNormOp } from '../../tensor/ops/groupNorm.js';
 import { instanceNorm as instanceNormOp } from '../../tensor/ops/instanceNorm.js';
 import { layerNorm as layerNormOp } from '../../tensor/ops/layerNorm.js';
 import { linear as linearOp } from '../../tensor/ops/linear.js';
-import { type PerAxis, perAxis, product } from '../../tensor/ops/shapes.js';
+import { type PerAxis, perAxis } from '../../tensor/ops/shapes.js';
 import { isSymbolic } from '../../tensor/symbolic.js';
 import { tf } from '../../tensor/tf.js';
-import type { Context, Declaration, Init } from '../network.js';
+import { type Context, type Declaration, type Init, scope, under } from '../network.js';
+import { uniformFan } from './initialisers.js';
+
+export { heNormal, uniformFan } from './initialisers.js';
 
 /** Applies a layer: `x` is the caller's, so is what comes back. */
 export type Layer = (context: Context, x: tf.Tensor) => tf.Tensor;
+
+/** A layer with a weight and maybe a bias, and where they are in `Params`. */
+export type Weighted = Layer & { weight: string; bias?: string };
 
 export interface ConvSettings {
   stride?: PerAxis;
@@ -30,12 +38,6 @@ export interface ConvSettings {
   init?: Init;
   biasInit?: Init;
 }
-
-/** Uniform in ±1/√fanIn: what `Conv*d` and `Linear` of PyTorch start with, weight and bias alike. */
-export const uniformFan = (fanIn: number): Init => ({ kind: 'uniform', bound: 1 / Math.sqrt(fanIn) });
-
-/** `kaiming_normal_(a = slope)`, as nnU-Net's `InitWeights_He(0.01)` gives it to every convolution, with zero biases. */
-export const heNormal = (fanIn: number, slope = 0.01): Init => ({ kind: 'normal', sd: Math.sqrt(2 / (1 + slope ** 2) / fanIn) });
 
 /**
  * `Conv2d`/`Conv3d`: `name.weight` `[out, in/groups, …k]` and `name.bias` `[out]`.
@@ -48,19 +50,20 @@ export function conv(
   out: number,
   kernel: readonly number[],
   settings: ConvSettings = {},
-): Layer {
+): Weighted {
   const { stride, padding, groups = 1, bias = true } = settings;
   const fanIn = (channels / groups) * product(kernel);
-  const weight = d.add(`${name}.weight`, [out, channels / groups, ...kernel], {
+  const weight = d.add(under(name, 'weight'), [out, channels / groups, ...kernel], {
     layout: 'kernel',
     init: settings.init ?? uniformFan(fanIn),
   });
-  const shift = bias ? d.add(`${name}.bias`, [out], { init: settings.biasInit ?? uniformFan(fanIn) }) : undefined;
+  const shift = bias ? d.add(under(name, 'bias'), [out], { init: settings.biasInit ?? uniformFan(fanIn) }) : undefined;
   const depthwise = groups === channels && out === channels && groups > 1;
-  return ({ params }, x) => {
+  const apply: Layer = ({ params }, x) => {
     const options = { stride, padding, bias: shift ? params[shift] : undefined };
     return depthwise ? depthwiseConv(x, params[weight], options) : convOp(x, params[weight], { ...options, groups });
   };
+  return weighted(d, name, apply, weight, shift);
 }
 
 /** `ConvTranspose2d`/`3d`: `name.weight` `[in, out/groups, …k]` and `name.bias` `[out]`; `groups` is 1 or the channels. */
@@ -71,19 +74,29 @@ export function convTranspose(
   out: number,
   kernel: readonly number[],
   settings: ConvSettings & { outputPadding?: PerAxis } = {},
-): Layer {
+): Weighted {
   const { stride, padding, outputPadding, groups = 1, bias = true } = settings;
   // PyTorch takes the second axis of the weight as fan-in, also when it is the outputs.
   const fanIn = (out / groups) * product(kernel);
-  const weight = d.add(`${name}.weight`, [channels, out / groups, ...kernel], {
+  const weight = d.add(under(name, 'weight'), [channels, out / groups, ...kernel], {
     layout: 'kernel',
     init: settings.init ?? uniformFan(fanIn),
   });
-  const shift = bias ? d.add(`${name}.bias`, [out], { init: settings.biasInit ?? uniformFan(fanIn) }) : undefined;
-  return ({ params }, x) => {
+  const shift = bias ? d.add(under(name, 'bias'), [out], { init: settings.biasInit ?? uniformFan(fanIn) }) : undefined;
+  const apply: Layer = ({ params }, x) => {
     const options = { stride, padding, outputPadding, bias: shift ? params[shift] : undefined };
     return groups > 1 ? depthwiseConvTranspose(x, params[weight], options) : convTransposeOp(x, params[weight], options);
   };
+  return weighted(d, name, apply, weight, shift);
+}
+
+const weighted = (d: Declaration, name: string, layer: Layer, weight: string, bias: string | undefined): Weighted =>
+  Object.assign(scope(d, name, layer), { weight, bias });
+
+/** A tensor that is a parameter by itself, with the same axes in memory and on disk. */
+export function parameter(d: Declaration, name: string, shape: readonly number[], init: Init) {
+  d.add(name, shape, { init });
+  return (c: Context) => c.params[name];
 }
 
 /** `Linear` on the last axis: `name.weight` `[out, in]` and `name.bias` `[out]`. */
@@ -93,17 +106,18 @@ export function linear(
   channels: number,
   out: number,
   { bias = true, init, biasInit }: { bias?: boolean; init?: Init; biasInit?: Init } = {},
-): Layer {
-  const weight = d.add(`${name}.weight`, [out, channels], { layout: 'kernel', init: init ?? uniformFan(channels) });
-  const shift = bias ? d.add(`${name}.bias`, [out], { init: biasInit ?? uniformFan(channels) }) : undefined;
-  return ({ params }, x) => linearOp(x, params[weight], shift ? params[shift] : undefined);
+): Weighted {
+  const weight = d.add(under(name, 'weight'), [out, channels], { layout: 'kernel', init: init ?? uniformFan(channels) });
+  const shift = bias ? d.add(under(name, 'bias'), [out], { init: biasInit ?? uniformFan(channels) }) : undefined;
+  const apply: Layer = ({ params }, x) => linearOp(x, params[weight], shift ? params[shift] : undefined);
+  return weighted(d, name, apply, weight, shift);
 }
 
-/** Scale and shift, starting at one and zero. */
-function affinePair(d: Declaration, name: string, channels: number) {
+/** Scale and shift, starting at one (or as `scale` says) and zero. */
+function affinePair(d: Declaration, name: string, channels: number, scale: Init = { kind: 'ones' }) {
   return [
-    d.add(`${name}.weight`, [channels], { init: { kind: 'ones' } }),
-    d.add(`${name}.bias`, [channels], { init: { kind: 'zeros' } }),
+    d.add(under(name, 'weight'), [channels], { init: scale }),
+    d.add(under(name, 'bias'), [channels], { init: { kind: 'zeros' } }),
   ];
 }
 
@@ -112,23 +126,41 @@ export function instanceNorm(
   d: Declaration,
   name: string,
   channels: number,
-  { affine = true, epsilon = 1e-5 }: { affine?: boolean; epsilon?: number } = {},
+  { affine = true, epsilon = 1e-5, scale }: { affine?: boolean; epsilon?: number; scale?: Init } = {},
 ): Layer {
-  if (!affine) return (_, x) => instanceNormOp(x, undefined, undefined, epsilon);
-  const [gamma, beta] = affinePair(d, name, channels);
-  return ({ params }, x) => instanceNormOp(x, params[gamma], params[beta], epsilon);
+  const [gamma, beta] = affine ? affinePair(d, name, channels, scale) : [];
+  return scope(d, name, ({ params, training }, x) => {
+    if (training && x.size === x.shape[0] * channels) throw oneValue(name, x.shape, 'instance');
+    return instanceNormOp(x, affine ? params[gamma] : undefined, affine ? params[beta] : undefined, epsilon);
+  });
+}
+
+/** PyTorch's refusal: the norm of a single value is its shift, whatever the value. */
+function oneValue(name: string, shape: readonly number[], kind: 'batch' | 'instance' | 'group'): VoxelbookError {
+  const batch = kind !== 'instance';
+  return new VoxelbookError(`${kind} norm needs more than one value per channel while training`, {
+    code: 'one-value-per-channel',
+    path: name,
+    given: `an input of shape [${shape}], one value for each channel${batch ? '' : ' of an image'}`,
+    expected: batch ? 'a batch above 1, or more than one voxel at this stage' : 'more than one voxel at this stage',
+    fix: `Take a larger ${batch ? 'batch or ' : ''}patch, or a network with fewer stages.`,
+  });
 }
 
 /** `GroupNorm`: `name.weight` and `name.bias`. */
-export function groupNorm(d: Declaration, name: string, channels: number, groups: number, epsilon = 1e-5): Layer {
+export function groupNorm(d: Declaration, name: string, channels: number, groups: number, epsilon = 1e-5): Weighted {
   const [gamma, beta] = affinePair(d, name, channels);
-  return ({ params }, x) => groupNormOp(x, groups, params[gamma], params[beta], epsilon);
+  const apply: Layer = ({ params, training, onePatch }, x) => {
+    if (training && !onePatch && x.size === groups) throw oneValue(name, x.shape, 'group');
+    return groupNormOp(x, groups, params[gamma], params[beta], epsilon);
+  };
+  return weighted(d, name, apply, gamma, beta);
 }
 
 /** `LayerNorm` over the last axis: `name.weight` and `name.bias`. */
-export function layerNorm(d: Declaration, name: string, channels: number, epsilon = 1e-5): Layer {
+export function layerNorm(d: Declaration, name: string, channels: number, epsilon = 1e-5): Weighted {
   const [gamma, beta] = affinePair(d, name, channels);
-  return ({ params }, x) => layerNormOp(x, params[gamma], params[beta], epsilon);
+  return weighted(d, name, ({ params }, x) => layerNormOp(x, params[gamma], params[beta], epsilon), gamma, beta);
 }
 
 /**
@@ -139,15 +171,16 @@ export function layerNorm(d: Declaration, name: string, channels: number, epsilo
  */
 export function batchNorm(d: Declaration, name: string, channels: number, { epsilon = 1e-5, momentum = 0.1 } = {}): Layer {
   const [gamma, beta] = affinePair(d, name, channels);
-  const mean = d.add(`${name}.running_mean`, [channels], { buffer: true, init: { kind: 'zeros' } });
-  const variance = d.add(`${name}.running_var`, [channels], { buffer: true, init: { kind: 'ones' } });
-  const count = d.add(`${name}.num_batches_tracked`, [], { buffer: true, dtype: 'int32', init: { kind: 'zeros' } });
-  return ({ params, training, updates }, x) => {
+  const mean = d.add(under(name, 'running_mean'), [channels], { buffer: true, init: { kind: 'zeros' } });
+  const variance = d.add(under(name, 'running_var'), [channels], { buffer: true, init: { kind: 'ones' } });
+  const count = d.add(under(name, 'num_batches_tracked'), [], { buffer: true, dtype: 'int32', init: { kind: 'zeros' } });
+  return scope(d, name, ({ params, training, updates, onePatch }, x) => {
     if (!training)
       return batchNormOp(x, params[gamma], params[beta], epsilon, { mean: params[mean], variance: params[variance] });
+    const size = x.size / channels;
+    if (size === 1 && !onePatch) throw oneValue(name, x.shape, 'batch');
     if (!isSymbolic()) {
       const batch = batchStatistics(x);
-      const size = x.size / channels;
       const next = withoutTape(() => [
         tf.add(tf.mul(params[mean], 1 - momentum), tf.mul(batch.mean, momentum)),
         tf.add(tf.mul(params[variance], 1 - momentum), tf.mul(batch.variance, (momentum * size) / (size - 1))),
@@ -160,17 +193,7 @@ export function batchNorm(d: Declaration, name: string, channels: number, { epsi
       }
     }
     return batchNormOp(x, params[gamma], params[beta], epsilon);
-  };
-}
-
-/** `Dropout2d`/`3d`: whole channels with probability `rate`, the others scaled up; acts while training and with a generator only. */
-export function channelDropout(rate: number): Layer {
-  return ({ training, random }, x) => {
-    if (!training || !random || rate === 0) return x;
-    const shape = [x.shape[0], ...x.shape.slice(1, -1).map(() => 1), x.shape.at(-1)!];
-    const mask = Float32Array.from({ length: product(shape) }, () => (random.uniform() < rate ? 0 : 1 / (1 - rate)));
-    return tf.tidy(() => tf.mul(x, tf.tensor(mask, shape)));
-  };
+  });
 }
 
 /** Layers one after another; each intermediate is disposed as soon as the next one stands. */

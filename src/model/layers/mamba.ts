@@ -1,19 +1,20 @@
 // The Mamba block (Gu and Dao 2023, https://arxiv.org/abs/2312.00752, figure 3), and U-Mamba's way of feeding it a grid.
 // Official code: state-spaces/mamba, mamba_ssm/modules/mamba_simple.py; bowang-lab/U-Mamba.
 import type { Random } from '../../base/random.js';
+import { product } from '../../base/shape.js';
 import { depthwiseConv } from '../../tensor/ops/depthwiseConv.js';
 import { selectiveScan } from '../../tensor/ops/selectiveScan.js';
 import { silu } from '../../tensor/ops/silu.js';
 import { tf } from '../../tensor/tf.js';
-import type { Declaration, Init } from '../network.js';
-import { type Layer, layerNorm, linear, recomputed, uniformFan } from './layers.js';
-import { parameter, under } from './tokenLayers.js';
+import { type Declaration, type Init, scope, under } from '../network.js';
+import { uniformFan } from './initialisers.js';
+import { type Layer, layerNorm, linear, parameter, recomputed } from './layers.js';
 
 /** Bias of Δ: the inverse softplus of steps drawn log-uniformly from [0.001, 0.1], at least 1e-4 (section 3.6). */
 export const stepBias: Init = {
   kind: 'custom',
   fill: (random: Random, shape) =>
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => {
+    Float32Array.from({ length: product(shape) }, () => {
       const step = Math.max(Math.exp(random.uniform(Math.log(0.001), Math.log(0.1))), 1e-4);
       return step + Math.log(-Math.expm1(-step));
     }),
@@ -54,7 +55,7 @@ export function mamba(d: Declaration, name: string, s: MambaSettings): Layer {
   const stepShift = parameter(d, under(name, 'dt_proj.bias'), [inner], stepBias);
   const outProj = linear(d, under(name, 'out_proj'), inner, dim, { bias: false });
 
-  return (c, input) => {
+  return scope(d, name, (c, input) => {
     const [batch, length] = input.shape;
     const [x, z] = tf.split(inProj(c, input), 2, -1);
     // Causal: position t sees t − window + 1 … t, so zeros come before the sequence only.
@@ -70,10 +71,10 @@ export function mamba(d: Declaration, name: string, s: MambaSettings): Layer {
     const u = silu(tf.reshape(local, [batch, length!, inner]));
     const [step, into, out] = tf.split(xProj(c, u), [rank, states, states], -1);
     // The bias of dt_proj is not added here: it enters the scan, before softplus.
-    const delta = tf.reshape(tf.matMul(tf.reshape(step, [-1, rank]), c.params[stepProj] as tf.Tensor2D), u.shape);
+    const delta = tf.reshape(tf.matMul(tf.reshape(step, [-1, rank]), c.params[stepProj]), u.shape);
     const decay = tf.neg(tf.exp(decayLogs(c)));
     return outProj(c, selectiveScan(u, delta, decay, into, out, { D: skip(c), deltaBias: stepShift(c), z }));
-  };
+  });
 }
 
 /**

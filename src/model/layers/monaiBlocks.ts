@@ -2,9 +2,8 @@
 // Convolutions have no bias; the norm is an instance norm without parameters or a batch norm.
 import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
 import { tf } from '../../tensor/tf.js';
-import type { Context, Declaration } from '../network.js';
+import { type Context, type Declaration, scope, under } from '../network.js';
 import { batchNorm, conv, convTranspose, cube, instanceNorm, type Layer, recomputed } from './layers.js';
-import { under } from './tokenLayers.js';
 
 /** MONAI's `norm_name`: `instance` has no parameters, `instance-affine` is `('instance', {affine: True})`. */
 export type MonaiNorm = 'instance' | 'instance-affine' | 'batch';
@@ -69,7 +68,8 @@ function block(d: Declaration, name: string, b: MonaiBlock): Layer {
 }
 
 /** `UnetrBasicBlock`: one of the two above, under `layer`. */
-export const unetrBasicBlock = (d: Declaration, name: string, b: MonaiBlock): Layer => block(d, under(name, 'layer'), b);
+export const unetrBasicBlock = (d: Declaration, name: string, b: MonaiBlock): Layer =>
+  scope(d, name, block(d, under(name, 'layer'), b));
 
 /** A transposed convolution with kernel = stride = `factor`, without bias, as MONAI nests it. */
 const upConv = (d: Declaration, name: string, b: MonaiBlock, channels: number, factor: number): Layer =>
@@ -79,7 +79,7 @@ const upConv = (d: Declaration, name: string, b: MonaiBlock, channels: number, f
 export function unetrUpBlock(d: Declaration, name: string, b: MonaiBlock, factor = 2) {
   const up = upConv(d, under(name, 'transp_conv'), b, b.in, factor);
   const merge = block(d, under(name, 'conv_block'), { ...b, in: 2 * b.out });
-  return (c: Context, x: tf.Tensor, skip: tf.Tensor) => merge(c, tf.concat([up(c, x), skip], -1));
+  return scope(d, name, (c: Context, x: tf.Tensor, skip: tf.Tensor) => merge(c, tf.concat([up(c, x), skip], -1)));
 }
 
 /** `UnetrPrUpBlock`: `layers` + 1 up-samplings; with `blocks` (default) each but the first is followed by a block. */
@@ -99,9 +99,9 @@ export function unetrProjectionUpBlock(
     const after = block(d, under(at, 1), { ...b, in: b.out });
     return (c, x) => after(c, up(c, x));
   });
-  return (c, x) => rest.reduce((y, layer) => layer(c, y), first(c, x));
+  return scope(d, name, (c: Context, x: tf.Tensor) => rest.reduce((y, layer) => layer(c, y), first(c, x)));
 }
 
 /** `UnetOutBlock`: 1x1 convolution with bias. */
 export const unetOutBlock = (d: Declaration, name: string, dimensions: number, channels: number, out: number): Layer =>
-  conv(d, under(name, 'conv.conv'), channels, out, cube(1, dimensions));
+  scope(d, name, conv(d, under(name, 'conv.conv'), channels, out, cube(1, dimensions)));

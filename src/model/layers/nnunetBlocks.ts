@@ -6,19 +6,11 @@
 import { FaultList } from '../../base/errors.js';
 import type { Configuration } from '../../plan/plan.js';
 import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
-import { tf } from '../../tensor/tf.js';
-import type { Context, Declaration, Init, ParamInfo } from '../network.js';
-import {
-  batchNorm,
-  channelDropout,
-  consume,
-  conv,
-  convTranspose,
-  heNormal,
-  instanceNorm,
-  type Layer,
-  sequence,
-} from './layers.js';
+import { averagePool, tf } from '../../tensor/tf.js';
+import { type Context, type Declaration, type Init, type ParamInfo, scope, under } from '../network.js';
+import { channelDropout } from './dropout.js';
+import { he } from './initialisers.js';
+import { batchNorm, consume, conv, convTranspose, instanceNorm, type Layer, sequence } from './layers.js';
 
 /** nnU-Net's `arch_kwargs`, key for key, as a plan holds them. */
 export interface ArchitectureKwargs {
@@ -120,98 +112,129 @@ export function topology(
 /** Product of all strides: what the input's edges must be multiples of. */
 export const totalStride = (t: Topology): number[] => t.strides.reduce((a, s) => a.map((n, i) => n * s[i]));
 
-const zeroBias: { biasInit: Init } = { biasInit: { kind: 'zeros' } };
-const volume = (kernel: readonly number[]) => kernel.reduce((a, b) => a * b, 1);
-
-/** Weights as `InitWeights_He(0.01)` leaves them. */
-const he = (fanIn: number) => ({ init: heNormal(fanIn), ...zeroBias });
+/** What every convolution of a network has in common. */
+export type ConvStyle = Pick<Topology, 'bias' | 'norm' | 'dropout' | 'slope'>;
 
 /** `ConvDropoutNormReLU`: convolution, channel dropout, norm, LeakyReLU (left out before a residual sum). */
 export function convBlock(
   d: Declaration,
   name: string,
-  t: Topology,
+  t: ConvStyle,
   channels: number,
   out: number,
   kernel: number[],
   stride: number[],
-  { activation = true, bias = t.bias, dropout = true } = {},
+  options: { activation?: boolean; bias?: boolean; dropout?: boolean; scale?: Init } = {},
 ): Layer {
+  const { activation = true, bias = t.bias, dropout = true, scale } = options;
   const padding = kernel.map((k) => Math.floor((k - 1) / 2));
   const first = d.parameters.length;
-  const convolution = conv(d, `${name}.conv`, channels, out, kernel, { stride, padding, bias, ...he(channels * volume(kernel)) });
+  const convolution = conv(d, under(name, 'conv'), channels, out, kernel, { stride, padding, bias, ...he(channels, kernel) });
   const second = d.parameters.length;
   const { kind, epsilon, affine } = t.norm;
   const norm =
-    kind === 'batch' ? batchNorm(d, `${name}.norm`, out, { epsilon }) : instanceNorm(d, `${name}.norm`, out, { affine, epsilon });
+    kind === 'batch'
+      ? batchNorm(d, under(name, 'norm'), out, { epsilon })
+      : instanceNorm(d, under(name, 'norm'), out, { affine, epsilon, scale });
   const dropped = dropout && t.dropout !== null;
   const own = d.parameters.slice(first);
   for (const [i, info] of own.entries()) {
     const at = i < second - first ? 0 : dropped ? 2 : 1;
-    alias(d, `${name}.all_modules.${at}.${info.name.split('.').at(-1)}`, info);
+    alias(d, under(name, `all_modules.${at}.${info.name.split('.').at(-1)}`), info);
   }
   const layers: Layer[] = [convolution];
   if (dropped) layers.push(channelDropout(t.dropout!));
   layers.push(norm);
   if (activation) layers.push((_, x) => leakyRelu(x, t.slope));
-  return sequence(...layers);
+  return scope(d, name, sequence(...layers));
+}
+
+/**
+ * `BasicBlockD`: conv-norm-LReLU, conv-norm, plus shortcut, LReLU. The shortcut of a strided block is average pooling, then,
+ * where the width changes, a normed 1×1×1 convolution without bias.
+ * @param lastNorm what the second norm's scale starts as; default one
+ */
+export function basicBlockD(
+  d: Declaration,
+  name: string,
+  t: ConvStyle,
+  channels: number,
+  out: number,
+  kernel: number[],
+  stride: number[],
+  lastNorm?: Init,
+): Layer {
+  const one = kernel.map(() => 1);
+  const bare = { activation: false, dropout: false };
+  const conv1 = convBlock(d, under(name, 'conv1'), t, channels, out, kernel, stride);
+  const conv2 = convBlock(d, under(name, 'conv2'), t, out, out, kernel, one, { ...bare, scale: lastNorm });
+  const strided = stride.some((s) => s !== 1);
+  const project =
+    channels === out
+      ? undefined
+      : convBlock(d, under(name, `skip.${strided ? 1 : 0}`), t, channels, out, one, one, { ...bare, bias: false });
+  return scope(d, name, (context, x) =>
+    tf.tidy(() => {
+      let shortcut = strided ? averagePool(x, stride) : x;
+      if (project) shortcut = project(context, shortcut);
+      return leakyRelu(tf.add(conv2(context, conv1(context, x)), shortcut), t.slope);
+    }),
+  );
 }
 
 function alias(d: Declaration, name: string, { name: original, shape, ...info }: ParamInfo) {
   d.add(name, shape, { ...info, aliasOf: info.aliasOf ?? original });
 }
 
-/** Repeats every name declared so far, as the original lists the encoder once more below the decoder. */
-export function encoderAgain(d: Declaration) {
-  for (const info of [...d.parameters]) alias(d, `decoder.${info.name}`, info);
+/** Repeats names, by default all declared so far, as the original lists the encoder once more below the decoder. */
+export function encoderAgain(d: Declaration, encoder: readonly ParamInfo[] = [...d.parameters]) {
+  for (const info of encoder) alias(d, `decoder.${info.name}`, info);
 }
+
+/** A stage of the decoder: `name`, how many convolutions or blocks, channels before and behind, and its window. */
+export type DecoderStage = (name: string, count: number, channels: number, out: number, kernel: number[]) => Layer;
 
 /**
  * `UNetDecoder`: transposed convolution, concatenation (up-sampled first), conv blocks; a head on every stage.
+ * @param stage what a stage consists of; default the conv blocks
  * @returns a function that takes the skips, lowest resolution last, disposes them, and gives the outputs: full resolution first,
  *   or it alone without deep supervision
  */
-export function decoder(d: Declaration, t: Topology, classes: number, deepSupervision: boolean) {
-  const { features, kernels, strides } = t;
-  const n = features.length;
-  const stages: Layer[] = [];
-  for (let s = 1; s < n; s++) {
-    const width = features[n - 1 - s];
-    const kernel = kernels[n - 1 - s];
-    const one = kernel.map(() => 1);
-    stages.push(
-      sequence(
-        ...Array.from({ length: t.decoder[s - 1] }, (_, i) =>
-          convBlock(d, `decoder.stages.${s - 1}.convs.${i}`, t, i === 0 ? 2 * width : width, width, kernel, one),
+export function decoder(
+  d: Declaration,
+  t: ConvStyle & Pick<Topology, 'features' | 'kernels' | 'strides' | 'decoder'>,
+  classes: number,
+  deepSupervision: boolean,
+  stage: DecoderStage = (name, count, channels, out, kernel) =>
+    sequence(
+      ...Array.from({ length: count }, (_, i) =>
+        convBlock(
+          d,
+          `${name}.convs.${i}`,
+          t,
+          i === 0 ? channels : out,
+          out,
+          kernel,
+          kernel.map(() => 1),
         ),
       ),
-    );
-  }
-  const ups: Layer[] = [];
-  for (let s = 1; s < n; s++) {
-    const [below, width, stride] = [features[n - s], features[n - 1 - s], strides[n - s]];
-    ups.push(
-      convTranspose(d, `decoder.transpconvs.${s - 1}`, below, width, stride, {
-        stride,
-        bias: t.bias,
-        ...he(width * volume(stride)),
-      }),
-    );
-  }
-  const heads: Layer[] = [];
-  for (let s = 1; s < n; s++) {
-    const width = features[n - 1 - s];
-    heads.push(
-      conv(
-        d,
-        `decoder.seg_layers.${s - 1}`,
-        width,
-        classes,
-        kernels[0].map(() => 1),
-        he(width),
-      ),
-    );
-  }
+    ),
+) {
+  const { features, kernels, strides } = t;
+  const n = features.length;
+  const one = kernels[0].map(() => 1);
+  /** From the lowest resolution up: the width of each stage, and of what is below it. */
+  const widths = features.slice(0, -1).reverse();
+  const below = features.slice(1).reverse();
+  const stages = widths.map((width, s) => {
+    const name = `decoder.stages.${s}`;
+    return scope(d, name, stage(name, t.decoder[s], 2 * width, width, kernels[n - 2 - s]));
+  });
+  const ups = widths.map((width, s) => {
+    const stride = strides[n - 1 - s];
+    return convTranspose(d, `decoder.transpconvs.${s}`, below[s], width, stride, { stride, bias: t.bias, ...he(width, stride) });
+  });
+  const heads = widths.map((width, s) => conv(d, `decoder.seg_layers.${s}`, width, classes, one, he(width, one)));
   return (context: Context, skips: tf.Tensor[]): tf.Tensor[] =>
     tf.tidy(() => {
       let x = skips[n - 1];

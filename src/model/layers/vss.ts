@@ -1,14 +1,15 @@
 // VMamba's visual state space blocks (Liu et al. 2024, https://arxiv.org/abs/2401.10166) as both Swin-UMambas use them.
 // Tensors are `[batch, height, width, channel]`.
-import { native } from '../../tensor/native/load.js';
-import { nativeScan } from '../../tensor/native/selectiveScan.js';
-import { selectiveScan } from '../../tensor/ops/selectiveScan.js';
+import { crossScan } from '../../tensor/ops/crossScan.js';
 import { silu } from '../../tensor/ops/silu.js';
 import { tf } from '../../tensor/tf.js';
-import type { Context, Declaration } from '../network.js';
-import { conv, type Layer, layerNorm, linear, recomputed, uniformFan } from './layers.js';
+import { type Context, type Declaration, scope, under } from '../network.js';
+import { dropPath, dropPathRates } from './dropout.js';
+import { he, smallNormal, uniformFan } from './initialisers.js';
+import { conv, type Layer, layerNorm, linear, parameter, recomputed, sequence } from './layers.js';
 import { decayLog, stepBias } from './mamba.js';
-import { dropPath, he, parameter, smallNormal, under } from './tokenLayers.js';
+
+export { gridToSequence } from '../../tensor/ops/crossScan.js';
 
 export interface Ss2dSettings {
   dim: number;
@@ -38,75 +39,19 @@ export function ss2d(d: Declaration, name: string, s: Ss2dSettings): Layer {
   const outNorm = layerNorm(d, under(name, 'out_norm'), inner);
   const outProj = linear(d, under(name, 'out_proj'), inner, s.dim, { ...init, bias: false });
 
-  /** The four scans by the kernel that walks the grid itself, so nothing is reordered. `projected` `[batch, height, width, 4 wide]`. */
-  const onGrid = (c: Context, x: tf.Tensor, projected: tf.Tensor): tf.Tensor => {
-    const [batch, height, width] = x.shape;
-    const length = height * width!;
-    const ways = tf.reshape(projected, [batch, length, 4, wide]);
-    const [step, into, out] = tf.split(ways, [rank, s.states, s.states], -1);
-    const lifts = tf.unstack(stepProj(c)); // each [inner, rank]
-    const steps = tf
-      .unstack(tf.reshape(step, [batch * length, 4, rank]), 1)
-      .map((way, k) => tf.matMul(way as tf.Tensor2D, lifts[k] as tf.Tensor2D, false, true));
-    const delta = tf.reshape(tf.concat(steps, -1), [batch, length, 4 * inner]);
-    const u = tf.reshape(x, [batch, length, inner]);
-    const rates = tf.neg(tf.exp(decayLogs(c)));
-    const inputs = [u, delta, rates, into, out, skips(c), tf.reshape(stepBiases(c), [-1])];
-    return tf.reshape(nativeScan(inputs, { deltaSoftplus: true, ways: 4, height, width }), x.shape);
-  };
-
   const scanFourWays: Layer = (c, x) => {
-    const [batch, height, width] = x.shape;
-    const length = height * width!;
-    const toSequences = (grids: tf.Tensor[]) => grids.map((grid, k) => gridToSequence(grid, k));
     // Projections act on single positions, so they run on the grid, before the four orders part.
     const weight = tf.reshape(tf.transpose(xProj(c), [2, 0, 1]), [inner, 4 * wide]);
-    const projected = tf.reshape(tf.matMul(tf.reshape(x, [-1, inner]), weight as tf.Tensor2D), [batch, height, width!, 4 * wide]);
-    if (native()) return onGrid(c, x, projected);
-    const perWay = tf.split(projected, 4, -1); // each [batch, height, width, rank + 2 states]
-    const ordered = toSequences(perWay).map((way) => tf.split(way, [rank, s.states, s.states], -1));
-    const lifts = tf.unstack(stepProj(c)); // each [inner, rank]
-    const steps = ordered.map(([step], k) =>
-      tf.reshape(tf.matMul(tf.reshape(step, [-1, rank]), lifts[k] as tf.Tensor2D, false, true), [batch, length, inner]),
-    );
-    const y = selectiveScan(
-      tf.concat(toSequences([x, x, x, x]), -1), // [batch, length, 4 inner]
-      tf.concat(steps, -1),
-      tf.neg(tf.exp(decayLogs(c))),
-      tf.stack(
-        ordered.map((way) => way[1]),
-        2,
-      ), // [batch, length, 4, states]
-      tf.stack(
-        ordered.map((way) => way[2]),
-        2,
-      ),
-      { D: skips(c), deltaBias: tf.reshape(stepBiases(c), [-1]) },
-    );
-    const ways = tf.split(y, 4, -1).map((way, k) => sequenceToGrid(way, k, height, width!));
-    return tf.add(tf.add(ways[0], ways[2]), tf.add(ways[1], ways[3]));
+    const projected = tf.reshape(tf.matMul(tf.reshape(x, [-1, inner]), weight), [...x.shape.slice(0, -1), 4 * wide]);
+    const A = tf.neg(tf.exp(decayLogs(c)));
+    return crossScan(x, projected, { steps: stepProj(c), A, D: skips(c), deltaBias: tf.reshape(stepBiases(c), [-1]) });
   };
 
-  return (c, input) => {
+  return scope(d, name, (c, input) => {
     const [x, z] = tf.split(inProj(c, input), 2, -1);
     const y = scanFourWays(c, silu(depthwise(c, x)));
     return outProj(c, tf.mul(outNorm(c, y), silu(z)));
-  };
-}
-
-/** Order k of a grid: 0 along rows, 1 along columns, 2 and 3 the same backwards. `[batch, height, width, channel]` → `[batch, length, channel]`. */
-export function gridToSequence(grid: tf.Tensor, k: number): tf.Tensor {
-  const [batch, , , channels] = grid.shape;
-  const rows = k % 2 === 0 ? grid : tf.transpose(grid, [0, 2, 1, 3]);
-  const sequence = tf.reshape(rows, [batch, -1, channels!]);
-  return k < 2 ? sequence : tf.reverse(sequence, 1);
-}
-
-function sequenceToGrid(sequence: tf.Tensor, k: number, height: number, width: number): tf.Tensor {
-  const [batch, , channels] = sequence.shape;
-  const forwards = k < 2 ? sequence : tf.reverse(sequence, 1);
-  if (k % 2 === 0) return tf.reshape(forwards, [batch, height, width, channels!]);
-  return tf.transpose(tf.reshape(forwards, [batch, width, height, channels!]), [0, 2, 1, 3]);
+  });
 }
 
 /** `VSSBlock`: x + SS2D(norm(x)), the branch dropped at random while training. */
@@ -117,7 +62,7 @@ export function vssBlock(d: Declaration, name: string, s: Ss2dSettings & { dropP
     return (c, x) => attention(c, norm(c, x));
   });
   const drop = dropPath(s.dropPath ?? 0);
-  return (c, x) => tf.add(x, drop(c, branch(c, x)));
+  return scope(d, name, (c, x) => tf.add(x, drop(c, branch(c, x))));
 }
 
 /** `PatchEmbed2D`: non-overlapping patches to tokens, layer norm. */
@@ -129,22 +74,22 @@ export function patchEmbed(
   const window = [s.patch, s.patch];
   const init = s.heConv ? he(s.in, window) : {};
   const project = conv(d, under(name, 'proj'), s.in, s.dim, window, { stride: s.patch, ...init });
-  if (s.norm === false) return project;
+  if (s.norm === false) return scope(d, name, project);
   const norm = layerNorm(d, under(name, 'norm'), s.dim);
-  return (c, x) => norm(c, project(c, x));
+  return scope(d, name, (c: Context, x: tf.Tensor) => norm(c, project(c, x)));
 }
 
 /** `PatchMerging2D`: 2x2 neighbours become channels, 4C → 2C. Odd edges are cropped, not padded. */
 export function patchMerging(d: Declaration, name: string, dim: number): Layer {
   const reduction = linear(d, under(name, 'reduction'), 4 * dim, 2 * dim, { ...smallNormal, bias: false });
   const norm = layerNorm(d, under(name, 'norm'), 4 * dim);
-  return (c, x) => {
+  return scope(d, name, (c, x) => {
     const [batch, h, w] = [x.shape[0], Math.floor(x.shape[1]! / 2), Math.floor(x.shape[2]! / 2)];
     const even = tf.slice(x, [0, 0, 0, 0], [batch, 2 * h, 2 * w, dim]);
     // Channel order: (row, column) parity (0,0), (1,0), (0,1), (1,1).
     const cells = tf.transpose(tf.reshape(even, [batch, h, 2, w, 2, dim]), [0, 1, 3, 4, 2, 5]);
     return reduction(c, norm(c, tf.reshape(cells, [batch, h, w, 4 * dim])));
-  };
+  });
 }
 
 export interface VssEncoderSettings {
@@ -165,28 +110,26 @@ export interface VssEncoderSettings {
  */
 export function vssEncoder(d: Declaration, name: string, s: VssEncoderSettings): (c: Context, x: tf.Tensor) => tf.Tensor[] {
   const embed = patchEmbed(d, under(name, 'patch_embed'), { patch: s.patch, in: s.in, dim: s.dims[0], heConv: s.heConv });
-  const blocks = s.depths.reduce((a, b) => a + b, 0);
-  let block = 0;
-  const stages = s.depths.map((depth, stage) =>
-    Array.from({ length: depth }, (_, i) => {
-      const rate = blocks > 1 ? (s.dropPath * block++) / (blocks - 1) : 0;
-      return vssBlock(d, under(name, `layers.${stage}.blocks.${i}`), {
+  const stages = dropPathRates(s.depths, s.dropPath).map((rates, stage) => {
+    const blocks = rates.map((dropPath, i) =>
+      vssBlock(d, under(name, `layers.${stage}.blocks.${i}`), {
         dim: s.dims[stage],
         states: s.states,
-        dropPath: rate,
+        dropPath,
         smallLinear: true,
         heConv: s.heConv,
-      });
-    }),
-  );
+      }),
+    );
+    return scope(d, under(name, `layers.${stage}`), sequence(...blocks));
+  });
   const mergings = s.dims.slice(0, -1).map((dim, stage) => patchMerging(d, under(name, `downsamples.${stage}`), dim));
   return (c, input) => {
     const outputs = [input];
     let x = embed(c, input);
-    for (const [stage, layers] of stages.entries()) {
-      x = layers.reduce((y, layer) => layer(c, y), x);
+    for (const [i, stage] of stages.entries()) {
+      x = stage(c, x);
       outputs.push(x);
-      if (stage < mergings.length) x = mergings[stage](c, x);
+      if (i < mergings.length) x = mergings[i](c, x);
     }
     return outputs;
   };

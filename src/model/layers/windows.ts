@@ -1,12 +1,11 @@
 // Windows of a grid, as Swin Transformer cuts it (Liu et al. 2021, https://arxiv.org/abs/2103.14030), 2-D and 3-D:
 // padding, cyclic shift, the regions that a shifted window mixes, and the relative position bias.
+import { product } from '../../base/shape.js';
 import { attention } from '../../tensor/ops/attention.js';
 import { tf } from '../../tensor/tf.js';
-import type { Context, Declaration } from '../network.js';
-import { type Layer, linear } from './layers.js';
-import { dropout, parameter, under } from './tokenLayers.js';
-
-const product = (numbers: readonly number[]) => numbers.reduce((a, b) => a * b, 1);
+import { type Context, type Declaration, scope, under } from '../network.js';
+import { dropout } from './dropout.js';
+import { type Layer, linear, parameter } from './layers.js';
 
 /** `[batch, …grid, channel]` → `[batch·windows, voxels of a window, channel]`; edges must be multiples of the window's. */
 export function partition(x: tf.Tensor, window: readonly number[]): tf.Tensor {
@@ -157,7 +156,11 @@ export function windowAttention(d: Declaration, name: string, s: WindowAttention
   const out = linear(d, under(name, 'proj'), dim, dim);
   const drop: Layer = dropout(s.dropout ?? 0);
 
-  return (c: Context, x: tf.Tensor, options: { regions?: tf.Tensor; mask?: tf.Tensor; queries?: tf.Tensor } = {}): tf.Tensor => {
+  const attend = (
+    c: Context,
+    x: tf.Tensor,
+    options: { regions?: tf.Tensor; mask?: tf.Tensor; queries?: tf.Tensor } = {},
+  ): tf.Tensor => {
     const n = x.shape[1]!;
     const corner =
       n === voxels ? index : Int32Array.from({ length: n * n }, (_, i) => index[Math.floor(i / n) * voxels + (i % n)]);
@@ -167,4 +170,5 @@ export function windowAttention(d: Declaration, name: string, s: WindowAttention
     const { regions, mask } = options;
     return drop(c, out(c, attention(q, k, v, { heads, bias, regions, mask })));
   };
+  return scope(d, name, attend);
 }

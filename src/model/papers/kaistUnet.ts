@@ -5,22 +5,22 @@
 import type { Configuration } from '../../plan/plan.js';
 import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
 import { tf } from '../../tensor/tf.js';
+import { define, type Ends } from '../define.js';
+import { he } from '../layers/initialisers.js';
 import {
   batchNorm,
   consume,
   conv,
   convTranspose,
   groupNorm,
-  heNormal,
   instanceNorm,
   type Layer,
   linear,
   sequence,
 } from '../layers/layers.js';
-import { Declaration, type Init, type Network } from '../network.js';
-import type { Head } from '../spec.js';
+import { Declaration, type Network, scope, under } from '../network.js';
 
-export interface KaistUnetSpec extends Head {
+export interface KaistUnetSpec extends Ends {
   network: 'kaist-unet';
   /** Channels at full resolution (before `encoderScale`), default 32, doubled at each level up to `maxWidth`, default 320. */
   width?: number;
@@ -60,12 +60,7 @@ export interface AxialAttentionSettings {
   residual?: boolean;
 }
 
-const he = (channels: number, kernel: readonly number[]): { init: Init; biasInit: Init } => ({
-  init: heNormal(channels * kernel.reduce((a, b) => a * b, 1)),
-  biasInit: { kind: 'zeros' },
-});
-
-export function kaistUnet(spec: KaistUnetSpec, plan?: Configuration): Network {
+function build(spec: KaistUnetSpec, plan?: Configuration): Network {
   const planned = plan?.architecture.arch_kwargs as { strides?: number[][]; kernel_sizes?: number[][] } | undefined;
   const strides = spec.strides ?? planned?.strides?.slice(1) ?? Array.from({ length: 5 }, () => [2, 2, 2]);
   const kernels = spec.kernels ?? planned?.kernel_sizes ?? [...strides, []].map(() => strides[0].map(() => 3));
@@ -105,20 +100,16 @@ export function kaistUnet(spec: KaistUnetSpec, plan?: Configuration): Network {
     const skip = skipWidth(u);
     const kernel = kernels.at(-(u + 1))!;
     const name = `conv_blocks_localization.${u}`;
-    return sequence(
-      ...stack(`${name}.0`, convsPerStage - 1, 2 * skip, skip, kernel),
-      ...stack(`${name}.1`, 1, skip, outWidth(u), kernel),
-    );
+    const first = stack(`${name}.0`, convsPerStage - 1, 2 * skip, skip, kernel);
+    return scope(d, name, sequence(...first, ...stack(`${name}.1`, 1, skip, outWidth(u), kernel)));
   });
   const encoder = widths.map((out, i) => {
     const name = `conv_blocks_context.${i}`;
     const channels = i === 0 ? spec.inputChannels! : widths[i - 1];
     const stride = i === 0 ? one : strides[i - 1];
-    if (i < pools) return sequence(...stack(name, convsPerStage, channels, out, kernels[i], stride));
-    return sequence(
-      ...stack(`${name}.0`, convsPerStage - 1, channels, out, kernels[i], stride),
-      ...stack(`${name}.1`, 1, out, out, kernels[i]),
-    );
+    if (i < pools) return scope(d, name, sequence(...stack(name, convsPerStage, channels, out, kernels[i], stride)));
+    const first = stack(`${name}.0`, convsPerStage - 1, channels, out, kernels[i], stride);
+    return scope(d, name, sequence(...first, ...stack(`${name}.1`, 1, out, out, kernels[i])));
   });
   const ups = strides.map((_, u) => {
     const stride = strides[pools - 1 - u];
@@ -151,49 +142,45 @@ export function kaistUnet(spec: KaistUnetSpec, plan?: Configuration): Network {
       attendUp[pools - 1 - level] = module(`axial_attention_up.${j}`, level);
   }
 
-  return {
-    parameters: d.parameters,
-    divisibleBy: strides.reduce((a, s) => a.map((n, i) => n * s[i])),
-    forward(context, input) {
-      return tf.tidy(() => {
-        const skips: tf.Tensor[] = [];
-        for (let i = 0; i < pools; i++) {
-          const y = encoder[i](context, skips.at(-1) ?? input);
-          const attend = attendDown[i];
-          skips.push(attend ? consume([y], () => attend(context, y)) : y);
-        }
-        let x = encoder[pools](context, skips[pools - 1]);
-        const outputs: tf.Tensor[] = [];
-        for (let u = 0; u < pools; u++) {
-          const skip = skips[pools - 1 - u];
-          x = consume([x, skip], () => {
-            const up = ups[u](context, x);
-            const attended = attendUp[u]?.(context, up) ?? up;
-            return decoder[u](context, tf.concat([attended, skip], -1));
-          });
-          if (spec.deepSupervision || u === pools - 1) outputs.unshift(heads[u](context, x));
-        }
-        return outputs;
+  const divisibleBy = strides.reduce((a, s) => a.map((n, i) => n * s[i]));
+  return d.network(divisibleBy, (context, input) => {
+    const skips: tf.Tensor[] = [];
+    for (let i = 0; i < pools; i++) {
+      const y = encoder[i](context, skips.at(-1) ?? input);
+      const attend = attendDown[i];
+      skips.push(attend ? consume([y], () => attend(context, y)) : y);
+    }
+    let x = encoder[pools](context, skips[pools - 1]);
+    const outputs: tf.Tensor[] = [];
+    for (let u = 0; u < pools; u++) {
+      const skip = skips[pools - 1 - u];
+      x = consume([x, skip], () => {
+        const up = ups[u](context, x);
+        const attended = attendUp[u]?.(context, up) ?? up;
+        return decoder[u](context, tf.concat([attended, skip], -1));
       });
-    },
-  };
+      if (spec.deepSupervision || u === pools - 1) outputs.unshift(heads[u](context, x));
+    }
+    return outputs;
+  });
 }
 
-const dot = (name: string, part: string) => (name ? `${name}.${part}` : part);
+export const kaistUnet = define({ name: 'kaist-unet', build, heads: ['seg_outputs.'] });
 
 /** Position embedding: one learned table per axis, all added. `name.param_0` `[1, channel, n, 1, 1]` and so on. */
 export function axialPositions(d: Declaration, name: string, channels: number, volume: number[]): Layer {
   const tables = volume.map((n, axis) => {
     const shape = [1, channels, ...volume.map((_, i) => (i === axis ? n : 1))];
-    return d.add(dot(name, `param_${axis}`), shape, { init: { kind: 'normal', sd: 1 } });
+    return d.add(under(name, `param_${axis}`), shape, { init: { kind: 'normal', sd: 1 } });
   });
-  return ({ params }, x) =>
+  return scope(d, name, ({ params }, x) =>
     tf.tidy(() =>
       tables.reduce((sum: tf.Tensor, table, axis) => {
         const line = tf.transpose(tf.reshape(params[table], [channels, volume[axis]]));
         return tf.add(sum, tf.reshape(line, [1, ...volume.map((n, i) => (i === axis ? n : 1)), channels]));
       }, x),
-    );
+    ),
+  );
 }
 
 /**
@@ -209,7 +196,7 @@ export function axialAttention(
 ): Layer {
   const inner = heads * headWidth;
   const axes = Array.from({ length: dimensions }, (_, i) => {
-    const part = dot(name, `axial_attentions.${i}.fn`);
+    const part = under(name, `axial_attentions.${i}.fn`);
     const q = linear(d, `${part}.to_q`, channels, inner, { bias: false });
     const kv = linear(d, `${part}.to_kv`, channels, 2 * inner, { bias: false });
     const out = linear(d, `${part}.to_out`, inner, channels);
@@ -228,8 +215,9 @@ export function axialAttention(
       });
     return layer;
   });
-  return (context, x) =>
-    tf.tidy(() => (sum ? tf.addN(axes.map((axis) => axis(context, x))) : axes.reduce((y, axis) => axis(context, y), x)));
+  return scope(d, name, (context, x) =>
+    tf.tidy(() => (sum ? tf.addN(axes.map((axis) => axis(context, x))) : axes.reduce((y, axis) => axis(context, y), x))),
+  );
 }
 
 /** `AxialAttention3D` of Axial_UNet: positions, attention, batch norm, LeakyReLU; with or without the input added. */
@@ -241,7 +229,7 @@ export function axialModule(
   level: number,
   settings: AxialAttentionSettings,
 ): Layer {
-  const module = dot(name, 'axial_attention');
+  const module = under(name, 'axial_attention');
   const positions = axialPositions(d, `${module}.0`, channels, volume);
   const attend = axialAttention(d, `${module}.1`, channels, volume.length, {
     heads: settings.heads * 2 ** level,
@@ -250,5 +238,5 @@ export function axialModule(
   });
   const norm = (settings.batchNorm ?? true) ? [batchNorm(d, `${module}.2`, channels)] : [];
   const body = sequence(positions, attend, ...norm, (_, x) => leakyRelu(x));
-  return (context, x) => (settings.residual ? tf.tidy(() => tf.add(x, body(context, x))) : body(context, x));
+  return scope(d, name, (context, x) => (settings.residual ? tf.tidy(() => tf.add(x, body(context, x))) : body(context, x)));
 }

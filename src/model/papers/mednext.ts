@@ -1,14 +1,12 @@
 // MedNeXt (Roy et al., MICCAI 2023): a U-Net made wholly of ConvNeXt blocks.
 // Official code: MIC-DKFZ/MedNeXt, network_architecture/mednextv1. Tensors are [batch, (depth,) height, width, channel].
-import { gelu } from '../../tensor/ops/gelu.js';
-import { mednextBlock, mednextBlockAvailable } from '../../tensor/ops/mednextBlock.js';
-import { padSpatial } from '../../tensor/ops/spread.js';
-import { tf } from '../../tensor/tf.js';
-import { conv, convTranspose, cube, groupNorm, type Layer, layerNorm, recomputed } from '../layers/layers.js';
-import { Declaration, type Network } from '../network.js';
-import type { Head } from '../spec.js';
+import { mednextBlock } from '../../tensor/ops/mednextBlock.js';
+import type { tf } from '../../tensor/tf.js';
+import { define, type Ends } from '../define.js';
+import { consume, conv, convTranspose, cube, groupNorm, type Layer, layerNorm, recomputed } from '../layers/layers.js';
+import { Declaration, type Network, scope, under } from '../network.js';
 
-export interface MedNextSpec extends Head {
+export interface MedNextSpec extends Ends {
   network: 'mednext';
   /** Block counts and expansion ratios of the paper's Table 1; `blocks` and `expansion` override them. */
   size?: 'S' | 'B' | 'M' | 'L';
@@ -44,7 +42,7 @@ const sizes = {
  *
  * Memory: with `context.checkpoint` (as sizes M and L are trained) each block keeps only its input.
  */
-export function mednext(spec: MedNextSpec): Network {
+function build(spec: MedNextSpec): Network {
   const { width = 32, dimensions = 3, residual = true, residualUpDown = true, grn = false, norm = 'group' } = spec;
   const { blocks, expansion } = { ...sizes[spec.size ?? 'S'], ...definedOnly(spec) };
   const ratios = typeof expansion === 'number' ? Array<number>(9).fill(expansion) : expansion;
@@ -68,7 +66,7 @@ export function mednext(spec: MedNextSpec): Network {
   const downs: Layer[] = [];
   for (let i = 0; i < 4; i++) {
     const here = width * 2 ** i;
-    encoder.push(stage(`enc_block_${i}`, here, encoderKernel, i));
+    encoder.push(stage(`enc_block_${i}`, here, encoderKernel, i).map((block) => scope(d, `enc_block_${i}`, block)));
     downs.push(
       // The official code forgets to hand GRN to the first down block.
       medNextDownBlock(d, `down_${i}`, {
@@ -95,40 +93,42 @@ export function mednext(spec: MedNextSpec): Network {
       kernel: decoderKernel,
       residual: residualUpDown,
     });
-    decoder[i] = stage(`dec_block_${i}`, here, decoderKernel, 8 - i);
+    decoder[i] = stage(`dec_block_${i}`, here, decoderKernel, 8 - i).map((block) => scope(d, `dec_block_${i}`, block));
   }
   const heads = Array.from({ length: spec.deepSupervision ? 5 : 1 }, (_, i) =>
-    convTranspose(d, `out_${i}.conv_out`, width * 2 ** i, classes, one),
+    scope(d, `out_${i}`, convTranspose(d, `out_${i}.conv_out`, width * 2 ** i, classes, one)),
   );
 
-  return {
-    parameters: d.parameters,
-    divisibleBy: cube(16, dimensions),
-    forward(context, input) {
-      return tf.tidy(() => {
-        const skips: tf.Tensor[] = [];
-        let x = stem(context, input);
-        for (let i = 0; i < 4; i++) {
-          for (const block of encoder[i]) x = replace(x, block(context, x));
-          skips.push(x);
-          x = downs[i](context, x);
-        }
-        for (const block of bottleneck) x = replace(x, block(context, x));
-        const outputs: tf.Tensor[] = [];
-        if (spec.deepSupervision) outputs[4] = heads[4](context, x);
-        for (let i = 3; i >= 0; i--) {
-          x = replace(x, ups[i](context, x));
-          // Skips are sums, not concatenations.
-          x = replace(x, tf.add(skips[i], x));
-          skips[i].dispose();
-          for (const block of decoder[i]) x = replace(x, block(context, x));
-          if (heads[i]) outputs[i] = heads[i](context, x);
-        }
-        return outputs;
-      });
-    },
-  };
+  return d.network(cube(16, dimensions), (context, input) => {
+    const through = (layers: readonly Layer[], x: tf.Tensor) =>
+      layers.reduce((y, layer) => consume([y], () => layer(context, y)), x);
+    const skips: tf.Tensor[] = [];
+    let x = stem(context, input);
+    for (let i = 0; i < 4; i++) {
+      x = through(encoder[i], x);
+      skips.push(x);
+      x = downs[i](context, x);
+    }
+    x = through(bottleneck, x);
+    const outputs: tf.Tensor[] = [];
+    if (spec.deepSupervision) outputs[4] = heads[4](context, x);
+    for (let i = 3; i >= 0; i--) {
+      x = through([ups[i]], x);
+      // Skips are sums, not concatenations.
+      x = consume([x, skips[i]], () => skips[i].add(x));
+      x = through(decoder[i], x);
+      if (heads[i]) outputs[i] = heads[i](context, x);
+    }
+    return outputs;
+  });
 }
+
+export const mednext = define({
+  name: 'mednext',
+  build,
+  heads: ['out_'],
+  convention: 'The paper’s GFLOPs are fvcore’s at 1×128³, without deep supervision: equal to ours.',
+});
 
 export interface BlockSettings {
   channels: number;
@@ -145,137 +145,56 @@ export interface BlockSettings {
 }
 
 /** Depthwise k → norm → 1 (C → R·C) → GELU → 1 (R·C → C) → + input. Figure 1a. Keeps its input only, with `checkpoint`. */
-export function medNextBlock(d: Declaration, name: string, s: BlockSettings): Layer {
-  return recomputed(d, () => {
-    const grn = s.grn ? responseNorm(d, name, s) : undefined;
-    const { channels, groups = channels } = s;
-    const spatial = conv(d, dot(name, 'conv1'), channels, channels, cube(s.kernel, s.dimensions), {
-      padding: Math.floor(s.kernel / 2),
-      groups,
-    });
-    const rest = chain(d, name, s, grn);
-    const whole = asOneKernel(name, s, 'plain');
-    return (context, x) =>
-      tf.tidy(() => {
-        if (whole && mednextBlockAvailable()) return whole(context, x);
-        const y = rest(context, spatial(context, x));
-        return s.residual ? tf.add(x, y) : y;
-      });
-  });
-}
+export const medNextBlock = (d: Declaration, name: string, s: BlockSettings): Layer => declareBlock(d, name, s, 'plain');
 
 /** The same with a stride of 2 in the depthwise convolution, and a strided 1×1×1 convolution as the shortcut. Figure 1b. */
-export function medNextDownBlock(d: Declaration, name: string, s: BlockSettings): Layer {
-  return recomputed(d, () => {
-    const grn = s.grn ? responseNorm(d, name, s) : undefined;
-    const spatial = conv(d, dot(name, 'conv1'), s.channels, s.channels, cube(s.kernel, s.dimensions), {
-      stride: 2,
-      padding: Math.floor(s.kernel / 2),
-      groups: s.channels,
-    });
-    const rest = chain(d, name, s, grn);
-    const shortcut = s.residual
-      ? conv(d, dot(name, 'res_conv'), s.channels, s.out, cube(1, s.dimensions), { stride: 2 })
-      : undefined;
-    const whole = asOneKernel(name, s, 'down');
-    return (context, x) =>
-      tf.tidy(() => {
-        if (whole && mednextBlockAvailable()) return whole(context, x);
-        const y = rest(context, spatial(context, x));
-        return shortcut ? tf.add(y, shortcut(context, x)) : y;
-      });
-  });
-}
+export const medNextDownBlock = (d: Declaration, name: string, s: BlockSettings): Layer => declareBlock(d, name, s, 'down');
 
 /**
  * The same with a transposed depthwise convolution: n → 2n − 1 voxels, then one zero plane in FRONT of each axis, on the
  * block and on the shortcut alike, so the first plane of the sum is exactly zero. Figure 1c.
  */
-export function medNextUpBlock(d: Declaration, name: string, s: BlockSettings): Layer {
-  return recomputed(d, () => {
-    const grn = s.grn ? responseNorm(d, name, s) : undefined;
-    const spatial = convTranspose(d, dot(name, 'conv1'), s.channels, s.channels, cube(s.kernel, s.dimensions), {
-      stride: 2,
-      padding: Math.floor(s.kernel / 2),
-      groups: s.channels,
-    });
-    const rest = chain(d, name, s, grn);
-    const shortcut = s.residual
-      ? convTranspose(d, dot(name, 'res_conv'), s.channels, s.out, cube(1, s.dimensions), { stride: 2 })
-      : undefined;
-    const whole = asOneKernel(name, s, 'up');
-    const ones = cube(1, s.dimensions);
-    const zeros = cube(0, s.dimensions);
-    return (context, x) =>
-      tf.tidy(() => {
-        if (whole && mednextBlockAvailable()) return whole(context, x);
-        const y = rest(context, spatial(context, x));
-        return padSpatial(shortcut ? tf.add(y, shortcut(context, x)) : y, ones, zeros);
-      });
-  });
-}
+export const medNextUpBlock = (d: Declaration, name: string, s: BlockSettings): Layer => declareBlock(d, name, s, 'up');
 
-/** The block as one native kernel, where it has one group per channel and no response normalisation. */
-function asOneKernel(name: string, s: BlockSettings, kind: 'plain' | 'down' | 'up'): Layer | undefined {
-  if (s.norm !== 'group' || s.grn || (s.groups ?? s.channels) !== s.channels) return undefined;
-  const at = (part: string) => dot(name, part);
-  return ({ params }, x) =>
-    mednextBlock(
-      x,
-      {
-        kernel: params[at('conv1.weight')],
-        bias: params[at('conv1.bias')],
-        gamma: params[at('norm.weight')],
-        beta: params[at('norm.bias')],
-        expand: params[at('conv2.weight')],
-        expandBias: params[at('conv2.bias')],
-        compress: params[at('conv3.weight')],
-        compressBias: params[at('conv3.bias')],
-        shortcut: params[at('res_conv.weight')],
-        shortcutBias: params[at('res_conv.bias')],
-      },
-      { kind, residual: s.residual },
+function declareBlock(d: Declaration, name: string, s: BlockSettings, kind: 'plain' | 'down' | 'up'): Layer {
+  const { channels, out, residual, dimensions } = s;
+  const wide = s.ratio * channels;
+  const one = cube(1, dimensions);
+  const at = (module: string) => under(name, module);
+  const spatialConv = kind === 'up' ? convTranspose : conv;
+  const block = recomputed(d, () => {
+    // The block owns these two itself, so they come before its modules.
+    const [responseBeta, responseGamma] = (s.grn ? ['grn_beta', 'grn_gamma'] : []).map((part) =>
+      d.add(at(part), [1, wide, ...one], { init: { kind: 'zeros' } }),
     );
-}
-
-/** What follows the spatial convolution in all three blocks. */
-function chain(d: Declaration, name: string, s: BlockSettings, grn: Layer | undefined): Layer {
-  const { channels, out, ratio, dimensions } = s;
-  // One group per channel.
-  const norm =
-    s.norm === 'group' ? groupNorm(d, dot(name, 'norm'), channels, channels) : layerNorm(d, dot(name, 'norm'), channels);
-  const expand = conv(d, dot(name, 'conv2'), channels, ratio * channels, cube(1, dimensions));
-  const compress = conv(d, dot(name, 'conv3'), ratio * channels, out, cube(1, dimensions));
-  return (context, x) =>
-    tf.tidy(() => {
-      let y = gelu(expand(context, norm(context, x)));
-      if (grn) y = grn(context, y);
-      return compress(context, y);
+    const spatial = spatialConv(d, at('conv1'), channels, channels, cube(s.kernel, dimensions), {
+      stride: kind === 'plain' ? 1 : 2,
+      padding: Math.floor(s.kernel / 2),
+      groups: kind === 'plain' ? (s.groups ?? channels) : channels,
     });
-}
-
-/** Global response normalisation (ConvNeXt V2): each channel's L2 norm over space, relative to the mean over channels. */
-function responseNorm(d: Declaration, name: string, s: BlockSettings): Layer {
-  const width = s.ratio * s.channels;
-  const shape = [1, width, ...cube(1, s.dimensions)];
-  const beta = d.add(dot(name, 'grn_beta'), shape, { init: { kind: 'zeros' } });
-  const gamma = d.add(dot(name, 'grn_gamma'), shape, { init: { kind: 'zeros' } });
-  const space = Array.from({ length: s.dimensions }, (_, i) => i + 1);
-  return ({ params }, x) =>
-    tf.tidy(() => {
-      const strength = tf.sqrt(tf.sum(tf.square(x), space, true));
-      const relative = tf.div(strength, tf.add(tf.mean(strength, -1, true), 1e-6));
-      const scale = tf.add(tf.mul(relative, tf.reshape(params[gamma], [width])), 1);
-      return tf.add(tf.mul(x, scale), tf.reshape(params[beta], [width]));
-    });
-}
-
-const dot = (name: string, part: string) => (name ? `${name}.${part}` : part);
-
-/** Disposes what is no longer needed as soon as its successor exists; under a tape TensorFlow keeps what gradients ask for. */
-function replace(old: tf.Tensor, next: tf.Tensor): tf.Tensor {
-  if (old !== next) old.dispose();
-  return next;
+    const norm = s.norm === 'group' ? groupNorm(d, at('norm'), channels, channels) : layerNorm(d, at('norm'), channels);
+    const expand = conv(d, at('conv2'), channels, wide, one);
+    const compress = conv(d, at('conv3'), wide, out, one);
+    const shortcut = residual && kind !== 'plain' ? spatialConv(d, at('res_conv'), channels, out, one, { stride: 2 }) : undefined;
+    return ({ params }, x) =>
+      mednextBlock(
+        x,
+        {
+          kernel: params[spatial.weight],
+          bias: params[spatial.bias!],
+          gamma: params[norm.weight],
+          beta: params[norm.bias!],
+          expand: params[expand.weight],
+          expandBias: params[expand.bias!],
+          compress: params[compress.weight],
+          compressBias: params[compress.bias!],
+          ...(s.grn && { responseGamma: params[responseGamma], responseBeta: params[responseBeta] }),
+          ...(shortcut && { shortcut: params[shortcut.weight], shortcutBias: params[shortcut.bias!] }),
+        },
+        { kind, residual, norm: s.norm },
+      );
+  });
+  return scope(d, name, block);
 }
 
 const definedOnly = ({ blocks, expansion }: MedNextSpec) => ({ ...(blocks && { blocks }), ...(expansion && { expansion }) });

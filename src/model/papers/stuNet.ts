@@ -6,11 +6,11 @@ import type { Configuration } from '../../plan/plan.js';
 import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
 import { resize } from '../../tensor/ops/resize.js';
 import { tf } from '../../tensor/tf.js';
+import { define, type Ends } from '../define.js';
 import { consume, conv, instanceNorm, type Layer, sequence } from '../layers/layers.js';
-import { Declaration, type Network } from '../network.js';
-import type { Head } from '../spec.js';
+import { Declaration, type Network, scope, under } from '../network.js';
 
-export interface StuNetSpec extends Head {
+export interface StuNetSpec extends Ends {
   network: 'stunet';
   /** Depth and widths of the paper's Table 1; `blocks` and `widths` override them. */
   size?: 'S' | 'B' | 'L' | 'H';
@@ -39,18 +39,22 @@ export function stuNetStrides(plan?: Configuration): number[][] {
   return Array.from({ length: 5 }, (_, i) => strides[i] ?? [1, 1, 1]);
 }
 
-export function stuNet(spec: StuNetSpec, plan?: Configuration): Network {
+function build(spec: StuNetSpec, plan?: Configuration): Network {
   const size = sizes[spec.size ?? 'B'];
   const { blocks = size.blocks, widths = size.widths, strides = stuNetStrides(plan) } = spec;
   const kernels = spec.kernels ?? widths.map(() => [3, 3, 3]);
   const n = widths.length;
   const d = new Declaration();
   const stage = (name: string, channels: number, at: number, stride: number[]) =>
-    sequence(
-      ...Array.from({ length: blocks[at] }, (_, i) =>
-        i === 0
-          ? stuNetBlock(d, `${name}.0`, { channels, out: widths[at], kernel: kernels[at], stride, project: true })
-          : stuNetBlock(d, `${name}.${i}`, { channels: widths[at], out: widths[at], kernel: kernels[at] }),
+    scope(
+      d,
+      name,
+      sequence(
+        ...Array.from({ length: blocks[at] }, (_, i) =>
+          i === 0
+            ? stuNetBlock(d, `${name}.0`, { channels, out: widths[at], kernel: kernels[at], stride, project: true })
+            : stuNetBlock(d, `${name}.${i}`, { channels: widths[at], out: widths[at], kernel: kernels[at] }),
+        ),
       ),
     );
   const encoder = widths.map((_, i) =>
@@ -64,26 +68,28 @@ export function stuNet(spec: StuNetSpec, plan?: Configuration): Network {
   for (let u = 0; u < n - 1; u++)
     decoder.push(stage(`conv_blocks_localization.${u}`, 2 * widths[n - 2 - u], n - 2 - u, [1, 1, 1]));
   for (let u = 0; u < n - 1; u++) heads.push(conv(d, `seg_outputs.${u}`, widths[n - 2 - u], spec.classes!, [1, 1, 1]));
-  return {
-    parameters: d.parameters,
-    divisibleBy: strides.reduce((a, s) => a.map((v, i) => v * s[i])),
-    forward(context, input) {
-      return tf.tidy(() => {
-        const skips: tf.Tensor[] = [];
-        for (const stage of encoder) skips.push(stage(context, skips.at(-1) ?? input));
-        let x = skips[n - 1];
-        const outputs: tf.Tensor[] = [];
-        for (let u = 0; u < n - 1; u++) {
-          // The up-sampled half comes first.
-          const skip = skips[n - 2 - u];
-          x = consume([x, skip], () => decoder[u](context, tf.concat([ups[u](context, x), skip], -1)));
-          if (spec.deepSupervision || u === n - 2) outputs.unshift(heads[u](context, x));
-        }
-        return outputs;
-      });
-    },
-  };
+  const divisibleBy = strides.reduce((a, s) => a.map((v, i) => v * s[i]));
+  return d.network(divisibleBy, (context, input) => {
+    const skips: tf.Tensor[] = [];
+    for (const stage of encoder) skips.push(stage(context, skips.at(-1) ?? input));
+    let x = skips[n - 1];
+    const outputs: tf.Tensor[] = [];
+    for (let u = 0; u < n - 1; u++) {
+      // The up-sampled half comes first.
+      const skip = skips[n - 2 - u];
+      x = consume([x, skip], () => decoder[u](context, tf.concat([ups[u](context, x), skip], -1)));
+      if (spec.deepSupervision || u === n - 2) outputs.unshift(heads[u](context, x));
+    }
+    return outputs;
+  });
 }
+
+export const stuNet = define({
+  name: 'stunet',
+  build,
+  heads: ['seg_outputs.'],
+  convention: 'The paper’s TFLOPs are fvcore’s at 1×128³ with 105 classes: equal to ours.',
+});
 
 /** Conv-norm-LReLU, conv-norm, plus the input (through a 1×1×1 convolution WITHOUT norm in a stage's first block), LReLU. */
 export function stuNetBlock(
@@ -91,19 +97,20 @@ export function stuNetBlock(
   name: string,
   b: { channels: number; out: number; kernel: number[]; padding?: number[]; stride?: number[]; project?: boolean },
 ): Layer {
-  const dot = name ? `${name}.` : '';
+  const at = (module: string) => under(name, module);
   const padding = b.padding ?? b.kernel.map((k) => Math.floor(k / 2));
-  const conv1 = conv(d, `${dot}conv1`, b.channels, b.out, b.kernel, { stride: b.stride, padding });
-  const norm1 = instanceNorm(d, `${dot}norm1`, b.out);
-  const conv2 = conv(d, `${dot}conv2`, b.out, b.out, b.kernel, { padding });
-  const norm2 = instanceNorm(d, `${dot}norm2`, b.out);
-  const conv3 = b.project ? conv(d, `${dot}conv3`, b.channels, b.out, [1, 1, 1], { stride: b.stride }) : undefined;
-  return (context, x) =>
+  const conv1 = conv(d, at('conv1'), b.channels, b.out, b.kernel, { stride: b.stride, padding });
+  const norm1 = instanceNorm(d, at('norm1'), b.out);
+  const conv2 = conv(d, at('conv2'), b.out, b.out, b.kernel, { padding });
+  const norm2 = instanceNorm(d, at('norm2'), b.out);
+  const conv3 = b.project ? conv(d, at('conv3'), b.channels, b.out, [1, 1, 1], { stride: b.stride }) : undefined;
+  return scope(d, name, (context, x) =>
     tf.tidy(() => {
       const y = leakyRelu(norm1(context, conv1(context, x)));
       const sum = tf.add(norm2(context, conv2(context, y)), conv3 ? conv3(context, x) : x);
       return leakyRelu(sum);
-    });
+    }),
+  );
 }
 
 /** Up-sampling by the stage's stride, THEN a 1×1×1 convolution to the skip's width. */
@@ -115,16 +122,11 @@ export function stuNetUp(
   stride: number[],
   mode: 'nearest' | 'linear' = 'nearest',
 ): Layer {
-  const project = conv(d, name ? `${name}.conv` : 'conv', channels, out, [1, 1, 1]);
-  return (context, x) =>
-    tf.tidy(() =>
-      project(
-        context,
-        resize(
-          x,
-          stride.map((s, i) => x.shape[i + 1]! * s),
-          mode,
-        ),
-      ),
-    );
+  const project = conv(d, under(name, 'conv'), channels, out, [1, 1, 1]);
+  return scope(d, name, (context, x) =>
+    tf.tidy(() => {
+      const size = stride.map((s, i) => x.shape[i + 1]! * s);
+      return project(context, resize(x, size, mode));
+    }),
+  );
 }

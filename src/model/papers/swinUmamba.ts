@@ -8,14 +8,13 @@
 //   VSS stage 1 (1/8) ── encoder4 ───────────────── + decoder5 ─────────────────────────── head (1/8)
 //   VSS stage 2 (1/16) ── encoder5 ──────────── + decoder6
 //   VSS stage 3 (1/32) ─────────────────────────┘
-import { tf } from '../../tensor/tf.js';
+import { define, type Ends } from '../define.js';
 import { conv, instanceNorm } from '../layers/layers.js';
 import { type MonaiNorm, unetOutBlock, unetrBasicBlock, unetrUpBlock } from '../layers/monaiBlocks.js';
 import { vssEncoder } from '../layers/vss.js';
 import { Declaration, type Network } from '../network.js';
-import type { Head } from '../spec.js';
 
-export interface SwinUmambaSpec extends Head {
+export interface SwinUmambaSpec extends Ends {
   network: 'swin-umamba';
   /**
    * `v2` (default): the paper's second version and the current code. `v1`: the first, whose decoder starts at 1/16 from
@@ -36,7 +35,7 @@ export interface SwinUmambaSpec extends Head {
 }
 
 /** The network of a specification with channels and classes given. Outputs at 1/1, 1/2, 1/4 and 1/8 with deep supervision. */
-export function swinUmamba(spec: SwinUmambaSpec): Network {
+function build(spec: SwinUmambaSpec): Network {
   const { version = 'v2', widths = [48, 96, 192, 384, 768], depths = [2, 2, 9, 2], states = 16, dropPath = 0.2 } = spec;
   const [w0, w1, w2, w3, w4] = widths;
   const channels = spec.inputChannels!;
@@ -61,25 +60,27 @@ export function swinUmamba(spec: SwinUmambaSpec): Network {
   // All heads exist, so that weights fit with and without deep supervision.
   const heads = [w0, w1, w2, w3].map((width, i) => unetOutBlock(d, `out_layers.${i}`, 2, width, spec.classes!));
 
-  return {
-    parameters: d.parameters,
-    divisibleBy: [32, 32],
-    forward: (c, input) =>
-      tf.tidy(() => {
-        const stem = stemNorm(c, stemConv(c, input)); // 1/2, w0
-        const [, stage0, stage1, stage2, stage3] = encoder(c, stem); // 1/4 w1, 1/8 w2, 1/16 w3, 1/32 w4
-        const skip1 = encoder1(c, input); // 1/1, w0
-        const skip2 = encoder2(c, stem); // 1/2, w1
-        const skip4 = encoder3(c, stage0); // 1/4, w2
-        const skip8 = encoder4(c, stage1); // 1/8, w3
-        const skip16 = encoder5(c, stage2); // 1/16, w4
-        const at16 = decoder6 ? decoder6(c, stage3, skip16) : skip16;
-        const at8 = decoder5(c, at16, skip8);
-        const at4 = decoder4(c, at8, skip4);
-        const at2 = decoder3(c, at4, skip2);
-        const at1 = decoder1(c, decoder2(c, at2, skip1));
-        if (!spec.deepSupervision) return [heads[0](c, at1)];
-        return [at1, at2, at4, at8].map((x, i) => heads[i](c, x));
-      }),
-  };
+  return d.network([32, 32], (c, input) => {
+    const stem = stemNorm(c, stemConv(c, input)); // 1/2, w0
+    const [, stage0, stage1, stage2, stage3] = encoder(c, stem); // 1/4 w1, 1/8 w2, 1/16 w3, 1/32 w4
+    const skip1 = encoder1(c, input); // 1/1, w0
+    const skip2 = encoder2(c, stem); // 1/2, w1
+    const skip4 = encoder3(c, stage0); // 1/4, w2
+    const skip8 = encoder4(c, stage1); // 1/8, w3
+    const skip16 = encoder5(c, stage2); // 1/16, w4
+    const at16 = decoder6 ? decoder6(c, stage3, skip16) : skip16;
+    const at8 = decoder5(c, at16, skip8);
+    const at4 = decoder4(c, at8, skip4);
+    const at2 = decoder3(c, at4, skip2);
+    const at1 = decoder1(c, decoder2(c, at2, skip1));
+    if (!spec.deepSupervision) return [heads[0](c, at1)];
+    return [at1, at2, at4, at8].map((x, i) => heads[i](c, x));
+  });
 }
+
+export const swinUmamba = define({
+  name: 'swin-umamba',
+  build,
+  heads: ['out_layers.'],
+  convention: 'The paper adds 9·B·L·D·N for each selective scan, as this count does.',
+});

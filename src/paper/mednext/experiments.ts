@@ -2,8 +2,9 @@
 //
 // Demo: simulated gliomas at 3 mm (or real tissue blocks), networks of 8 channels with one block a stage, patches of 32³.
 // Paper: MedNeXt S–L and seven baselines on BTCV, AMOS22, KiTS19 and BraTS21 at 1 mm, patches of 128³, 1000 epochs, five folds.
+
+import type { ModelSpec } from '../../model/index.js';
 import type { MedNextSpec } from '../../model/papers/mednext.js';
-import type { ModelSpec } from '../../model/spec.js';
 import type { Experiment, Recipe, Scale } from '../../train/experiment.js';
 import { type DemoBudget, demoExperiment } from '../shared/demoExperiment.js';
 import { narrow2d, narrow3d } from '../shared/demoNetworks.js';

@@ -1,5 +1,5 @@
 // What every demo experiment has in common: an embedded data set, small patches, a short budget, one fold, and how it is scored.
-import type { ModelSpec } from '../../model/spec.js';
+import type { ModelSpec } from '../../model/index.js';
 import type { Experiment, PredictionSettings, Recipe } from '../../train/experiment.js';
 import { demo } from './recipe.js';
 

@@ -1,7 +1,7 @@
 // Narrow versions of every network the tables name: the real code with few channels and layers, for the demo's patches.
 //
 // 3-D: patches of 32³. 2-D: patches of 64². What a network shares with the others here is its order of size, not its accuracy.
-import type { ModelSpec } from '../../model/spec.js';
+import type { ModelSpec } from '../../model/index.js';
 
 const nnunet3d = {
   n_stages: 4,

@@ -3,8 +3,8 @@
 // Demo: tissue blocks of one human brain stand for the pre-training set, blocks of a macaque brain for the task carried over to; the
 // widths S to H are 1/8 of the paper's in the same proportions. Paper: TotalSegmentator (104 classes); FLARE22, AMOS22CTMR, AutoPET22.
 
+import type { ModelSpec } from '../../model/index.js';
 import type { StuNetSpec } from '../../model/papers/stuNet.js';
-import type { ModelSpec } from '../../model/spec.js';
 import type { Experiment, Recipe, Scale } from '../../train/experiment.js';
 import { type DemoBudget, demoExperiment } from '../shared/demoExperiment.js';
 import { narrow3d } from '../shared/demoNetworks.js';

@@ -3,7 +3,7 @@
 // Demo: simulated instruments stand for endoscopy, simulated cells for microscopy, slices of tissue blocks for abdominal MRI (padded to 64²);
 // patches of 64². No ImageNet weights are at hand: "pre-trained" means pre-trained on another embedded set here.
 // Paper: AbdomenMRI 320², Endoscopy (EndoVis17) 384×640, Microscopy (NeurIPS22Cells) 512²; VMamba-Tiny weights from a file.
-import type { ModelSpec } from '../../model/spec.js';
+import type { ModelSpec } from '../../model/index.js';
 import type { FixedPlanName } from '../../plan/index.js';
 import type { Experiment, Scale } from '../../train/experiment.js';
 import { type DemoBudget, demoExperiment } from '../shared/demoExperiment.js';

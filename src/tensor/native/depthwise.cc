@@ -25,7 +25,8 @@ void transposed(Call& call) {
   const bool bias = sizeOf(call.shape(2)) > 0;
   EXPECT(!bias || sizeOf(call.shape(2)) == x[4], "bias " + text(call.shape(2)) + " for " + std::to_string(x[4]) + " channels");
   const Grid small = gridOf(x), big{call.ints[6], call.ints[7], call.ints[8]};
-  EXPECT(big.d >= 0 && big.h >= 0 && big.w >= 0, "output size must not be negative");
+  for (int i = 6; i < 9; i++)
+    EXPECT(call.ints[i] >= 0 && call.ints[i] <= furthest * furthest, "output size " + std::to_string(call.ints[i]) + " must be 0 to " + std::to_string(furthest * furthest));
   float* y = call.output(0, withRank(call.shape(0).size(), x[0], big, x[4]));
   if (x[0] * big.voxels() * x[4] == 0) return;
   spread(call.input(0), small, call.input(1), conv, x[0], x[4], nullptr, bias ? call.input(2) : nullptr, y, big);

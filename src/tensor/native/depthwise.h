@@ -27,7 +27,8 @@ struct Depthwise {
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
 };
 
-constexpr int64_t mostTaps = 64;  // per axis
+constexpr int64_t mostTaps = 64;         // per axis
+constexpr int64_t furthest = 1ll << 20;  // stride and padding: positions stay far from where whole numbers end
 
 /// One output row: which rows of the input it sums, with which row of the kernel, and how positions correspond.
 struct RowSum {
@@ -192,6 +193,7 @@ inline Shape five(const Shape& shape, const char* what) {
 inline Grid gridOf(const Shape& five) { return {five[1], five[2], five[3]}; }
 /// The shape of the result, in the rank of the input.
 inline Shape withRank(size_t rank, int64_t batch, const Grid& grid, int64_t channels) {
+  EXPECT(rank != 4 || grid.d == 1, "an input of rank 4 has no depth; the settings give one of " + std::to_string(grid.d));
   if (rank == 4) return {batch, grid.h, grid.w, channels};
   return {batch, grid.d, grid.h, grid.w, channels};
 }
@@ -207,6 +209,7 @@ inline Depthwise depthwiseOf(const Shape& kernel, const std::vector<int64_t>& in
     conv.kernel[i] = k[i], conv.stride[i] = ints[at + i], conv.pad[i] = ints[at + 3 + i];
     EXPECT(conv.kernel[i] >= 1 && conv.kernel[i] <= mostTaps, "kernel " + text(kernel) + ": edges must be 1 to " + std::to_string(mostTaps));
     EXPECT(conv.stride[i] >= 1 && conv.pad[i] >= 0, "stride must be positive and padding not negative");
+    EXPECT(conv.stride[i] <= furthest && conv.pad[i] <= furthest, "stride and padding must be at most " + std::to_string(furthest));
   }
   return conv;
 }

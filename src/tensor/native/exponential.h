@@ -1,4 +1,4 @@
-// exp, softplus and the logistic function, vectorised to float accuracy.
+// exp, softplus and the logistic function, vectorised to float accuracy. NaN gives NaN.
 #pragma once
 #include <cstring>
 
@@ -6,6 +6,7 @@
 
 namespace voxelbook {
 
+/// The second of two values where they do not compare: a limit goes first, so that NaN passes it.
 template <int W>
 inline Vec<W> smaller(Vec<W> a, Vec<W> b) {
   return a < b ? a : b;
@@ -19,7 +20,7 @@ inline Vec<W> larger(Vec<W> a, Vec<W> b) {
 template <int W>
 inline Vec<W> exponential(Vec<W> x) {
   using V = Vec<W>;
-  const V limited = larger<W>(smaller<W>(x, broadcast<W>(88.0f)), broadcast<W>(-87.0f));
+  const V limited = larger<W>(broadcast<W>(-87.0f), smaller<W>(broadcast<W>(88.0f), x));
   const V scaled = limited * 1.44269504f;
   // Adding and subtracting 1.5·2^23 rounds to the nearest integer and leaves it in the low bits.
   const V magic = broadcast<W>(12582912.0f);

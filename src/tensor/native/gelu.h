@@ -10,7 +10,7 @@ namespace voxelbook {
 template <int W>
 inline Vec<W> normalCdf(Vec<W> x) {
   using V = Vec<W>;
-  const V c = larger<W>(smaller<W>(x, broadcast<W>(5.5f)), broadcast<W>(-5.5f));
+  const V c = larger<W>(broadcast<W>(-5.5f), smaller<W>(broadcast<W>(5.5f), x));
   const V t = c * c;
   V p = broadcast<W>(2.29311148e-08f);
   p = p * t + 6.30158651e-06f;

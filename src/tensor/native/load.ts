@@ -1,14 +1,34 @@
-// Our C++ kernels inside TensorFlow: whether they are there, and how they are called.
+// Our C++ kernels inside TensorFlow: whether they are there, which of them run, and how they are called.
 //
-// `VOXELBOOK_NATIVE=0` switches them off; `VOXELBOOK_THREADS` says how many threads they use (default: all cores).
+// They are compiled for several sets of instructions; the widest the processor has is loaded. `VOXELBOOK_NATIVE=0` switches
+// them off, `VOXELBOOK_NATIVE=avx2` takes that variant instead of the widest.
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { VoxelbookError } from '../../base/errors.js';
+import { threads } from '../../base/threads.js';
 import { onGpu, tf } from '../tf.js';
 
-const compiled = fileURLToPath(new URL('../../../environment/native/voxelbook.node', import.meta.url));
+const require = createRequire(import.meta.url);
+const compiled = (name: string) => fileURLToPath(new URL(`../../../environment/native/${name}.node`, import.meta.url));
 
-let loaded: boolean | undefined;
+/** What runs on every processor: module.cc. */
+interface Host {
+  usesOneDnn(): boolean;
+  /** Variants of the kernels this processor can run, widest first. */
+  variants(): string[];
+}
+interface Kernels {
+  setThreads(count: number): void;
+}
+
+/** What TensorFlow's library says: do dense operators run in oneDNN? Undefined where the native code is not compiled. */
+export function usesOneDnn(): boolean | undefined {
+  return fs.existsSync(compiled('voxelbook')) ? (require(compiled('voxelbook')) as Host).usesOneDnn() : undefined;
+}
+
+let kernels: Kernels | undefined | null = null;
+let loadedVariant: string | undefined;
 
 /** True when the native kernels may be used: compiled, not switched off, and TensorFlow computing on the CPU. */
 export function native(): boolean {
@@ -18,8 +38,8 @@ export function native(): boolean {
 /** The same without asking which backend is at work now: what a run on shapes alone forecasts. */
 export function nativeAvailable(): boolean {
   if (plain || process.env.VOXELBOOK_NATIVE === '0') return false;
-  loaded ??= load();
-  return loaded;
+  if (kernels === null) kernels = load();
+  return kernels !== undefined;
 }
 
 let plain = false;
@@ -35,20 +55,43 @@ export function withPlainOperators<T>(work: () => T): T {
   }
 }
 
-function load(): boolean {
-  if (onGpu()) return false;
-  if (!fs.existsSync(compiled)) {
+/** The variant at work, undefined where no kernels are loaded. */
+export const nativeVariant = () => (native() ? loadedVariant : undefined);
+
+/** Threads the kernels use from now on; at first as many as `threads()` says. */
+export const setNativeThreads = (count: number) => kernels?.setThreads(count);
+
+function load(): Kernels | undefined {
+  if (onGpu()) return undefined;
+  if (!fs.existsSync(compiled('voxelbook'))) {
     console.error('voxelbook: no compiled kernels found, plain TensorFlow is used (slower). "npm run setup" compiles them.');
-    return false;
+    return undefined;
   }
   // Idle threads sleep instead of spinning: TensorFlow's own threads want the cores between our kernels.
   process.env.OMP_WAIT_POLICY ??= 'passive';
   try {
-    createRequire(import.meta.url)(compiled);
-    return true;
+    const runnable = (require(compiled('voxelbook')) as Host).variants();
+    const wanted = process.env.VOXELBOOK_NATIVE || runnable[0];
+    if (!wanted) {
+      console.error('voxelbook: this processor has no AVX2, plain TensorFlow is used (slower).');
+      return undefined;
+    }
+    if (!runnable.includes(wanted))
+      throw new VoxelbookError('these native kernels cannot be used', {
+        code: 'bad-native',
+        path: 'VOXELBOOK_NATIVE',
+        given: wanted,
+        expected: ['0', ...runnable].join(' or '),
+        fix: 'Unset it to take the widest this processor has.',
+      });
+    const found = require(compiled(`kernels-${wanted}`)) as Kernels;
+    found.setThreads(threads());
+    loadedVariant = wanted;
+    return found;
   } catch (error) {
+    if (error instanceof VoxelbookError) throw error;
     console.error(`voxelbook: the compiled kernels do not load, plain TensorFlow is used (slower): ${(error as Error).message}`);
-    return false;
+    return undefined;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <omp.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
@@ -43,12 +44,8 @@ struct Fault {
 #define EXPECT(condition, message) \
   if (!(condition)) throw ::voxelbook::Fault { message }
 
-/// Threads a kernel may use: VOXELBOOK_THREADS, or every core.
-inline int threadCount() {
-  const char* setting = std::getenv("VOXELBOOK_THREADS");
-  const int wanted = setting ? std::atoi(setting) : 0;
-  return wanted > 0 ? wanted : omp_get_num_procs();
-}
+/// Threads a kernel may use, as JavaScript said (base/threads.ts).
+int threadCount();
 
 struct Settings {
   std::vector<int64_t> ints;
@@ -78,6 +75,13 @@ class Call {
     return static_cast<const float*>(TF_TensorData(inputs_[i]));
   }
   float* output(int i, const Shape& shape) {
+    // 2^40 floats are more than any memory, and the product must not overflow.
+    double size = 1;
+    for (int64_t n : shape) {
+      EXPECT(n >= 0, "an output of " + text(shape));
+      size *= static_cast<double>(n);
+    }
+    EXPECT(size <= 1099511627776.0, "an output of " + text(shape));
     TF_Tensor* t = TF_AllocateOutput(context_, i, TF_FLOAT, shape.data(), static_cast<int>(shape.size()),
                                      sizeOf(shape) * sizeof(float), status_);
     check();

@@ -62,7 +62,7 @@ Scan scanOf(Call& call) {
   s.batch = u[0], s.length = u[1], s.d = u[2], s.states = A[1];
   EXPECT(s.ways >= 1 && s.ways <= 4 && s.groups >= 1 && s.d % s.groups == 0,
          std::to_string(s.ways) + " ways and " + std::to_string(s.groups) + " groups for " + std::to_string(s.d) + " channels");
-  EXPECT(s.ways == 1 || s.height * s.width == s.length,
+  EXPECT(s.ways == 1 || (s.height >= 0 && s.width >= 0 && s.height <= s.length && s.width <= s.length && s.height * s.width == s.length),
          "a grid of " + std::to_string(s.height) + " × " + std::to_string(s.width) + " for a length of " + std::to_string(s.length));
   const int64_t all = s.ways * s.d;
   const Shape expected[] = {{s.batch, s.length, all}, {all, s.states}, {s.batch, s.length, s.ways * s.groups, s.states},
@@ -106,10 +106,10 @@ inline void withWidth(int64_t width, Fn&& fn) {
   else fn.template operator()<1>();
 }
 
-/// exp with an exact zero where float has none left.
+/// exp with an exact zero where float has none left; NaN stays.
 template <int W>
 inline Vec<W> decayOf(Vec<W> x) {
-  return x > -87.0f ? exponential<W>(x) : Vec<W>{};
+  return x <= -87.0f ? Vec<W>{} : exponential<W>(x);
 }
 
 /// Runs one chunk of one block of channels. `h` [state][W] goes in and comes out. With `keep`, the states before each
@@ -200,7 +200,7 @@ void forward(Call& call) {
     FlushDenormals flush;
     std::vector<int64_t> rows(chunkLength);
     Buffer h(s.packedSize());
-    share(s, omp_get_thread_num(), threads, [&](int64_t e, int64_t from, int64_t to) {
+    share(s, omp_get_thread_num(), omp_get_num_threads(), [&](int64_t e, int64_t from, int64_t to) {
       for (int64_t k = 0; k < s.ways; k++) {
         for (int64_t i = from; i < to; i++) std::memset(h + s.blocks[i].packed, 0, s.blocks[i].width * s.states * sizeof(float));
         for (int64_t q = 0; q < s.chunks; q++) {
@@ -304,7 +304,7 @@ void backward(Call& call) {
     float* dB = thread ? shared + 2 * bc * (thread - 1) : out[3];
     float* dC = thread ? dB + bc : out[4];
     std::vector<int64_t> rows(chunkLength);
-    share(s, thread, threads, [&](int64_t e, int64_t from, int64_t last) {
+    share(s, thread, omp_get_num_threads(), [&](int64_t e, int64_t from, int64_t last) {
       for (int64_t k = 0; k < s.ways; k++) {
         for (int64_t i = from; i < last; i++) {
           const Channels& b = s.blocks[i];

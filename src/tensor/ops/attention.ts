@@ -175,7 +175,7 @@ const joinHeads = (x: tf.Tensor) =>
 
 /** Matrix product of the last two axes of rank-4 tensors. */
 function product(a: tf.Tensor, b: tf.Tensor, transposeA = false, transposeB = false): tf.Tensor {
-  const flat = (x: tf.Tensor) => tf.reshape(x, [-1, x.shape[2]!, x.shape[3]!]) as tf.Tensor3D;
+  const flat = (x: tf.Tensor) => tf.reshape(x, [-1, x.shape[2]!, x.shape[3]!]);
   const y = tf.matMul(flat(a), flat(b), transposeA, transposeB);
   return tf.reshape(y, [a.shape[0], a.shape[1]!, y.shape[1], y.shape[2]] as [number, number, number, number]);
 }

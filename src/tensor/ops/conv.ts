@@ -1,13 +1,15 @@
 // Convolution, 2-D and 3-D, with groups and dilation.
 //
-// TensorFlow's own kernels (oneDNN) do the dense ones. Windows of one voxel are matrix products, which is several times
+// TensorFlow's kernels do the dense ones: oneDNN's, which beforeTensorflow.c switches on wherever the processor is an x86
+// (TF_ENABLE_ONEDNN_OPTS=0 gives the others: several times slower and larger in training). Windows of one voxel are matrix products, which is several times
 // faster than conv3d. PyTorch pads both sides alike; 'same' of TensorFlow agrees with that only at stride 1, so other
 // paddings are added beforehand.
+import { product } from '../../base/shape.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
-import { tf } from '../tf.js';
+import { convolve, tf } from '../tf.js';
 import { depthwiseConv } from './depthwiseConv.js';
 import { linear } from './linear.js';
-import { type ConvOptions, convShape, type PerAxis, product } from './shapes.js';
+import { type ConvOptions, convShape, type PerAxis } from './shapes.js';
 import { padSpatial, spread, subsample } from './spread.js';
 
 /**
@@ -51,9 +53,7 @@ function dense(x: tf.Tensor, kernel: tf.Tensor, stride: number[], padding: numbe
   const same = stride.every((s) => s === 1) && padding.every((p, i) => 2 * p === wide.shape[i] - 1);
   const input = same ? x : padSpatial(x, padding, padding);
   const mode = same ? 'same' : 'valid';
-  return x.rank === 5
-    ? tf.conv3d(input as tf.Tensor5D, wide as tf.Tensor5D, stride as [number, number, number], mode)
-    : tf.conv2d(input as tf.Tensor4D, wide as tf.Tensor4D, stride as [number, number], mode);
+  return convolve(input, wide, stride, mode);
 }
 
 function grouped(x: tf.Tensor, kernel: tf.Tensor, options: ConvOptions & { dilation?: PerAxis }, groups: number): tf.Tensor {

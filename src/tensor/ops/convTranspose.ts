@@ -2,10 +2,11 @@
 //
 // Windows no larger than the stride do not overlap: a matrix product per voxel, laid out as cells. Others run
 // TensorFlow's gradient-of-convolution kernel, whose own gradients are a convolution and its filter gradient.
+import { product } from '../../base/shape.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
-import { tf } from '../tf.js';
+import { convolve, runKernel, tf } from '../tf.js';
 import { customOp } from './customOp.js';
-import { type ConvOptions, convTransposeShape, type PerAxis, product } from './shapes.js';
+import { type ConvOptions, convTransposeShape, type PerAxis } from './shapes.js';
 import { asMatrix, interleaved, padSpatial } from './spread.js';
 
 /**
@@ -44,7 +45,7 @@ function cells(x: tf.Tensor, kernel: tf.Tensor, window: number[], stride: number
   const spatial = x.shape.slice(1, -1);
   const [out, channels] = kernel.shape.slice(-2);
   const volume = product(window);
-  const products = tf.matMul(asMatrix(x), tf.reshape(kernel, [volume * out, channels]) as tf.Tensor2D, false, true);
+  const products = tf.matMul(asMatrix(x), tf.reshape(kernel, [volume * out, channels]), false, true);
   let y: tf.Tensor = products;
   if (window.some((k) => k > 1)) {
     // [batch·n₀, n₁, n₂, k₀, k₁, k₂·out] → [batch·n₀, k₀, n₁, k₁, n₂, k₂·out]
@@ -76,7 +77,7 @@ function overlapping(x: tf.Tensor, kernel: tf.Tensor, window: number[], stride: 
   const volumetric = x.rank === 5;
   const attributes = { strides: stride, pad: 'valid', ...(volumetric ? {} : { dataFormat: 'NHWC', dilations: [1, 1] }) };
   const run = (name: string, inputs: Record<string, tf.Tensor>, more: object) =>
-    tf.engine().runKernel(name, inputs, { ...attributes, ...more }) as tf.Tensor;
+    runKernel(name, inputs, { ...attributes, ...more });
   return customOp(
     [x, kernel],
     () => ({
@@ -84,9 +85,7 @@ function overlapping(x: tf.Tensor, kernel: tf.Tensor, window: number[], stride: 
       keep: [x, kernel],
     }),
     (dy, [x, kernel]) => [
-      volumetric
-        ? tf.conv3d(dy as tf.Tensor5D, kernel as tf.Tensor5D, stride as [number, number, number], 'valid')
-        : tf.conv2d(dy as tf.Tensor4D, kernel as tf.Tensor4D, stride as [number, number], 'valid'),
+      convolve(dy, kernel, stride, 'valid'),
       run(volumetric ? 'Conv3DBackpropFilterV2' : 'Conv2DBackpropFilter', { x: dy, dy: x }, { filterShape: kernel.shape }),
     ],
   );

@@ -4,9 +4,10 @@
 //
 // Zhu et al. 2021 (Deformable DETR, https://arxiv.org/abs/2010.04159), Equation 3; in 3-D as in CoTr.
 // Memory: keeps eight values (the corners) of a head's channels for every query, grid and point until the backward pass.
+
+import { product } from '../../base/shape.js';
 import { tf } from '../tf.js';
 import { withoutTape } from './customOp.js';
-import { product } from './shapes.js';
 
 /**
  * @param value `[batch, position, channel]`: the grids one behind another, each with its last axis fastest; channels are heads one
@@ -74,9 +75,9 @@ export function deformableAttention(
     const own = tf.tile(tf.reshape(weights, [rows, perRow]), [1, corners.length]);
     const factors = tf.mul(tf.mul(shares, inside), own);
     const width = channels / heads;
-    const read = tf.gather(tf.reshape(value, [batch * positions * heads, width]), index as tf.Tensor1D);
+    const read = tf.gather(tf.reshape(value, [batch * positions * heads, width]), index);
     const count = perRow * corners.length;
-    const sum = tf.matMul(tf.reshape(factors, [rows, 1, count]), tf.reshape(read, [rows, count, width]) as tf.Tensor3D);
+    const sum = tf.matMul(tf.reshape(factors, [rows, 1, count]), tf.reshape(read, [rows, count, width]));
     return tf.reshape(sum, [batch, queries, channels]);
   });
 }

@@ -2,12 +2,13 @@
 //
 // tfjs has the 2-D one only. The 3-D one is the sum over the window's depth of 2-D ones on the shifted planes; the
 // gradient is written out so that the planes are cut again in the backward pass instead of being kept.
+import { product } from '../../base/shape.js';
 import { nativeDepthwiseConv } from '../native/depthwise.js';
 import { native } from '../native/load.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
-import { tf } from '../tf.js';
+import { depthwise2d, runKernel, tf } from '../tf.js';
 import { customOp } from './customOp.js';
-import { type ConvOptions, convShape, product } from './shapes.js';
+import { type ConvOptions, convShape } from './shapes.js';
 import { padSpatial, spread, subsample } from './spread.js';
 
 /**
@@ -39,12 +40,12 @@ export function depthwiseConv(x: tf.Tensor, kernel: tf.Tensor, options: ConvOpti
 /** 2-D. TensorFlow's kernel wants equal strides; others are reached by computing every position and dropping some. */
 function planar(x: tf.Tensor, kernel: tf.Tensor, stride: number[], padding: number[]): tf.Tensor {
   const [kh, kw, , channels] = kernel.shape;
-  const filter = tf.reshape(kernel, [kh, kw, channels!, 1]) as tf.Tensor4D;
+  const filter = tf.reshape(kernel, [kh, kw, channels!, 1]);
   const same = 2 * padding[0] === kh - 1 && 2 * padding[1] === kw! - 1 && stride[0] === 1 && stride[1] === 1;
-  if (same) return tf.depthwiseConv2d(x as tf.Tensor4D, filter, 1, 'same');
-  const input = padSpatial(x, padding, padding) as tf.Tensor4D;
-  if (stride[0] === stride[1]) return tf.depthwiseConv2d(input, filter, stride as [number, number], 'valid');
-  return subsample(tf.depthwiseConv2d(input, filter, 1, 'valid'), stride);
+  if (same) return depthwise2d(x, filter, 1, 'same');
+  const input = padSpatial(x, padding, padding);
+  if (stride[0] === stride[1]) return depthwise2d(input, filter, stride[0], 'valid');
+  return subsample(depthwise2d(input, filter, 1, 'valid'), stride);
 }
 
 function volumetric(x: tf.Tensor, kernel: tf.Tensor, stride: number[], padding: number[]): tf.Tensor {
@@ -52,14 +53,14 @@ function volumetric(x: tf.Tensor, kernel: tf.Tensor, stride: number[], padding: 
   const equal = stride[1] === stride[2];
   const inPlane = equal ? stride[1] : 1;
   /** Planes `offset, offset + stride, …` of the padded volume as a stack `[batch·depth, height, width, channel]`. */
-  const stack = (padded: tf.Tensor, offset: number, depth: number): tf.Tensor4D => {
+  const stack = (padded: tf.Tensor, offset: number, depth: number): tf.Tensor => {
     const length = (depth - 1) * stride[0] + 1;
     const part = tf.slice(padded, [0, offset, 0, 0, 0], [-1, length, -1, -1, -1]);
     const planes = subsample(part, [stride[0], 1, 1]);
-    return tf.reshape(planes, [planes.shape[0] * depth, ...planes.shape.slice(2)] as [number, number, number, number]);
+    return tf.reshape(planes, [planes.shape[0] * depth, ...planes.shape.slice(2)]);
   };
   const filterAt = (k: tf.Tensor, z: number) =>
-    tf.reshape(tf.slice(k, [z, 0, 0, 0, 0], [1, -1, -1, -1, -1]), [kh, kw, channels!, 1]) as tf.Tensor4D;
+    tf.reshape(tf.slice(k, [z, 0, 0, 0, 0], [1, -1, -1, -1, -1]), [kh, kw, channels!, 1]);
   const depthOf = (padded: tf.Tensor) => Math.floor((padded.shape[1]! - kd) / stride[0]) + 1;
   const strides = [inPlane, inPlane];
 
@@ -71,7 +72,7 @@ function volumetric(x: tf.Tensor, kernel: tf.Tensor, stride: number[], padding: 
       let sum: tf.Tensor | undefined;
       for (let z = 0; z < kd; z++)
         sum = tf.tidy(() => {
-          const plane = tf.depthwiseConv2d(stack(padded, z, depth), filterAt(kernel, z), inPlane, 'valid');
+          const plane = depthwise2d(stack(padded, z, depth), filterAt(kernel, z), inPlane, 'valid');
           if (!sum) return plane;
           const next = tf.add(sum, plane);
           sum.dispose();
@@ -90,13 +91,11 @@ function volumetric(x: tf.Tensor, kernel: tf.Tensor, stride: number[], padding: 
       const settings = { strides, pad: 'valid', dilations: [1, 1] };
       for (let z = 0; z < kd; z++) {
         dPadded = tf.tidy(() => {
-          const dPlanes = tf
-            .engine()
-            .runKernel(
-              'DepthwiseConv2dNativeBackpropInput',
-              { dy: flat, filter: filterAt(kernel, z) },
-              { ...settings, inputShape: planeShape },
-            ) as tf.Tensor;
+          const dPlanes = runKernel(
+            'DepthwiseConv2dNativeBackpropInput',
+            { dy: flat, filter: filterAt(kernel, z) },
+            { ...settings, inputShape: planeShape },
+          );
           const planes = spread(tf.reshape(dPlanes, [x.shape[0], depth, ...padded.shape.slice(2)]), [stride[0], 1, 1]);
           const rest = padded.shape[1]! - z - planes.shape[1]!;
           const next = tf.add(dPadded, padSpatial(planes, [z, 0, 0], [rest, 0, 0]));
@@ -106,13 +105,11 @@ function volumetric(x: tf.Tensor, kernel: tf.Tensor, stride: number[], padding: 
         dFilters.push(
           tf.tidy(() =>
             tf.reshape(
-              tf
-                .engine()
-                .runKernel(
-                  'DepthwiseConv2dNativeBackpropFilter',
-                  { x: stack(padded, z, depth), dy: flat },
-                  { ...settings, filterShape: [kh, kw, channels, 1] },
-                ) as tf.Tensor,
+              runKernel(
+                'DepthwiseConv2dNativeBackpropFilter',
+                { x: stack(padded, z, depth), dy: flat },
+                { ...settings, filterShape: [kh, kw, channels, 1] },
+              ),
               [1, kh, kw!, 1, channels!],
             ),
           ),

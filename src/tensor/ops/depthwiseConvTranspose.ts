@@ -1,10 +1,12 @@
 // Transposed depthwise convolution, 2-D and 3-D: zeros between the voxels, then a depthwise convolution with the window reversed.
+
+import { product } from '../../base/shape.js';
 import { nativeDepthwiseConvTranspose } from '../native/depthwise.js';
 import { native } from '../native/load.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { depthwiseConv } from './depthwiseConv.js';
-import { type ConvOptions, convTransposeShape, type PerAxis, product } from './shapes.js';
+import { type ConvOptions, convTransposeShape, type PerAxis } from './shapes.js';
 import { padSpatial, spread } from './spread.js';
 
 /**

@@ -3,12 +3,12 @@
 // Memory: x and two small tables per (batch, channel) are kept for the backward pass.
 
 import { VoxelbookError } from '../../base/errors.js';
+import { product } from '../../base/shape.js';
 import { native } from '../native/load.js';
 import { nativeNorm } from '../native/norm.js';
 import { countNorm, isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { customOp } from './customOp.js';
-import { product } from './shapes.js';
 
 /**
  * Group norm as PyTorch's `GroupNorm`: mean and (biased) variance over space and the channels of a group, per batch entry.

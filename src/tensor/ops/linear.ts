@@ -1,7 +1,8 @@
 // Fully connected layer on the last axis.
+
+import { product } from '../../base/shape.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
-import { product } from './shapes.js';
 import { asMatrix } from './spread.js';
 
 /**
@@ -18,7 +19,7 @@ export function linear(x: tf.Tensor, weight: tf.Tensor, bias?: tf.Tensor): tf.Te
     return symbolicOp('linear', bias ? [x, weight, bias] : [x, weight], shape, { macs, gradientMacs: 2 * macs });
   }
   return tf.tidy(() => {
-    const y = tf.matMul(asMatrix(x), weight as tf.Tensor2D);
+    const y = tf.matMul(asMatrix(x), weight);
     return tf.reshape(bias ? tf.add(y, bias) : y, shape);
   });
 }

@@ -2,12 +2,12 @@
 //
 // Both are separable: one sparse matrix per axis, applied as a matrix product; its transpose is the gradient.
 import { VoxelbookError } from '../../base/errors.js';
+import { product } from '../../base/shape.js';
 import { nativeAlongAxis } from '../native/alongAxis.js';
 import { native } from '../native/load.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { customOp } from './customOp.js';
-import { product } from './shapes.js';
 
 /**
  * Resizes the spatial axes.

@@ -11,8 +11,6 @@ export interface ConvOptions {
   padding?: PerAxis;
 }
 
-export const product = (numbers: readonly number[]) => numbers.reduce((a, b) => a * b, 1);
-
 /** Spreads a scalar over `axes` spatial axes. */
 export const perAxis = (value: PerAxis | undefined, axes: number, standard: number): number[] =>
   value === undefined || typeof value === 'number' ? Array(axes).fill(value ?? standard) : [...value];

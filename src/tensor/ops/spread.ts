@@ -1,6 +1,7 @@
 // Putting zeros between voxels, and taking every n-th voxel: each is the other's gradient.
+
+import { product } from '../../base/shape.js';
 import { tf } from '../tf.js';
-import { product } from './shapes.js';
 
 /**
  * Every `stride`-th voxel from the first on.

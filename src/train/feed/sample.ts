@@ -1,7 +1,7 @@
 // One training sample: drawn from its name alone, so that any worker, at any time, makes the same one.
 import { type Pipeline, pipeline } from '../../augment/index.js';
 import { Random } from '../../base/random.js';
-import { loadCase, loadStageLabels, type PreprocessedCase, type StageLabels } from '../../preprocess/index.js';
+import { loadStageLabels, type StageLabels, StoredCase } from '../../preprocess/index.js';
 import type { Recipe } from '../experiment.js';
 import { downsampleLabels } from '../loss/deepSupervision.js';
 import type { PreviousStage } from '../previousStage.js';
@@ -28,7 +28,7 @@ export interface SampleSource {
   annotatedKey?: string;
   /** Cascade: the previous stage's labels, which become further channels of the image. */
   previous?: PreviousStage;
-  /** Preprocessed cases kept in memory at most, bytes. */
+  /** Voxels of whole cases kept in memory at most, bytes; of further cases only the patches are read. */
   cacheBytes: number;
 }
 
@@ -43,12 +43,17 @@ export interface TrainingSample {
   labels: Int16Array[];
 }
 
-/** A preprocessed case, in a cascade with the previous stage's labels. */
-type SampledCase = PreprocessedCase & { previous?: StageLabels };
+/** Voxels in memory. */
+interface Voxels {
+  data: Float32Array;
+  seg: Int16Array;
+  previous?: StageLabels;
+}
 
 /** Makes samples of one source; keeps cases it has read. `stage` is told what is being done, for whoever watches. */
 export class Sampler {
-  private readonly cases = new Map<string, { value: SampledCase; bytes: number }>();
+  private readonly cases = new Map<string, { stored: StoredCase; whole?: Voxels }>();
+  private heldBytes = 0;
   private readonly pipelines: Record<Phase, Pipeline>;
 
   constructor(
@@ -72,20 +77,22 @@ export class Sampler {
     const random = new Random(source.seed).split(phase).split(index).split(position);
     const caseId = random.split('case').choice(phase === 'train' ? source.train : source.validation);
     this.stage('load', caseId);
-    const preprocessed = this.load(caseId);
-    this.stage('cut', caseId);
+    const { stored, whole } = this.open(caseId);
     const augment = this.pipelines[phase];
     const initial = augment.initialPatchSize;
     const patch = (initial.length === 2 ? [1, ...initial] : initial) as [number, number, number];
     const place = patchPlace(random.split('place'), {
-      shape: preprocessed.shape,
+      shape: stored.shape,
       patch,
       finalPatch: source.patch,
       forced: isForced(position, source.batchSize, source.oversampleForeground),
-      locations: preprocessed.classLocations,
+      locations: stored.classLocations,
       annotatedKey: source.annotatedKey,
     });
-    const cut = cutPatch(preprocessed, place, patch);
+    this.stage('cut', caseId);
+    const cut = whole
+      ? cutPatch({ ...whole, shape: stored.shape, channels: stored.channels }, place, patch)
+      : this.readPatch(caseId, stored, place, patch);
     this.stage('augment', caseId);
     const done = augment.apply(augment.draw(random.split('augment'), cut), cut);
     this.stage('targets', caseId);
@@ -98,28 +105,46 @@ export class Sampler {
     };
   }
 
-  private load(caseId: string): SampledCase {
+  /** The case, its voxels in memory as long as there is room for them. */
+  private open(caseId: string): { stored: StoredCase; whole?: Voxels } {
     const held = this.cases.get(caseId);
     if (held) {
+      // Last used stands last.
       this.cases.delete(caseId);
       this.cases.set(caseId, held);
-      return held.value;
+      return held;
     }
-    const { folder, previous: stage } = this.source;
-    const done = loadCase(folder, caseId);
-    const previous = stage && loadStageLabels(stage.folders[caseId], caseId, done.shape);
-    const value = { ...done, previous };
-    const bytes = done.data.byteLength + done.seg.byteLength + (previous?.byteLength ?? 0);
-    this.cases.set(caseId, { value, bytes });
-    let total = [...this.cases.values()].reduce((sum, c) => sum + c.bytes, 0);
-    for (const [id, c] of this.cases) {
-      if (total <= this.source.cacheBytes || id === caseId) break;
-      this.cases.delete(id);
-      total -= c.bytes;
-    }
-    return value;
+    const stored = new StoredCase(this.source.folder, caseId);
+    const fits = this.heldBytes + stored.bytes <= this.source.cacheBytes;
+    const opened = { stored, whole: fits ? this.voxels(caseId, stored, [0, 0, 0], stored.shape) : undefined };
+    if (fits) this.heldBytes += stored.bytes;
+    this.cases.set(caseId, opened);
+    const open = [...this.cases].filter(([, { whole }]) => !whole);
+    if (open.length > mostOpen) this.cases.delete(open[0][0]);
+    return opened;
+  }
+
+  private voxels(caseId: string, stored: StoredCase, start: readonly number[], size: readonly number[]): Voxels {
+    const { previous: stage } = this.source;
+    const previous = stage && loadStageLabels(stage.folders[caseId], caseId, stored.shape, { start, size });
+    return { ...stored.box(start, size), previous };
+  }
+
+  /** A patch of which only its own part of the case is read. */
+  private readPatch(caseId: string, stored: StoredCase, place: readonly number[], patch: [number, number, number]) {
+    const start = place.map((p, i) => Math.min(Math.max(p, 0), stored.shape[i]));
+    const size = place.map((p, i) => Math.max(Math.min(p + patch[i], stored.shape[i]) - start[i], 0));
+    const part = this.voxels(caseId, stored, start, size);
+    return cutPatch(
+      { ...part, shape: size, channels: stored.channels },
+      place.map((p, i) => p - start[i]),
+      patch,
+    );
   }
 }
+
+/** Cases whose indices are kept: some hundred kilobytes each where cases are large. */
+const mostOpen = 128;
 
 /** A patch at `place`, which may reach outside: there the image is 0 and labels, the previous stage's too, are -1. */
 export function cutPatch(

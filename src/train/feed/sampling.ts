@@ -1,4 +1,5 @@
 // Which patch of which case: foreground oversampling by position, and the patch's place (nnU-Net v2 data loader).
+import type { StoredLocations } from '../../preprocess/index.js';
 
 /** Draws whole numbers: `Random`, or numpy's generator where a test wants nnU-Net's own sequence. */
 export interface IntegerDraws {
@@ -18,8 +19,15 @@ export function roundHalfEven(x: number): number {
 export const isForced = (position: number, batchSize: number, share: number): boolean =>
   position >= roundHalfEven(batchSize * (1 - share));
 
-/** Voxels that a class (or region) was found at: `[[z, y, x], …]` flattened. */
-export type ClassLocations = ReadonlyMap<string, Int32Array>;
+/** Voxels that a class (or region) was found at: `[[z, y, x], …]` flattened; from memory or, when asked for, from disk. */
+export type ClassLocations = StoredLocations;
+
+/** Locations that are in memory. */
+export const locationsOf = (map: ReadonlyMap<string, Int32Array>): ClassLocations => ({
+  keys: () => map.keys(),
+  count: (key) => (map.get(key)?.length ?? 0) / 3,
+  get: (key) => map.get(key),
+});
 
 export interface PatchPlace {
   /** Shape of the preprocessed case. */
@@ -52,10 +60,10 @@ export function patchPlace(draws: IntegerDraws, place: PatchPlace): number[] {
 
 function chosenVoxels(draws: IntegerDraws, { forced, locations, annotatedKey }: PatchPlace): Int32Array | undefined {
   if (!forced) {
-    const annotated = annotatedKey === undefined ? undefined : locations.get(annotatedKey);
-    return annotated && annotated.length > 0 ? annotated : undefined;
+    if (annotatedKey === undefined || locations.count(annotatedKey) === 0) return undefined;
+    return locations.get(annotatedKey);
   }
-  let eligible = [...locations.keys()].filter((key) => locations.get(key)!.length > 0);
+  let eligible = [...locations.keys()].filter((key) => locations.count(key) > 0);
   if (eligible.length > 1) eligible = eligible.filter((key) => key !== annotatedKey);
   return eligible.length === 0 ? undefined : locations.get(eligible[draws.int(0, eligible.length)]);
 }

@@ -1,9 +1,9 @@
 // MONAI's Dice and Dice + cross entropy losses, with its own smoothing and its own habits.
 import { tf } from '../../tensor/tf.js';
 import { binaryCrossEntropy, crossEntropy } from './crossEntropy.js';
+import { type Activated, activated, foreground, type Reduction, reduced } from './reduction.js';
 
-export interface MonaiDiceOptions {
-  activation: 'softmax' | 'sigmoid' | 'none';
+export interface MonaiDiceOptions extends Activated {
   includeBackground?: boolean;
   /** Squares in the denominator. */
   squaredPrediction?: boolean;
@@ -14,26 +14,28 @@ export interface MonaiDiceOptions {
   smoothDenominator?: number;
   /** One factor a counted channel. */
   weight?: readonly number[];
+  /** `none` gives `[batch, channel]`, with `batch` `[channel]`. Default the mean. */
+  reduction?: Reduction;
 }
 
 /**
- * 1 − soft Dice, averaged (MONAI `DiceLoss`).
+ * 1 − soft Dice (MONAI `DiceLoss`).
  * @param logits `[batch, …spatial, channel]`
  * @param target one-hot labels or regions, same shape, float32
+ * @returns a scalar unless `reduction` is `none`; the caller owns it
  */
-export function monaiDice(logits: tf.Tensor, target: tf.Tensor, options: MonaiDiceOptions): tf.Scalar {
+export function monaiDice(logits: tf.Tensor, target: tf.Tensor, options: MonaiDiceOptions & { reduction: 'none' }): tf.Tensor;
+export function monaiDice(
+  logits: tf.Tensor,
+  target: tf.Tensor,
+  options: MonaiDiceOptions & { reduction?: 'mean' | 'sum' },
+): tf.Scalar;
+export function monaiDice(logits: tf.Tensor, target: tf.Tensor, options: MonaiDiceOptions): tf.Tensor {
   return tf.tidy(() => {
     const { smoothNumerator = 1e-5, smoothDenominator = 1e-5 } = options;
-    const channels = logits.shape[logits.rank - 1];
-    let p = logits;
-    if (options.activation === 'sigmoid') p = tf.sigmoid(logits);
-    if (options.activation === 'softmax' && channels > 1) p = tf.softmax(logits);
-    let y = target;
-    if (options.includeBackground === false && channels > 1) {
-      const begin = p.shape.map((_, i) => (i === p.rank - 1 ? 1 : 0));
-      p = tf.slice(p, begin);
-      y = tf.slice(y, begin);
-    }
+    const counts = (x: tf.Tensor) => (options.includeBackground === false ? foreground(x) : x);
+    const p = counts(activated(logits, options));
+    const y = counts(target);
     const axes = Array.from({ length: p.rank - 1 }, (_, i) => i).slice(options.batch ? 0 : 1);
     const size = (x: tf.Tensor) => tf.sum(options.squaredPrediction ? tf.square(x) : x, axes);
     const tp = tf.sum(tf.mul(p, y), axes);
@@ -43,11 +45,11 @@ export function monaiDice(logits: tf.Tensor, target: tf.Tensor, options: MonaiDi
     const denominator = tf.add(tf.mul(tf.add(tp, counted), 2), smoothDenominator);
     let loss = tf.sub(1, tf.div(numerator, denominator));
     if (options.weight && y.shape[y.rank - 1] !== 1) loss = tf.mul(loss, tf.tensor1d([...options.weight]));
-    return tf.mean(loss) as tf.Scalar;
+    return reduced(loss, options.reduction);
   });
 }
 
-export interface MonaiDiceCeOptions extends MonaiDiceOptions {
+export interface MonaiDiceCeOptions extends Omit<MonaiDiceOptions, 'reduction'> {
   diceFactor?: number;
   ceFactor?: number;
   labelSmoothing?: number;
@@ -66,7 +68,7 @@ export function monaiDiceCe(logits: tf.Tensor, target: tf.Tensor, options: Monai
     const { diceFactor = 1, ceFactor = 1, weight, labelSmoothing = 0 } = options;
     const channels = logits.shape[logits.rank - 1];
     const diceWeight = options.includeBackground === false ? weight?.slice(1) : weight;
-    const dice = monaiDice(logits, target, { ...options, weight: diceWeight });
+    const dice = monaiDice(logits, target, { ...options, weight: diceWeight, reduction: 'mean' });
     let ce: tf.Tensor;
     if (channels === 1) ce = tf.mean(binaryCrossEntropy(logits, target));
     else if (options.targetIsLabels) ce = crossEntropy(logits, target, { weight, labelSmoothing });

@@ -7,6 +7,8 @@ import type { Recipe } from '../experiment.js';
 export interface OptimiserState {
   /** Number of steps taken. */
   step: number;
+  /** Steps of each parameter, as PyTorch counts them: one that was frozen or had no gradient is behind. */
+  steps: Record<string, number>;
   /** `<slot>.<parameter>`: `momentum.` for SGD, `m.` and `v.` for AdamW. */
   slots: Params;
 }
@@ -19,7 +21,14 @@ export interface Stepped {
 
 export type Optimiser = (params: Params, gradients: Params, state: OptimiserState, learningRate: number) => Stepped;
 
-export const initialState = (): OptimiserState => ({ step: 0, slots: {} });
+export const initialState = (): OptimiserState => ({ step: 0, steps: {}, slots: {} });
+
+/** The counts after one more step of every parameter that has a gradient. */
+function counted(state: OptimiserState, gradients: Params): Pick<OptimiserState, 'step' | 'steps'> {
+  const steps = { ...state.steps };
+  for (const name of Object.keys(gradients)) steps[name] = (steps[name] ?? 0) + 1;
+  return { step: state.step + 1, steps };
+}
 
 /** The optimiser a recipe names. Parameters without a gradient are left alone, as PyTorch leaves them. */
 export function optimiserOf(settings: Recipe['optimiser']): Optimiser {
@@ -37,7 +46,7 @@ export function sgd(
   settings: { momentum: number; nesterov: boolean; weightDecay: number },
 ): Stepped {
   const { momentum, nesterov, weightDecay } = settings;
-  const out: Stepped = { params: {}, state: { step: state.step + 1, slots: {} } };
+  const out: Stepped = { params: {}, state: { ...counted(state, gradients), slots: {} } };
   for (const name of Object.keys(gradients)) {
     const old = state.slots[`momentum.${name}`];
     const [parameter, velocity] = tf.tidy(() => {
@@ -62,13 +71,13 @@ export function adamW(
   settings: { beta1: number; beta2: number; epsilon: number; weightDecay: number },
 ): Stepped {
   const { beta1, beta2, epsilon, weightDecay } = settings;
-  const step = state.step + 1;
-  const correction1 = 1 - beta1 ** step;
-  const correction2 = Math.sqrt(1 - beta2 ** step);
-  const out: Stepped = { params: {}, state: { step, slots: {} } };
+  const out: Stepped = { params: {}, state: { ...counted(state, gradients), slots: {} } };
   const decay = 1 - rate * weightDecay;
-  const numbers = [beta1, 1 - beta1, beta2, 1 - beta2, epsilon, decay, correction2, rate / correction1];
   for (const name of Object.keys(gradients)) {
+    const step = out.state.steps[name];
+    const correction1 = 1 - beta1 ** step;
+    const correction2 = Math.sqrt(1 - beta2 ** step);
+    const numbers = [beta1, 1 - beta1, beta2, 1 - beta2, epsilon, decay, correction2, rate / correction1];
     const [parameter, m, v] = tf.tidy(() => {
       const g = gradients[name];
       const oldM = state.slots[`m.${name}`];

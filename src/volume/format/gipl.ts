@@ -5,7 +5,15 @@ import { atomicWrite } from '../../base/atomicWrite.js';
 import { VoxelbookError } from '../../base/errors.js';
 import { encodeNumbers, type NumberType, numberTypeOf } from '../dtype.js';
 import { checkLength, isPicture, type Volume } from '../volume.js';
-import { geometryFromLps, geometryToLps, HeaderFaults, type ImageHeader, readImage, unitAxes } from './imageFile.js';
+import {
+  geometryFromLps,
+  geometryToLps,
+  HeaderFaults,
+  type ImageFormat,
+  type ImageHeader,
+  readImage,
+  unitAxes,
+} from './imageFile.js';
 
 const headerBytes = 256;
 const magics = [0xefffe9b0, 0x2ae389b8];
@@ -25,13 +33,15 @@ const types: Record<number, NumberType> = {
  * @returns voxels `[depth, height, width, channel]` in the file's type
  * @throws VoxelbookError naming file, field, found and expected
  */
-export const readGipl = (file: string): Volume => readImage(file, readGiplHeader);
+export const readGipl = (file: string): Volume => readImage(file, gipl);
+
+export const gipl: ImageFormat = { end: /^[\s\S]{256}/, read: readGiplHeader };
 
 /**
  * Reads and checks a header.
  * @throws VoxelbookError naming every field at fault
  */
-export function readGiplHeader(bytes: Uint8Array, name: string): ImageHeader {
+function readGiplHeader(bytes: Uint8Array, name: string): ImageHeader {
   const faults = new HeaderFaults('gipl', name);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < headerBytes)
@@ -48,7 +58,8 @@ export function readGiplHeader(bytes: Uint8Array, name: string): ImageHeader {
     const names = Object.entries(types).map(([c, t]) => `${c} ${t}`);
     faults.say('image type', code, `one of ${names.join(', ')}`, 'Convert the file to a real number type.');
   }
-  if (rank < 2) faults.say('dimensions', dims.join(' '), 'at least 2 sizes above 0');
+  if (rank < 2 || dims.slice(rank).some((n) => n > 0))
+    faults.say('dimensions', dims.join(' '), 'at least 2 sizes above 0, and none behind a 0');
   else faults.checkSizes('dimensions', dims.slice(0, rank), type);
   faults.throwHere();
   const space = Math.min(rank, 3);

@@ -1,11 +1,11 @@
 // What NRRD, MetaImage and GIPL have in common: a header, then the voxels as plain or packed numbers, in this file or in one beside it.
 import { FaultList, VoxelbookError } from '../../base/errors.js';
 import { bytesOf, channelsLast, decodeNumbers, type NumberType } from '../dtype.js';
-import { sliceSpacing, type Volume } from '../volume.js';
-import { fileBeside, readBytes, readStart } from './bytes.js';
+import { type Geometry, sliceSpacing, type Volume } from '../volume.js';
+import { type ByteSource, fileBeside, withFile } from './bytes.js';
 import { expand } from './gzip.js';
 
-export interface ImageHeader {
+export interface ImageHeader extends Omit<Geometry, 'shape'> {
   /** Sizes along the file's x, y, z. */
   size: [number, number, number];
   /** Numbers of one voxel side by side. */
@@ -23,55 +23,61 @@ export interface ImageHeader {
   atEnd?: boolean;
   /** The file with the voxels, by its name beside the header; undefined: the header's own file. */
   dataFile?: string;
-  spacingMm: Volume['spacingMm'];
-  originMm: Volume['originMm'];
-  direction: Volume['direction'];
 }
 
 /** Bytes within which a text header must end. */
 export const longestText = 4 * 2 ** 20;
 
-/** Reads and checks a header; `bytes` are the start of the file. */
-export type HeaderReader = (bytes: Uint8Array, name: string) => ImageHeader;
+/** A format: how its header ends, and what it says. */
+export interface ImageFormat {
+  /** Found in the start of a file once the whole header is read. */
+  end: RegExp;
+  /** Reads and checks a header; `bytes` are the start of the file. */
+  read: (bytes: Uint8Array, name: string) => ImageHeader;
+}
 
 export const channelsOf = ({ values, frames }: ImageHeader) => values * frames;
 
-/** Reads shape and geometry only. */
-export const readHeaderOf = (file: string, read: HeaderReader) => read(readStart(file, longestText), file);
+/** Reads shape and geometry only, and no more of the file than the header. */
+export const readHeaderOf = (file: string, format: ImageFormat) => withFile(file, (source) => headerIn(source, format));
+
+function headerIn(source: ByteSource, { end, read }: ImageFormat): ImageHeader {
+  for (let length = 4096; ; length *= 4) {
+    const bytes = source.read(0, Math.min(length, longestText + 1));
+    const whole = bytes.length === source.size || bytes.length > longestText;
+    if (whole || end.test(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')))
+      return read(bytes, source.name);
+  }
+}
 
 /**
- * Reads a file of which `read` knows the header.
+ * Reads a file of which `format` knows the header.
  * @returns voxels `[depth, height, width, channel]` in the file's type (float64 for 64-bit integers)
  * @throws VoxelbookError naming file, field, found and expected
  */
-export function readImage(file: string, read: HeaderReader): Volume {
-  const bytes = readBytes(file);
-  const header = read(bytes, file);
-  if (header.dataFile === undefined) return volumeOf(bytes, header, file);
-  const image = fileBeside(file, header.dataFile);
-  return volumeOf(readBytes(image), header, image);
-}
+export const readImage = (file: string, format: ImageFormat): Volume =>
+  withFile(file, (source) => {
+    const header = headerIn(source, format);
+    if (header.dataFile === undefined) return volumeOf(source, header);
+    return withFile(fileBeside(file, header.dataFile), (image) => volumeOf(image, header));
+  });
 
-/** The volume that `header` says lies in `bytes`. */
-export function volumeOf(bytes: Uint8Array, header: ImageHeader, name: string): Volume {
+/** The volume that `header` says lies in `source`. */
+function volumeOf(source: ByteSource, header: ImageHeader): Volume {
+  const { name, size } = source;
   const [width, height, depth] = header.size;
   const voxels = width * height * depth;
-  const numbers = voxels * channelsOf(header);
-  const length = numbers * bytesOf[header.type];
-  let body: Uint8Array;
-  if (header.packed) {
-    const end = header.packedBytes === undefined ? bytes.length : header.offset + header.packedBytes;
-    body = expand(bytes.subarray(header.offset, end), length, name);
-  } else body = bytes.subarray(header.atEnd ? Math.max(header.offset, bytes.length - length) : header.offset);
+  const length = voxels * channelsOf(header) * bytesOf[header.type];
+  const body = header.packed ? unpacked(source, header, length) : plain(source, header, length);
   if (body.length < length)
     throw new VoxelbookError(`${name} cannot be read`, {
       code: 'voxels-cut',
       path: name,
-      given: `${body.length} bytes of voxels`,
+      given: `${header.packed ? body.length : Math.max(0, size - header.offset)} bytes of voxels`,
       expected: `${length} (${header.size.join('×')}, ${channelsOf(header)} × ${header.type})`,
       fix: 'The file is cut short; fetch it again.',
     });
-  const values = decodeNumbers(body.subarray(0, length), header.type, header.littleEndian, name);
+  const values = decodeNumbers(body.subarray(0, length), header.type, header.littleEndian, name, true);
   const { spacingMm, originMm, direction } = header;
   return {
     data: header.frames === 1 ? values : channelsLast(values, voxels, header.frames, header.values),
@@ -82,6 +88,23 @@ export function volumeOf(bytes: Uint8Array, header: ImageHeader, name: string): 
     direction,
   };
 }
+
+function unpacked(source: ByteSource, { offset, packedBytes }: ImageHeader, length: number): Uint8Array {
+  return expand(source.read(offset, Math.min(packedBytes ?? source.size, source.size)), length, source.name);
+}
+
+/** The voxels as they stand in the file; nothing where it is too short for them. */
+function plain(source: ByteSource, { offset, atEnd }: ImageHeader, length: number): Uint8Array {
+  const at = atEnd ? Math.max(offset, source.size - length) : offset;
+  return at + length <= source.size ? source.read(at, length) : new Uint8Array(0);
+}
+
+/** Characters that end or hide text for one reader and not for another. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+export const controls = /[\0-\x08\x0b-\x0c\x0e-\x1f\x7f]/;
+
+/** A decimal number as every reader takes it; NaN for any other text (hexadecimal, words, nothing). */
+export const decimal = (text: string) => (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN);
 
 /** Faults of one header, by field. */
 export class HeaderFaults extends FaultList {

@@ -1,12 +1,12 @@
 // One door for every image file: the ending picks the reader.
 import { VoxelbookError } from '../../base/errors.js';
-import type { Volume } from '../volume.js';
+import type { Geometry, Volume } from '../volume.js';
 import { readBmp } from './bmp.js';
-import { readGipl, readGiplHeader, writeGipl } from './gipl.js';
+import { gipl, readGipl, writeGipl } from './gipl.js';
 import { readHeaderOf } from './imageFile.js';
-import { readMetaImage, readMetaImageHeader, writeMetaImage } from './metaImage.js';
+import { metaImage, readMetaImage, writeMetaImage } from './metaImage.js';
 import { readNifti, readNiftiGeometry, writeNifti } from './nifti.js';
-import { readNrrd, readNrrdHeader, writeNrrd } from './nrrd.js';
+import { nrrd, readNrrd, writeNrrd } from './nrrd.js';
 import { pictureOf, readPng, writePng } from './png.js';
 import { readTiff } from './tiff.js';
 import { writeTiff } from './tiffWriter.js';
@@ -61,12 +61,14 @@ export function readVolume(file: string, { onWarning = warn }: ReadOptions = {})
 }
 
 /**
- * Shape and spacing without the voxels; undefined for pictures, which say so only as a whole.
+ * Shape and place without the voxels; undefined for pictures, which say so only as a whole.
  * @throws VoxelbookError for damaged headers
  */
-export function readGrid(file: string): Pick<Volume, 'shape' | 'spacingMm'> | undefined {
+export function readGrid(file: string): Geometry | undefined {
   const header = headerOf(file);
-  return header && { shape: [header.size[2], header.size[1], header.size[0]], spacingMm: header.spacingMm };
+  if (!header) return undefined;
+  const { size, spacingMm, stepMm, originMm, direction } = header;
+  return { shape: [size[2], size[1], size[0]], spacingMm, ...(stepMm ? { stepMm } : {}), originMm, direction };
 }
 
 function headerOf(file: string) {
@@ -77,12 +79,12 @@ function headerOf(file: string) {
       return readNiftiGeometry(file);
     case '.nrrd':
     case '.nhdr':
-      return readHeaderOf(file, readNrrdHeader);
+      return readHeaderOf(file, nrrd);
     case '.mha':
     case '.mhd':
-      return readHeaderOf(file, readMetaImageHeader);
+      return readHeaderOf(file, metaImage);
     case '.gipl':
-      return readHeaderOf(file, readGiplHeader);
+      return readHeaderOf(file, gipl);
     default:
       return undefined;
   }

@@ -1,13 +1,14 @@
-// A NIfTI-1 or NIfTI-2 header, checked before anything is believed.
+// A NIfTI-1 or NIfTI-2 header: a battery of checks before anything is believed, and the header of what we write.
 //
-// Source: nifti1.h, nifti2.h; the affine follows nibabel (sform before qform, then pixdim with the centre of the volume at 0 and x pointing left).
-// nifti-reader-js decodes the fields; it is given exactly the header's bytes without extensions, never outside lengths or offsets.
+// Source: nifti1.h, nifti2.h. nifti-reader-js knows where each field stands, for reader and writer alike; it is given exactly the header's
+// bytes without extensions, never outside lengths or offsets.
 import { NIFTI1, NIFTI2 } from 'nifti-reader-js';
 import { FaultList } from '../../base/errors.js';
-import type { NumberType } from '../dtype.js';
-import { sliceSpacing, type Volume } from '../volume.js';
+import { type NumberType, numberTypeOf } from '../dtype.js';
+import { type Geometry, isPicture, type Volume } from '../volume.js';
+import { geometryOf, type NiftiFields, quaternionOf, type Report } from './niftiGeometry.js';
 
-export interface NiftiHeader {
+export interface NiftiHeader extends Omit<Geometry, 'shape'> {
   version: 1 | 2;
   littleEndian: boolean;
   /** True for one file (`n+1`), false for the header of a .hdr/.img pair (`ni1`). */
@@ -24,9 +25,6 @@ export interface NiftiHeader {
   intercept: number;
   /** Row-major 4×4, voxel (x, y, z) to mm RAS+. */
   affine: number[];
-  spacingMm: Volume['spacingMm'];
-  originMm: Volume['originMm'];
-  direction: Volume['direction'];
   /** Peculiarities that were read, but that a person should know: qform and sform that disagree, units other than mm. */
   warnings: string[];
 }
@@ -57,6 +55,7 @@ const unreadable: Record<number, string> = {
 
 /** Header bytes of either version; a caller that reads a prefix needs this many. */
 export const longestHeader = 544;
+const lengthOf = { 1: 348, 2: 540 } as const;
 
 /**
  * Reads and checks a header.
@@ -66,71 +65,33 @@ export const longestHeader = 544;
  */
 export function readNiftiHeader(bytes: Uint8Array, name: string): NiftiHeader {
   const faults = new FaultList();
-  const say = (field: string, given: unknown, expected: string, fix = 'The file is damaged or no NIfTI file; fetch it again.') =>
+  const report: Report = (field, given, expected, fix = 'The file is damaged or no NIfTI file; fetch it again.') =>
     faults.add(`nifti-${field}`, `${name} ${field}`, String(given), expected, fix);
   const kind = recognise(bytes);
   if (!kind) {
-    say(
-      'sizeof_hdr',
-      bytes.length < 348 ? `${bytes.length} bytes` : firstBytes(bytes),
-      '348 (NIfTI-1) or 540 (NIfTI-2) at the start',
-    );
+    const given = bytes.length < 348 ? `${bytes.length} bytes` : firstBytes(bytes);
+    report('sizeof_hdr', given, '348 (NIfTI-1) or 540 (NIfTI-2) at the start');
     faults.throwIfAny('this is no NIfTI file');
   }
   const { version, littleEndian } = kind!;
-  const length = version === 1 ? 348 : 540;
-  const header = version === 1 ? new NIFTI1() : new NIFTI2();
-  header.littleEndian = littleEndian;
-  // Extension flag zeroed: the reader's extension parser is never entered.
-  const copy = new Uint8Array(length + 4);
-  copy.set(bytes.subarray(0, length));
-  header.readHeader(copy.buffer);
-
-  const magic = String.fromCharCode(...bytes.subarray(version === 1 ? 344 : 4, version === 1 ? 347 : 7));
-  const single = magic === `n+${version}`;
-  if (!single && magic !== `ni${version}`) {
-    if (magic === '\0\0\0') say('magic', 'none (ANALYZE 7.5)', `n+${version} or ni${version}`, 'Convert the file to NIfTI.');
-    else say('magic', JSON.stringify(magic), `n+${version} or ni${version}`);
-  }
-
-  const dims = header.dims;
-  const rank = dims[0];
-  if (!(rank >= 1 && rank <= 7)) say('dim[0]', rank, '1 to 7');
-  const extent = Array.from({ length: 7 }, (_, i) => (i < rank ? dims[i + 1] : 1));
-  for (let i = 0; i < Math.min(rank, 7); i++)
-    if (!(Number.isSafeInteger(extent[i]) && extent[i] >= 1)) say(`dim[${i + 1}]`, extent[i], 'a whole number of at least 1');
-  const frames = extent[3] * extent[4] * extent[5] * extent[6];
-
-  const type = datatypes[header.datatypeCode];
-  if (!type) {
-    const known = unreadable[header.datatypeCode];
-    const fix = known ? 'Convert the file to a real number type.' : undefined;
-    const names = Object.entries(datatypes).map(([code, t]) => `${code} ${t.name}`);
-    say('datatype', known ? `${header.datatypeCode} (${known})` : header.datatypeCode, `one of ${names.join(', ')}`, fix);
-  } else if (header.numBitsPerVoxel !== 0 && header.numBitsPerVoxel !== type.bytes * 8) {
-    say('bitpix', header.numBitsPerVoxel, `${type.bytes * 8} for ${type.name}`);
-  }
-  const voxels = extent.reduce((a, b) => a * b, 1);
-  if (type && !(voxels * type.bytes <= 2 ** 40))
-    say('dim', extent.join('×'), 'at most 1 TiB of voxels', 'The header is damaged; fetch the file again.');
-
-  const smallest = single ? length + 4 : 0;
-  const offset = header.vox_offset;
-  if (!(Number.isSafeInteger(offset) && offset >= smallest && offset <= 2 ** 31) && !(single && offset === 0))
-    say('vox_offset', offset, `a whole number from ${smallest}`);
-
-  const geometry = geometryOf(header, copy, version, littleEndian, say);
+  const fields = fieldsOf(bytes, version, littleEndian);
+  const single = checkMagic(fields, version, report);
+  const extent = checkDims(fields, report);
+  checkDatatype(fields, report);
+  checkBytes(fields, extent, report);
+  checkOffset(fields, single ? lengthOf[version] + 4 : 0, report);
+  const [slope, intercept] = checkScaling(fields, report);
+  const geometry = geometryOf(fields, version, report);
   faults.throwIfAny(`${name} cannot be read`);
-  const [slope, intercept] = scaling(header.scl_slope, header.scl_inter);
   return {
     version,
     littleEndian,
     single,
     size: [extent[0], extent[1], extent[2]],
-    frames,
-    datatype: header.datatypeCode,
-    bytesPerVoxel: type.bytes,
-    offset: Math.max(offset, smallest),
+    frames: extent[3] * extent[4] * extent[5] * extent[6],
+    datatype: fields.datatypeCode,
+    bytesPerVoxel: datatypes[fields.datatypeCode].bytes,
+    offset: fields.vox_offset,
     slope,
     intercept,
     ...geometry,
@@ -152,137 +113,113 @@ function recognise(bytes: Uint8Array): { version: 1 | 2; littleEndian: boolean }
 const firstBytes = (bytes: Uint8Array) =>
   `bytes ${[...bytes.subarray(0, 4)].map((b) => b.toString(16).padStart(2, '0')).join(' ')}`;
 
-/** nibabel's rule: slope 0 or not finite means no scaling at all; a finite slope with a bad intercept is no file to trust. */
-function scaling(slope: number, intercept: number): [number, number] {
-  if (slope === 0 || !Number.isFinite(slope)) return [1, 0];
-  return [slope, Number.isFinite(intercept) ? intercept : 0];
+/** The fields by name; `affine` is the sform as stored. */
+function fieldsOf(bytes: Uint8Array, version: 1 | 2, littleEndian: boolean): NiftiFields {
+  // Extension flag zeroed: the reader's extension parser is never entered.
+  const copy = new Uint8Array(lengthOf[version] + 4);
+  copy.set(bytes.subarray(0, lengthOf[version]));
+  const fields = version === 1 ? new NIFTI1() : new NIFTI2();
+  fields.littleEndian = littleEndian;
+  fields.readHeader(copy.buffer);
+  if (fields instanceof NIFTI1) {
+    // It puts its own reading of the quaternion in place of the sform where both stand: the codes are taken away for a second look.
+    const stored = new NIFTI1();
+    stored.littleEndian = littleEndian;
+    const view = new DataView(copy.buffer);
+    view.setInt16(252, 0, littleEndian);
+    view.setInt16(254, 1, littleEndian);
+    stored.readHeader(copy.buffer);
+    fields.affine = stored.affine;
+  }
+  return fields;
 }
 
-type Say = (field: string, given: unknown, expected: string, fix?: string) => void;
-
-/** The affine (sform, else qform, else pixdim), split into spacing, origin and unit directions. */
-function geometryOf(header: NIFTI1 | NIFTI2, bytes: Uint8Array, version: 1 | 2, littleEndian: boolean, say: Say) {
-  const warnings: string[] = [];
-  const rank = header.dims[0];
-  const zoom = [1, 2, 3].map((i) => (i <= rank ? Math.abs(header.pixDims[i]) : 1));
-  const useSform = header.sform_code > 0;
-  const useQform = header.qform_code > 0;
-  for (let i = 0; i < 3; i++) {
-    if (!useSform && zoom[i] === 0 && header.dims[i + 1] <= 1) zoom[i] = 1;
-    if (!useSform && !(zoom[i] > 0 && Number.isFinite(zoom[i])))
-      say(`pixdim[${i + 1}]`, header.pixDims[i + 1], 'a voxel size above 0', 'Write the right voxel size into the header.');
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const real = (at1: number, at2: number, i: number) =>
-    version === 1 ? view.getFloat32(at1 + 4 * i, littleEndian) : view.getFloat64(at2 + 8 * i, littleEndian);
-
-  const sform = () => Array.from({ length: 12 }, (_, i) => real(280, 400, i));
-  const qform = () =>
-    qformOf(
-      [0, 1, 2].map((i) => real(256, 352, i)),
-      [0, 1, 2].map((i) => real(268, 376, i)),
-      zoom,
-      header.pixDims[0],
-      version,
-      say,
-    );
-  // No orientation at all: nibabel's base affine, x pointing left as in ANALYZE files.
-  const centred = () => {
-    const size = [1, 2, 3].map((i) => (i <= rank ? header.dims[i] : 1));
-    const step = [-zoom[0], zoom[1], zoom[2]];
-    return [0, 1, 2].flatMap((r) => [0, 1, 2, 3].map((c) => (c === 3 ? (-step[r] * (size[r] - 1)) / 2 : r === c ? step[r] : 0)));
-  };
-  const rows = useSform ? sform() : useQform ? qform() : centred();
-  if (rows.some((v) => !Number.isFinite(v)))
-    say(
-      useSform ? 'srow' : 'quatern',
-      rows.join(' '),
-      'finite numbers',
-      'The orientation in the header is damaged; write it anew.',
-    );
-  const column = (c: number) => [rows[c], rows[4 + c], rows[8 + c]];
-  const norms = [0, 1, 2].map((c) => Math.hypot(...column(c)));
-  const determinant =
-    rows[0] * (rows[5] * rows[10] - rows[6] * rows[9]) -
-    rows[1] * (rows[4] * rows[10] - rows[6] * rows[8]) +
-    rows[2] * (rows[4] * rows[9] - rows[5] * rows[8]);
-  if (!(Math.abs(determinant) > 1e-9 * norms[0] * norms[1] * norms[2]))
-    say(
-      useSform ? 'srow' : 'quatern',
-      `determinant ${determinant}`,
-      'three independent axes',
-      'Set the orientation in the header anew.',
-    );
-
-  if (norms.some((n) => !(n >= 1e-9 && n <= 1e9)))
-    say(
-      useSform ? 'srow' : 'pixdim',
-      `voxels of ${norms.join(' × ')} mm`,
-      'between 1e-9 and 1e9 mm',
-      'Write the right voxel size into the header.',
-    );
-
-  if (useSform && useQform) {
-    const quiet = () => {};
-    const other = qformOf(
-      [0, 1, 2].map((i) => real(256, 352, i)),
-      [0, 1, 2].map((i) => real(268, 376, i)),
-      zoom,
-      header.pixDims[0],
-      version,
-      quiet,
-    );
-    const far = other.reduce((worst, v, i) => Math.max(worst, Math.abs(v - rows[i])), 0);
-    if (!(far <= 1e-3 * Math.max(1, ...norms)))
-      warnings.push(`qform and sform disagree by up to ${far.toPrecision(3)} mm; sform was used`);
-  }
-
-  const unit = { 1: 1000, 3: 0.001 }[header.xyzt_units & 7] ?? 1;
-  if (unit !== 1) warnings.push(`voxel size is given in ${unit === 1000 ? 'metres' : 'micrometres'}; read as mm`);
-  // pixdim is what nnU-Net reports as spacing; columns of the sform carry the same number rounded differently.
-  const spacing = norms.map((n, i) => (Math.abs(n - zoom[i]) <= 1e-4 * n ? zoom[i] : n));
-  if (useSform && spacing.some((s, i) => s !== zoom[i]))
-    warnings.push(
-      `pixdim ${zoom.join(' ')} is not the sform's voxel size ${norms.map((n) => +n.toPrecision(6)).join(' ')}; the sform was used`,
-    );
-  const scaled = rows.map((v) => v * unit);
-  if (rank <= 2) spacing[2] = sliceSpacing(spacing[1], spacing[0]);
-  return {
-    affine: [...scaled, 0, 0, 0, 1],
-    spacingMm: [spacing[2] * unit, spacing[1] * unit, spacing[0] * unit] as Volume['spacingMm'],
-    originMm: [scaled[3], scaled[7], scaled[11]] as Volume['originMm'],
-    direction: [0, 1, 2].flatMap((r) => [0, 1, 2].map((c) => rows[4 * r + c] / norms[c])) as unknown as Volume['direction'],
-    warnings,
-  };
+/** @returns whether header and voxels are one file */
+function checkMagic({ magic }: NiftiFields, version: 1 | 2, report: Report): boolean {
+  const text = magic.slice(0, 3);
+  const [one, pair] = [`n+${version}`, `ni${version}`];
+  // nifti-reader-js leaves zeros out. NIfTI-2 goes on with line ends, which a transfer as text changes; nibabel lets zeros pass.
+  const ends = version === 1 ? [''] : ['\r\n\x1a\n', ''];
+  if (magic === '') report('magic', 'none (ANALYZE 7.5)', `${one} or ${pair}`, 'Convert the file to NIfTI.');
+  else if ((text !== one && text !== pair) || !ends.includes(magic.slice(3)))
+    report('magic', JSON.stringify(text), `${one} or ${pair}`);
+  return text === one;
 }
 
-/** Quaternion to the first three rows of the affine. Norms within rounding of 1 mean a = 0 (nibabel's `fillpositive`). */
-function qformOf(bcd: number[], offset: number[], zoom: number[], qfacField: number, version: 1 | 2, say: Say): number[] {
-  let [b, c, d] = bcd;
-  const norm = b * b + c * c + d * d;
-  let a = 0;
-  const tolerance = 3 * (version === 1 ? 2 ** -23 : 2 ** -52);
-  if (Math.abs(1 - norm) < tolerance) a = 0;
-  else if (1 - norm > 0) a = Math.sqrt(1 - norm);
-  else {
-    say('quatern', `length ${Math.sqrt(norm)}`, 'at most 1', 'The orientation in the header is damaged; write it anew.');
-    [b, c, d] = [0, 0, 0];
-    a = 1;
-  }
-  const total = a * a + b * b + c * c + d * d;
-  const s = 2 / total;
-  const qfac = qfacField < 0 ? -1 : 1;
-  const r = [
-    1 - s * (c * c + d * d),
-    s * (b * c - d * a),
-    s * (b * d + c * a),
-    s * (b * c + d * a),
-    1 - s * (b * b + d * d),
-    s * (c * d - b * a),
-    s * (b * d - c * a),
-    s * (c * d + b * a),
-    1 - s * (b * b + c * c),
-  ];
-  const scale = [zoom[0], zoom[1], zoom[2] * qfac];
-  return [0, 1, 2].flatMap((i) => [r[3 * i] * scale[0], r[3 * i + 1] * scale[1], r[3 * i + 2] * scale[2], offset[i]]);
+/** @returns seven sizes, 1 along what the file does not have */
+function checkDims({ dims }: NiftiFields, report: Report): number[] {
+  const rank = dims[0];
+  if (!(rank >= 1 && rank <= 7)) report('dim[0]', rank, '1 to 7');
+  const extent = Array.from({ length: 7 }, (_, i) => (i < rank ? dims[i + 1] : 1));
+  for (let i = 0; i < Math.min(rank, 7); i++)
+    if (!(Number.isSafeInteger(extent[i]) && extent[i] >= 1)) report(`dim[${i + 1}]`, extent[i], 'a whole number of at least 1');
+  return extent;
+}
+
+function checkDatatype({ datatypeCode, numBitsPerVoxel }: NiftiFields, report: Report): void {
+  const type = datatypes[datatypeCode];
+  if (!type) {
+    const known = unreadable[datatypeCode];
+    const names = Object.entries(datatypes).map(([code, t]) => `${code} ${t.name}`);
+    report(
+      'datatype',
+      known ? `${datatypeCode} (${known})` : datatypeCode,
+      `one of ${names.join(', ')}`,
+      known ? 'Convert the file to a real number type.' : undefined,
+    );
+  } else if (numBitsPerVoxel !== 0 && numBitsPerVoxel !== type.bytes * 8)
+    report('bitpix', numBitsPerVoxel, `${type.bytes * 8} for ${type.name}`);
+}
+
+function checkBytes({ datatypeCode }: NiftiFields, extent: readonly number[], report: Report): void {
+  const bytes = extent.reduce((a, b) => a * b, datatypes[datatypeCode]?.bytes ?? 1);
+  if (!(bytes <= 2 ** 40))
+    report('dim', extent.join('×'), 'at most 1 TiB of voxels', 'The header is damaged; fetch the file again.');
+}
+
+/** nibabel and ITK read 0 in a single file differently (0 and 348): no value below the header's end is believed. */
+function checkOffset({ vox_offset }: NiftiFields, smallest: number, report: Report): void {
+  if (!(Number.isSafeInteger(vox_offset) && vox_offset >= smallest && vox_offset <= 2 ** 31))
+    report('vox_offset', vox_offset, `a whole number from ${smallest}`);
+}
+
+/** nibabel's rule: slope 0 or not finite means no scaling at all; a good slope with a bad intercept is no file to trust. */
+function checkScaling({ scl_slope, scl_inter, datatypeCode }: NiftiFields, report: Report): [number, number] {
+  if (scl_slope === 0 || !Number.isFinite(scl_slope)) return [1, 0];
+  if (!Number.isFinite(scl_inter))
+    report('scl_inter', scl_inter, 'a finite number beside a slope', 'Write the right intercept into the header, or 0.');
+  if (datatypes[datatypeCode]?.values > 1 && (scl_slope !== 1 || scl_inter !== 0))
+    report('scl_slope', scl_slope, '1, and intercept 0, for colours', 'Write slope 1 and intercept 0 into the header.');
+  return [scl_slope, scl_inter];
+}
+
+/**
+ * The header of a file with this volume's voxels, up to where they start: geometry as qform and sform, free-text fields empty, so that
+ * nothing about a patient travels along. NIfTI-1; NIfTI-2 where an axis exceeds 32767.
+ */
+export function niftiHeaderOf(volume: Volume): Uint8Array {
+  const { shape, channels, data, spacingMm, stepMm = spacingMm, originMm, direction } = volume;
+  const flat = isPicture(volume) && channels === 1;
+  const dims = [channels > 1 ? 4 : flat ? 2 : 3, shape[2], shape[1], shape[0], channels, 1, 1, 1];
+  const version = Math.max(...dims) > 32767 ? 2 : 1;
+  const fields = version === 1 ? new NIFTI1() : new NIFTI2();
+  const alongXyz = ([z, y, x]: readonly number[]) => [x, y, flat ? 1 : z];
+  const step = alongXyz(stepMm);
+  const { quaternion, qfac, rigid } = quaternionOf(direction);
+  const type = numberTypeOf(data);
+  fields.littleEndian = true;
+  fields.magic = version === 1 ? 'n+1\0' : 'n+2\0\r\n\x1a\n';
+  fields.dims = dims;
+  fields.datatypeCode = Number(Object.keys(datatypes).find((code) => datatypes[Number(code)].name === type));
+  fields.numBitsPerVoxel = data.BYTES_PER_ELEMENT * 8;
+  fields.pixDims = [qfac, ...alongXyz(spacingMm), 1, 1, 1, 1];
+  fields.vox_offset = lengthOf[version] + 4;
+  fields.scl_slope = 1;
+  fields.xyzt_units = NIFTI1.UNITS_MM;
+  fields.qform_code = rigid ? 1 : 0;
+  fields.sform_code = 1;
+  [fields.quatern_b, fields.quatern_c, fields.quatern_d] = quaternion;
+  [fields.qoffset_x, fields.qoffset_y, fields.qoffset_z] = originMm;
+  fields.affine = [0, 1, 2].map((r) => [...step.map((mm, i) => direction[3 * r + i] * mm), originMm[r]]);
+  return new Uint8Array(fields.toArrayBuffer());
 }

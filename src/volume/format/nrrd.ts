@@ -1,11 +1,22 @@
 // NRRD files in and out, as SimpleITK reads and writes them (3D Slicer's format).
 //
 // Source: the NRRD file format definition (teem); where it leaves a choice (spaces, axis kinds, negative spacings), ITK's NrrdImageIO.
-import zlib from 'node:zlib';
 import { atomicWrite } from '../../base/atomicWrite.js';
 import { bytesOf, encodeNumbers, type NumberType, numberTypeOf } from '../dtype.js';
 import { checkLength, isPicture, type Volume } from '../volume.js';
-import { geometryFromLps, geometryToLps, HeaderFaults, type ImageHeader, longestText, readImage, unitAxes } from './imageFile.js';
+import { gzipped } from './gzip.js';
+import {
+  controls,
+  decimal,
+  geometryFromLps,
+  geometryToLps,
+  HeaderFaults,
+  type ImageFormat,
+  type ImageHeader,
+  longestText,
+  readImage,
+  unitAxes,
+} from './imageFile.js';
 
 const types: Record<NumberType, string[]> = {
   int8: ['signed char', 'int8', 'int8_t'],
@@ -54,13 +65,15 @@ const spaces = new Map<string, Space>([
  * @returns voxels `[depth, height, width, channel]` in the file's type (float64 for 64-bit integers)
  * @throws VoxelbookError naming file, field, found and expected
  */
-export const readNrrd = (file: string): Volume => readImage(file, readNrrdHeader);
+export const readNrrd = (file: string): Volume => readImage(file, nrrd);
+
+export const nrrd: ImageFormat = { end: /\n\r?\n/, read: readNrrdHeader };
 
 /**
  * Reads and checks a header: raw and gzip encoding, two to four axes of voxels and at most one of channels, at either end.
  * @throws VoxelbookError naming every field at fault
  */
-export function readNrrdHeader(bytes: Uint8Array, name: string): ImageHeader {
+function readNrrdHeader(bytes: Uint8Array, name: string): ImageHeader {
   const faults = new HeaderFaults('nrrd', name);
   const { fields, end, detached } = fieldsOf(bytes, faults);
   faults.throwHere();
@@ -69,7 +82,8 @@ export function readNrrdHeader(bytes: Uint8Array, name: string): ImageHeader {
   if (!type) faults.say('type', fields.get('type') ?? 'missing', `one of ${Object.values(types).flat().join(', ')}`);
   const sizes = numbers(fields.get('sizes'));
   faults.checkSizes('sizes', sizes, type);
-  if (Number(fields.get('dimension')) !== sizes.length)
+  checkEntries(fields, sizes.length, faults);
+  if (decimal(fields.get('dimension') ?? '') !== sizes.length)
     faults.say('dimension', fields.get('dimension') ?? 'missing', `${sizes.length}, the number of sizes`);
 
   const encoding = (fields.get('encoding') ?? 'missing').toLowerCase();
@@ -79,9 +93,9 @@ export function readNrrdHeader(bytes: Uint8Array, name: string): ImageHeader {
   const endian = fields.get('endian')?.toLowerCase();
   if (endian !== 'little' && endian !== 'big' && !(endian === undefined && type && bytesOf[type] === 1))
     faults.say('endian', endian ?? 'missing', 'little or big');
-  if (Number(fields.get('line skip') ?? 0) !== 0)
+  if (decimal(fields.get('line skip') ?? '0') !== 0)
     faults.say('line skip', fields.get('line skip'), '0', 'Save the file again, with SimpleITK or 3D Slicer.');
-  const skip = Number(fields.get('byte skip') ?? 0);
+  const skip = decimal(fields.get('byte skip') ?? '0');
   if (!(Number.isSafeInteger(skip) && skip >= (packed ? 0 : -1) && (!packed || skip === 0)))
     faults.say('byte skip', fields.get('byte skip'), packed ? '0 with packed voxels' : 'a whole number of at least -1');
   faults.throwHere();
@@ -117,15 +131,68 @@ function fieldsOf(bytes: Uint8Array, faults: HeaderFaults) {
     faults.say('magic', JSON.stringify(text.slice(0, 8)), 'NRRD0001 to NRRD0009', 'This is no NRRD file.');
   else if (!empty && bytes.length > longestText)
     faults.say('header', `no end in ${longestText} bytes`, 'an empty line before the voxels');
-  else
-    for (const line of text.slice(0, end).split('\n').slice(1)) {
-      const [, field, value] = /^([^:#=]+): (.*?)\r?$/.exec(line) ?? [];
-      if (field === undefined) continue;
-      const key = aliases.get(field.toLowerCase()) ?? field.toLowerCase();
-      if (fields.has(key)) faults.say(key, 'given twice', 'each field once');
-      fields.set(key, value.trim());
-    }
+  else if (controls.test(text.slice(0, end).replace(/^data ?file: .*$/im, '')))
+    faults.say('header', 'control characters', 'text');
+  else for (const line of text.slice(0, end).split(/\r?\n/).slice(1)) addField(line, fields, faults);
   return { fields, end, detached: !empty };
+}
+
+/** A line as teem reads it: a remark, a key with its value, or a known field, once, behind the fields it depends on. */
+function addField(line: string, fields: Map<string, string>, faults: HeaderFaults): void {
+  if (line === '' || line.startsWith('#') || /^[^:]+:=/.test(line)) return;
+  const [, field = '', value = ''] = /^([^:]+): (.*)$/.exec(line) ?? [];
+  const key = aliases.get(field.toLowerCase()) ?? field.toLowerCase();
+  if (!field || !knownFields.has(key)) faults.say('line', JSON.stringify(line), 'a remark, a key:=value, or a field: value');
+  else if (fields.has(key)) faults.say(key, 'given twice', 'each field once');
+  else if (axisFields.has(key) && !fields.has('dimension')) faults.say(key, 'before dimension', 'dimension before it');
+  else if (spaceFields.has(key) && !fields.has('space') && !fields.has('space dimension'))
+    faults.say(key, 'before a space', 'space or space dimension before it');
+  else if ((key === 'space' && fields.has('space dimension')) || (key === 'space dimension' && fields.has('space')))
+    faults.say(key, 'beside another', 'either space or space dimension');
+  fields.set(key, value.trim());
+}
+
+/** Fields with an entry for each axis, and fields that need a space. */
+const axisFields = new Set([
+  'sizes',
+  'spacings',
+  'thicknesses',
+  'axis mins',
+  'axis maxs',
+  'centers',
+  'kinds',
+  'labels',
+  'units',
+  'space directions',
+]);
+const spaceFields = new Set(['space origin', 'space directions', 'space units', 'measurement frame']);
+const knownFields = new Set([
+  ...axisFields,
+  ...spaceFields,
+  ...['type', 'dimension', 'space', 'space dimension', 'encoding', 'endian', 'line skip', 'byte skip', 'data file'],
+  ...['content', 'number', 'min', 'max', 'old min', 'old max', 'sample units'],
+]);
+
+/** Fields that we do not use are read as teem reads them: an entry for each axis, none where the axis has a direction. */
+function checkEntries(fields: Map<string, string>, dimension: number, faults: HeaderFaults): void {
+  const count = (key: string, pattern: RegExp) => (fields.get(key)?.match(pattern) ?? []).length;
+  for (const key of ['axis maxs', 'thicknesses', 'kinds', 'centers'])
+    if (fields.has(key) && count(key, /\S+/g) !== dimension) faults.say(key, fields.get(key), `${dimension} entries`);
+  for (const key of ['labels', 'units'])
+    if (fields.has(key) && count(key, /"[^"]*"/g) !== dimension)
+      faults.say(key, fields.get(key), `${dimension} entries in quotes`);
+  for (const key of ['axis maxs', 'thicknesses'])
+    if (
+      fields.has(key) &&
+      !fields
+        .get(key)!
+        .split(/\s+/)
+        .every((text) => Number.isFinite(decimal(text)) || /^nan$/i.test(text))
+    )
+      faults.say(key, fields.get(key), 'numbers');
+  if (fields.has('space directions'))
+    for (const key of ['axis mins', 'axis maxs', 'units'])
+      if (fields.has(key)) faults.say(key, fields.get(key), 'none beside space directions');
 }
 
 /** Other spellings of fields. */
@@ -135,11 +202,15 @@ const aliases = new Map([
   ['datafile', 'data file'],
   ['centerings', 'centers'],
   ['axismins', 'axis mins'],
+  ['axismaxs', 'axis maxs'],
+  ['sampleunits', 'sample units'],
+  ['oldmin', 'old min'],
+  ['oldmax', 'old max'],
 ]);
 
 /** A number, or NaN where the file says nan; what is neither becomes infinite, which no geometry may be. */
 const numberOf = (text: string) => {
-  const value = text.trim() === '' ? Number.NaN : Number(text);
+  const value = decimal(text.trim());
   return Number.isNaN(value) && text.trim().toLowerCase() !== 'nan' ? Number.POSITIVE_INFINITY : value;
 };
 
@@ -175,7 +246,7 @@ const vectors = (text = ''): (number[] | null)[] =>
 function geometryOf(fields: Map<string, string>, voxelAxes: number[], dimension: number, faults: HeaderFaults) {
   const space = fields.get('space')?.toLowerCase();
   const known: Space | undefined =
-    space === undefined ? { dimensions: Number(fields.get('space dimension') ?? 0) } : spaces.get(space);
+    space === undefined ? { dimensions: decimal(fields.get('space dimension') ?? '0') } : spaces.get(space);
   if (!known) {
     faults.say('space', space, `one of ${[...spaces.keys()].join(', ')}`);
     return undefined;
@@ -261,5 +332,10 @@ export function writeNrrd(file: string, volume: Volume): void {
     'encoding: gzip',
     `space origin: ${vector(origin)}`,
   ];
-  atomicWrite(file, [Buffer.from(`${header.join('\n')}\n\n`, 'latin1'), zlib.gzipSync(encodeNumbers(data), { level: 6 })]);
+  atomicWrite(file, fileOf(`${header.join('\n')}\n\n`, gzipped([encodeNumbers(data)])));
+}
+
+function* fileOf(header: string, voxels: Iterable<Uint8Array>): Generator<Uint8Array> {
+  yield Buffer.from(header, 'latin1');
+  yield* voxels;
 }

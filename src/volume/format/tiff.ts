@@ -5,10 +5,11 @@ import fs from 'node:fs';
 import zlib from 'node:zlib';
 import { VoxelbookError } from '../../base/errors.js';
 import { bytesOf, channelsLast, decodeNumbers, type NumberType } from '../dtype.js';
-import { identityDirection, type Volume, type VoxelArray } from '../volume.js';
+import type { Volume, VoxelArray } from '../volume.js';
 import { readBytes } from './bytes.js';
 import { slack } from './gzip.js';
 import { expandLzw, lzwRatio } from './lzw.js';
+import { pictureVolume } from './picture.js';
 
 /**
  * Reads a TIFF file: one page as a picture (nnU-Net's NaturalImage2DIO, spacing `[999, 1, 1]`), several as a stack (Tiff3DIO: spacing from
@@ -44,14 +45,24 @@ function spacingIn(side: string): Volume['spacingMm'] {
 export function decodeTiff(bytes: Uint8Array, name = 'TIFF'): Volume {
   const pages = directories(bytes, name);
   const [first] = pages;
-  const like = (p: Page) => (['width', 'height', 'channels', 'type'] as const).every((key) => p[key] === first[key]);
-  if (!pages.every(like))
+  // tifffile takes pages of another kind for another image.
+  const kind = ({ offsets: _, counts: __, description: ___, ...rest }: Page) => JSON.stringify(rest);
+  if (!pages.every((page) => kind(page) === kind(first)))
     throw fault(
       name,
       'tiff-pages',
       `${pages.length} pages that are not alike`,
-      'pages of one size and type',
+      'pages of one size, type and compression',
       'Export the stack again without preview pages.',
+    );
+  const other = stackFault(first.description, pages.length, first);
+  if (other)
+    throw fault(
+      name,
+      'tiff-stack',
+      other,
+      `${pages.length} pages that are one picture or one stack`,
+      'Export it again as a plain stack.',
     );
   const budget = { bytes: slack };
   const decoded = pages.map((page) => pixels(page, bytes, budget, name));
@@ -61,14 +72,37 @@ export function decodeTiff(bytes: Uint8Array, name = 'TIFF'): Volume {
     data = new (data.constructor as new (n: number) => VoxelArray)(length * pages.length);
     for (const [i, page] of decoded.entries()) data.set(page as Uint8Array, i * length);
   }
-  return {
-    data,
-    shape: [pages.length, first.height, first.width],
-    channels: first.channels,
-    spacingMm: pages.length > 1 ? [1, 1, 1] : [999, 1, 1],
-    originMm: [0, 0, 0],
-    direction: [...identityDirection],
-  };
+  const picture = pictureVolume(data, first.height, first.width, first.channels);
+  return pages.length === 1 ? picture : { ...picture, shape: [pages.length, first.height, first.width], spacingMm: [1, 1, 1] };
+}
+
+/** What an ImageDescription says of a stack that its pages do not; undefined where both agree, or it says nothing. */
+function stackFault(description: string, pages: number, { width, height, channels, planar }: Page): string | undefined {
+  const longer = (sizes: number[]) => sizes.filter((n) => n > 1);
+  if (/^ImageJ=/.test(description)) {
+    const said = (key: string) => Number(new RegExp(`^${key}=(\\d+)`, 'm').exec(description)?.[1] ?? 1);
+    const axes = longer(['channels', 'slices', 'frames'].map(said));
+    if (axes.length > 1 || said('images') !== pages) return `an ImageJ hyperstack of ${said('images')} images`;
+  }
+  if (/<OME\b/.test(description)) {
+    const all = (pattern: RegExp) => [...description.matchAll(pattern)];
+    const axes = longer(all(/\bSize[ZCT]="(\d+)"/g).map(([, size]) => Number(size)));
+    const images = all(/<Pixels\b/g).length;
+    const product = axes.reduce((a, b) => a * b, 1);
+    if (images !== 1 || axes.length > 1 || (product !== pages && product !== channels) || /\bFileName=/.test(description))
+      return `an OME image of ${images} × ${axes.join('×') || 1} planes`;
+  }
+  if (/^\s*\{.*"shape"|^shape=/s.test(description)) {
+    let shape: unknown;
+    try {
+      shape = (JSON.parse(description) as { shape?: unknown }).shape;
+    } catch {
+      return 'a shape that cannot be read';
+    }
+    const own = longer(planar ? [pages, channels, height, width] : [pages, height, width, channels]);
+    if (!Array.isArray(shape) || `${longer(shape)}` !== `${own}` || shape.includes(0)) return `an array of shape ${shape}`;
+  }
+  return undefined;
 }
 
 /** A page: its pixels, and the strips or tiles (chunks) they are stored in. */
@@ -88,6 +122,10 @@ interface Page {
   chunk: { width: number; height: number };
   offsets: number[];
   counts: number[];
+  photometric: number;
+  extraSamples: string;
+  /** Text of the file's writer, which may say more than the pages do. */
+  description: string;
 }
 
 /** Bytes one packed byte can stand for at most. */
@@ -101,6 +139,7 @@ const tags = {
   compression: 259,
   photometric: 262,
   fillOrder: 266,
+  description: 270,
   stripOffsets: 273,
   channels: 277,
   rowsPerStrip: 278,
@@ -111,10 +150,31 @@ const tags = {
   tileHeight: 323,
   tileOffsets: 324,
   tileCounts: 325,
+  extraSamples: 338,
   sampleFormat: 339,
 };
 
 const known = new Set(Object.values(tags));
+/** Fields with more than one value; of the others there is one. */
+const lists = new Set([
+  tags.bits,
+  tags.stripOffsets,
+  tags.stripCounts,
+  tags.tileOffsets,
+  tags.tileCounts,
+  tags.extraSamples,
+  tags.sampleFormat,
+]);
+/** Fields by which tifffile knows files whose pages are not what they say: other numbers, or an image that is put together. */
+const special: Record<number, string> = {
+  32997: 'ImageDepth',
+  33445: 'Molecular Dynamics GEL',
+  33628: 'MetaMorph STK',
+  33629: 'MetaMorph STK',
+  34361: 'FluoView',
+  34412: 'Zeiss LSM',
+  65420: 'Hamamatsu NDPI',
+};
 
 /** Every page of the file, checked: no chunk larger than the page, no byte of the file used twice, together at most 2 GiB of pixels. */
 function directories(bytes: Uint8Array, name: string): Page[] {
@@ -138,8 +198,13 @@ function directories(bytes: Uint8Array, name: string): Page[] {
     const fields = new Map<number, number[]>();
     for (let entry = at + 2; entry < end; entry += 12) {
       const tag = view.getUint16(entry, littleEndian);
+      if (special[tag]) throw fault(name, 'tiff-unsupported', special[tag], 'plain TIFF', 'Export it again as plain TIFF.');
       if (!known.has(tag)) continue;
-      fields.set(tag, valuesOf(view, entry, littleEndian, used, damaged));
+      const values = valuesOf(view, entry, littleEndian, used, damaged);
+      if (fields.has(tag)) throw damaged(`field ${tag} twice`);
+      if (values.length === 0 || (values.length > 1 && !lists.has(tag) && tag !== tags.description))
+        throw damaged(`${values.length} values of field ${tag}`);
+      fields.set(tag, values);
     }
     pages.push(pageOf(fields, littleEndian, used, bytes.length, name));
     at = view.getUint32(end, littleEndian);
@@ -148,7 +213,7 @@ function directories(bytes: Uint8Array, name: string): Page[] {
   return pages;
 }
 
-/** Whole numbers of an entry: bytes, shorts or longs, in the entry itself where they fit. */
+/** Whole numbers of an entry: shorts or longs (of a text: its bytes), in the entry itself where they fit. */
 function valuesOf(
   view: DataView,
   entry: number,
@@ -156,15 +221,17 @@ function valuesOf(
   used: { values: number },
   damaged: (given: string) => VoxelbookError,
 ): number[] {
+  const tag = view.getUint16(entry, littleEndian);
   const type = view.getUint16(entry + 2, littleEndian);
   const count = view.getUint32(entry + 4, littleEndian);
-  const size = { 1: 1, 3: 2, 4: 4 }[type];
-  if (!size) return [];
+  const sizes: Record<number, number> = tag === tags.description ? { 2: 1 } : { 3: 2, 4: 4 };
+  const size = sizes[type];
+  if (!size) throw damaged(`field ${tag} of type ${type}`);
   const at = size * count <= 4 ? entry + 8 : view.getUint32(entry + 8, littleEndian);
   used.values += size * count;
   if (at + size * count > view.byteLength || used.values > view.byteLength)
     throw damaged(`${count} values at byte ${at} of ${view.byteLength}`);
-  const get = { 1: 'getUint8', 2: 'getUint16', 4: 'getUint32' }[size] as 'getUint32';
+  const get = ({ 1: 'getUint8', 2: 'getUint16', 4: 'getUint32' } as const)[size as 1 | 2 | 4];
   return Array.from({ length: count }, (_, i) => view[get](at + size * i, littleEndian));
 }
 
@@ -186,7 +253,11 @@ function pageOf(
   const predictor = one('predictor', 1);
   const photometric = one('photometric', 1);
   const type = typeOf(bits, format);
-  if (!type || fields.get(tags.bits)?.some((b) => b !== bits))
+  const same = (tag: number) => {
+    const values = fields.get(tag);
+    return !values || (values.every((v) => v === values[0]) && (values.length === 1 || values.length === channels));
+  };
+  if (!type || !same(tags.bits) || !same(tags.sampleFormat))
     refuse(
       `${fields.get(tags.bits)?.join(' ') ?? 1} bits, sample format ${format}`,
       '1, 8, 16, 32 or 64 bits, the same for each channel',
@@ -196,8 +267,14 @@ function pageOf(
   if (one('fillOrder', 1) !== 1) refuse('bits from the lowest', 'bits from the highest');
   if (predictor !== 1 && !(predictor === 2 && bits >= 8 && bits <= 32 && format !== 3))
     refuse(`predictor ${predictor} for ${bits} bits`, 'none, or differences of 8 to 32-bit whole numbers');
+  if (![1, 2].includes(one('planar', 1))) refuse(`planar configuration ${one('planar', 1)}`, '1 or 2');
   const planar = one('planar', 1) === 2 && channels > 1;
-  const tiled = fields.has(tags.tileWidth);
+  const [strips, tiles] = [
+    [tags.stripOffsets, tags.stripCounts],
+    [tags.tileWidth, tags.tileHeight, tags.tileOffsets, tags.tileCounts],
+  ].map((list) => list.some((tag) => fields.has(tag)));
+  if (strips && tiles) refuse('strips and tiles in one page', 'one of them');
+  const tiled = tiles;
   const chunk = tiled
     ? { width: one('tileWidth', 0), height: one('tileHeight', 0) }
     : { width, height: Math.min(one('rowsPerStrip', height), height) };
@@ -216,6 +293,11 @@ function pageOf(
     chunk,
     offsets: fields.get(tiled ? tags.tileOffsets : tags.stripOffsets) ?? [],
     counts: fields.get(tiled ? tags.tileCounts : tags.stripCounts) ?? [],
+    photometric,
+    extraSamples: `${fields.get(tags.extraSamples) ?? ''}`,
+    description: Buffer.from(fields.get(tags.description) ?? [])
+      .toString('latin1')
+      .replace(/\0+$/, ''),
   };
   checkSizes(page, used, fileBytes, name);
   return page;

@@ -17,6 +17,6 @@ const spec = (c: any): CoTrSpec => ({
 });
 
 export const arch: Arch = {
-  network: (c) => coTr(spec(c)),
-  full: (root, folder) => configCases(root, folder, (c) => coTr(spec(c))),
+  network: (c) => coTr.build(spec(c)),
+  full: (root, folder) => configCases(root, folder, (c) => coTr.build(spec(c))),
 };

@@ -137,10 +137,10 @@ function gridFrom(c: any, json: Fixture): number[] {
 const attention = (c: any) => ({ dim: c.dim, heads: c.num_heads, window: c.window_size, qkvBias: c.qkv_bias });
 
 export const arch: Arch = {
-  network: (c) => nnFormer(spec(c)),
+  network: (c) => nnFormer.build(spec(c)),
   block(cls, c, json) {
     if (!Object.hasOwn(blocks, cls)) throw new Error(`unknown: block ${cls}`);
     return blocks[cls](c, json);
   },
-  full: (root, folder) => configCases(root, folder, (c) => nnFormer(spec(c))),
+  full: (root, folder) => configCases(root, folder, (c) => nnFormer.build(spec(c))),
 };

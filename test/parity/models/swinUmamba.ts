@@ -74,13 +74,16 @@ export function swinUmambaSpec(c: any): SwinUmambaSpec {
 }
 
 export const arch: Arch = {
-  network: (c) => swinUmamba(swinUmambaSpec(c)),
+  network: (c) => swinUmamba.build(swinUmambaSpec(c)),
   block(cls, c) {
     if (Object.hasOwn(monaiBlocks, cls)) return monaiBlocks[cls](c);
     if (!Object.hasOwn(vssBlocks, cls)) throw new Error(`unknown: block ${cls}`);
     return vssBlocks[cls](c);
   },
-  full: (root, folder) => [...configCases(root, folder, (c) => swinUmamba(swinUmambaSpec(c))), ...transferCases(root, folder)],
+  full: (root, folder) => [
+    ...configCases(root, folder, (c) => swinUmamba.build(swinUmambaSpec(c))),
+    ...transferCases(root, folder),
+  ],
 };
 
 /** Which entries of a VMamba checkpoint go where. */
@@ -98,8 +101,8 @@ function transferCases(root: string, folder: string): GoldenCase[] {
           const ends = { inputChannels, classes: 2 };
           const network = dagger ? 'swin-umamba-d' : 'swin-umamba';
           const { parameters } = dagger
-            ? swinUmambaD({ network: 'swin-umamba-d', ...ends })
-            : swinUmamba({ network: 'swin-umamba', ...ends });
+            ? swinUmambaD.build({ network: 'swin-umamba-d', ...ends })
+            : swinUmamba.build({ network: 'swin-umamba', ...ends });
           const rows = vmambaTransfer(json.checkpoint_entries, { network, inputChannels, parameters });
           const loaded = rows.filter((r) => r.outcome === 'loaded');
           const targets = new Set(loaded.map((r) => r.to));

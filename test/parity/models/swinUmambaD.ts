@@ -25,12 +25,12 @@ export function swinUmambaDSpec({ vss_args: v, decoder_args: a }: any): SwinUmam
 const firstToLast = (block: Checked): Checked => ({ ...block, channelsFirst: (name) => name === 'x' });
 
 export const arch: Arch = {
-  network: (c) => swinUmambaD(swinUmambaDSpec(c)),
+  network: (c) => swinUmambaD.build(swinUmambaDSpec(c)),
   block(cls, c) {
     if (cls === 'PatchExpand') return firstToLast(tokenBlock((d) => patchExpand(d, '', c.dim)));
     if (cls === 'FinalPatchExpand_X4') return firstToLast(tokenBlock((d) => finalPatchExpand(d, '', c.dim, c.dim_scale ?? 4)));
     if (!Object.hasOwn(vssBlocks, cls)) throw new Error(`unknown: block ${cls}`);
     return vssBlocks[cls](c);
   },
-  full: (root, folder) => configCases(root, folder, (c) => swinUmambaD(swinUmambaDSpec(c))),
+  full: (root, folder) => configCases(root, folder, (c) => swinUmambaD.build(swinUmambaDSpec(c))),
 };

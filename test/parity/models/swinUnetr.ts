@@ -98,11 +98,11 @@ const blocks: Record<string, (c: any) => Checked> = {
 };
 
 export const arch: Arch = {
-  network: (c) => swinUnetr(spec(c)),
+  network: (c) => swinUnetr.build(spec(c)),
   block(cls, c) {
     const name = cls.split(' ')[0];
     if (!Object.hasOwn(blocks, name)) throw new Error(`unknown: block ${cls}`);
     return blocks[name](c);
   },
-  full: (root, folder) => configCases(root, folder, (c) => swinUnetr(spec(c))),
+  full: (root, folder) => configCases(root, folder, (c) => swinUnetr.build(spec(c))),
 };

@@ -64,10 +64,10 @@ const blocks: Record<string, (c: any) => Checked> = {
 };
 
 export const arch: Arch = {
-  network: (c) => transBts(spec(c)),
+  network: (c) => transBts.build(spec(c)),
   block(cls, c) {
     if (!Object.hasOwn(blocks, cls)) throw new Error(`unknown: block ${cls}`);
     return blocks[cls](c);
   },
-  full: (root, folder) => configCases(root, folder, (c) => transBts(spec(c))),
+  full: (root, folder) => configCases(root, folder, (c) => transBts.build(spec(c))),
 };

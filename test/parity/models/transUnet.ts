@@ -87,10 +87,10 @@ const blocks: Record<string, (c: any, json: Fixture) => Checked> = {
 };
 
 export const arch: Arch = {
-  network: (c, json) => transUnet(spec(c, json.inputs.x[1])),
+  network: (c, json) => transUnet.build(spec(c, json.inputs.x[1])),
   block(cls, c, json) {
     if (!Object.hasOwn(blocks, cls)) throw new Error(`unknown: block ${cls}`);
     return blocks[cls](c, json);
   },
-  full: (root, folder) => configCases(root, folder, (c, entry) => transUnet(spec(c, entry.flops.input[1]))),
+  full: (root, folder) => configCases(root, folder, (c, entry) => transUnet.build(spec(c, entry.flops.input[1]))),
 };

@@ -1,8 +1,9 @@
 // U-Mamba: constructor arguments of UMambaBot and UMambaEnc, both generations, as our specification.
 
-import { blockD, type UmambaSpec, umamba, umambaBlock } from '../../../src/model/baselines/umamba.js';
+import { convStyle, type UmambaSpec, umambaBlock, umambaBot } from '../../../src/model/baselines/umamba.js';
 import { conv, cube, type Layer } from '../../../src/model/layers/layers.js';
 import { mambaOnGrid } from '../../../src/model/layers/mamba.js';
+import { basicBlockD } from '../../../src/model/layers/nnunetBlocks.js';
 import { Declaration } from '../../../src/model/network.js';
 import { resize } from '../../../src/tensor/ops/resize.js';
 import { tf } from '../../../src/tensor/tf.js';
@@ -30,7 +31,7 @@ function spec(network: UmambaSpec['network'], c: any, first: boolean, patch?: nu
 
 const arch = (network: UmambaSpec['network']): Arch => ({
   network: (c, json) =>
-    umamba(spec(network, c, /92a741a|first release/.test((json.source as any).version), json.inputs.x.slice(2))),
+    umambaBot.build(spec(network, c, /92a741a|first release/.test((json.source as any).version), json.inputs.x.slice(2))),
   block(cls, c) {
     const d = new Declaration();
     const layers: Record<string, () => Layer> = {
@@ -40,7 +41,7 @@ const arch = (network: UmambaSpec['network']): Arch => ({
           padding: c.padding,
           shortcut: c.use_1x1conv ?? false,
         }),
-      BasicBlockD: () => blockD(d, '', c.input_channels, c.output_channels, c.kernel_size, c.stride),
+      BasicBlockD: () => basicBlockD(d, '', convStyle, c.input_channels, c.output_channels, c.kernel_size, c.stride),
       UpsampleLayer: () => {
         const factor: number[] = c.pool_op_kernel_size;
         const pointwise = conv(d, 'conv', c.input_channels, c.output_channels, cube(1, factor.length));
@@ -54,7 +55,7 @@ const arch = (network: UmambaSpec['network']): Arch => ({
   },
   full: (root, folder) =>
     configCases(root, folder, (c, entry) =>
-      umamba(spec(network, c, /first release/.test(entry.note ?? ''), entry.flops.input.slice(2))),
+      umambaBot.build(spec(network, c, /first release/.test(entry.note ?? ''), entry.flops.input.slice(2))),
     ),
 });
 

@@ -132,10 +132,10 @@ blocks.ViT = (c) => {
 };
 
 export const arch: Arch = {
-  network: (c) => unetr(unetrSpec(c)),
+  network: (c) => unetr.build(unetrSpec(c)),
   block(cls, c) {
     if (!Object.hasOwn(blocks, cls)) throw new Error(`unknown: block ${cls}`);
     return blocks[cls](c);
   },
-  full: (root, folder) => configCases(root, folder, (c) => unetr(unetrSpec(c))),
+  full: (root, folder) => configCases(root, folder, (c) => unetr.build(unetrSpec(c))),
 };

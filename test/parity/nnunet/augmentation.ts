@@ -1,13 +1,19 @@
 // Every deterministic part of nnU-Net's augmentation with fixed parameters, and the loader's patch.
 import fs from 'node:fs';
 import path from 'node:path';
+import type { BlurDraw } from '../../../src/augment/blur.js';
+import type { BrightnessDraw } from '../../../src/augment/brightness.js';
+import type { ContrastDraw } from '../../../src/augment/contrast.js';
+import type { GammaDraw } from '../../../src/augment/gamma.js';
+import type { LowResolutionDraw } from '../../../src/augment/lowResolution.js';
 import { maskOutside } from '../../../src/augment/mask.js';
+import type { MirrorDraw } from '../../../src/augment/mirror.js';
 import { applyOperator, ball } from '../../../src/augment/morphology.js';
 import { patchRules } from '../../../src/augment/patchSize.js';
-import { applyStep, type Step } from '../../../src/augment/pipeline.js';
 import { toRegions } from '../../../src/augment/regions.js';
 import type { Planes } from '../../../src/augment/sample.js';
 import { affineMatrix, type SpatialDraw } from '../../../src/augment/spatial.js';
+import { applyStep } from '../../../src/augment/transform.js';
 import { roundHalfEven } from '../../../src/base/numpy/round.js';
 import { readSafetensors, type StoredTensor } from '../../../src/base/safetensors.js';
 import { downsampleLabels } from '../../../src/train/loss/deepSupervision.js';
@@ -18,6 +24,7 @@ export const owns: string[] = ['ops/initial_patch_size', 'training/augmentation'
 
 type Tensors = Record<string, StoredTensor>;
 type Shape = [number, number, number];
+type Step = SpatialDraw | BlurDraw | BrightnessDraw | ContrastDraw | LowResolutionDraw | GammaDraw | MirrorDraw;
 
 export function cases(root: string): GoldenCase[] {
   const file = (name: string) => path.join(root, 'nnunet', name);

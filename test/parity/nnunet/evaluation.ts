@@ -49,7 +49,7 @@ function same(what: string, ours: unknown, reference: unknown): Row[] {
 }
 
 function metrics(folder: string): Row[] {
-  const found = casesOf(path.join(folder, 'pred'), path.join(folder, 'ref'), '.nii.gz');
+  const found = casesOf(path.join(folder, 'pred'), path.join(folder, 'ref'), { ending: '.nii.gz' });
   return readJson<any[]>(path.join(folder, 'config.json')).flatMap((c) =>
     same(c.summary, nnunetSummary(found, c.labels_or_regions, c.ignore_label ?? null), readJson(path.join(folder, c.summary))),
   );
@@ -58,7 +58,7 @@ function metrics(folder: string): Row[] {
 function postprocessing(folder: string): Row[] {
   const json = readJson(path.join(folder, 'dataset.json'));
   const heads = labels(json);
-  const found = casesOf(path.join(folder, 'pred'), path.join(folder, 'ref'), json.file_ending);
+  const found = casesOf(path.join(folder, 'pred'), path.join(folder, 'ref'), { ending: json.file_ending });
   const choice = choosePostprocessing(found, heads);
   const files = fs.readdirSync(path.join(folder, 'postprocessed')).filter((name) => name.endsWith(json.file_ending));
   return [

@@ -173,7 +173,7 @@ function intensityRows(base: string): Row[] {
     const values = images.subarray(c * seg.length, (c + 1) * seg.length).filter((_, i) => seg[i] > 0);
     const drawn = Float32Array.from({ length: draws }, () => values[random.choice(values.length)]);
     // The statistics of one case are over all its foreground, not over the draws.
-    const ours = statistics([{ values, counts: new Float64Array(values.length).fill(1) }]);
+    const ours = statistics([{ values }]);
     return [
       close(`channel ${c} intensities`, drawn, tensors[`intensities.${c}`].data as Float32Array, { abs: 0 }),
       ...statisticsRows(String(c), ours, stored),

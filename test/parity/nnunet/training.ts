@@ -13,6 +13,7 @@ import {
   ema,
   hardCounts,
   isForced,
+  locationsOf,
   patchPlace,
   poly,
   pseudoDice,
@@ -100,7 +101,7 @@ function boxRows(file: string): Row[] {
         patch,
         finalPatch: flat(c.patch),
         forced: call.force_fg,
-        locations,
+        locations: locationsOf(locations),
         annotatedKey,
       });
       return { force_fg: call.force_fg, lbs, ubs: lbs.map((l, axis) => l + patch[axis]) };

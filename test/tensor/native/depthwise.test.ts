@@ -1,5 +1,6 @@
 import assert from 'node:assert';
-import { execute, native } from '../../../src/tensor/native/load.js';
+import { threads as threadsOfProcess } from '../../../src/base/threads.js';
+import { execute, native, setNativeThreads } from '../../../src/tensor/native/load.js';
 import { depthwiseConv } from '../../../src/tensor/ops/depthwiseConv.js';
 import { depthwiseConvTranspose } from '../../../src/tensor/ops/depthwiseConvTranspose.js';
 import { tf } from '../../../src/tensor/tf.js';
@@ -132,20 +133,17 @@ describe('native depthwise convolution', () => {
   it('thread counts 1, 2 and 3 agree within 1e-5, and a count agrees with itself to the bit', () =>
     tf.tidy(() => {
       const [x, kernel] = [smooth([1, 9, 20, 21, 32], 1, 1), smooth([3, 3, 3, 1, 32], 2, 1)];
-      const run = (threads: string) => {
-        const before = process.env.VOXELBOOK_THREADS;
-        process.env.VOXELBOOK_THREADS = threads;
+      const run = (threads: number) => {
+        setNativeThreads(threads);
         const result = tf
           .grads((x, k) => tf.sum(tf.square(depthwiseConv(x, k, { padding: 1 }))))([x, kernel])
           .map((t) => t.dataSync() as Float32Array);
-        if (before === undefined) delete process.env.VOXELBOOK_THREADS;
-        else process.env.VOXELBOOK_THREADS = before;
+        setNativeThreads(threadsOfProcess());
         return result;
       };
-      const two = run('2');
-      assert.deepStrictEqual(run('2'), two);
-      for (const threads of ['1', '3'])
-        for (const [i, g] of run(threads).entries()) assertClose(g, two[i], 1e-5, `gradient ${i}`);
+      const two = run(2);
+      assert.deepStrictEqual(run(2), two);
+      for (const threads of [1, 3]) for (const [i, g] of run(threads).entries()) assertClose(g, two[i], 1e-5, `gradient ${i}`);
     }));
 
   it('empty batches and empty grids give empty results and zero gradients', () =>

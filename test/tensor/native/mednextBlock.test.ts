@@ -1,5 +1,6 @@
 import assert from 'node:assert';
-import { execute, native } from '../../../src/tensor/native/load.js';
+import { threads as threadsOfProcess } from '../../../src/base/threads.js';
+import { execute, native, setNativeThreads } from '../../../src/tensor/native/load.js';
 import { conv } from '../../../src/tensor/ops/conv.js';
 import { convTranspose } from '../../../src/tensor/ops/convTranspose.js';
 import { depthwiseConv } from '../../../src/tensor/ops/depthwiseConv.js';
@@ -107,9 +108,8 @@ describe('native MedNeXt block', () => {
   }
 
   it('a run repeated gives the same bits, and one thread agrees with two within 1e-5', () => {
-    const run = (threads: string) => {
-      const before = process.env.VOXELBOOK_THREADS;
-      process.env.VOXELBOOK_THREADS = threads;
+    const run = (threads: number) => {
+      setNativeThreads(threads);
       try {
         return tf.tidy(() => {
           const weights = weightsOf('plain', 3, 3, 32, 64, 32, true);
@@ -117,11 +117,10 @@ describe('native MedNeXt block', () => {
           return g([smooth([1, 16, 16, 16, 32], 20, 1), ...weights]).map((t) => t.dataSync() as Float32Array);
         });
       } finally {
-        if (before === undefined) delete process.env.VOXELBOOK_THREADS;
-        else process.env.VOXELBOOK_THREADS = before;
+        setNativeThreads(threadsOfProcess());
       }
     };
-    const [two, again, one] = [run('2'), run('2'), run('1')];
+    const [two, again, one] = [run(2), run(2), run(1)];
     assert.deepStrictEqual(two, again);
     for (const [i, g] of one.entries()) assertClose(two[i], g, 1e-5, `gradient ${i}`);
   });

@@ -1,5 +1,6 @@
 import assert from 'node:assert';
-import { execute, native } from '../../../src/tensor/native/load.js';
+import { threads as threadsOfProcess } from '../../../src/base/threads.js';
+import { execute, native, setNativeThreads } from '../../../src/tensor/native/load.js';
 import { nativeNorm } from '../../../src/tensor/native/norm.js';
 import { tf } from '../../../src/tensor/tf.js';
 import { assertClose, smooth } from './helpers.js';
@@ -103,17 +104,15 @@ describe('native norm', () => {
   it('the result does not depend on the number of threads', () =>
     tf.tidy(() => {
       const x = smooth([2, 9, 17, 19, 32], 1, 1);
-      const run = (threads: string) => {
-        const before = process.env.VOXELBOOK_THREADS;
-        process.env.VOXELBOOK_THREADS = threads;
+      const run = (threads: number) => {
+        setNativeThreads(threads);
         const g = tf
           .grad((x) => tf.sum(tf.square(nativeNorm(x, 2, 8, undefined, undefined, 1e-5, 0.01))))(x)
           .dataSync();
-        if (before === undefined) delete process.env.VOXELBOOK_THREADS;
-        else process.env.VOXELBOOK_THREADS = before;
+        setNativeThreads(threadsOfProcess());
         return g;
       };
-      assert.deepStrictEqual(run('1'), run('3'));
+      assert.deepStrictEqual(run(1), run(3));
     }));
 
   it('an empty batch gives an empty result', () =>

@@ -1,5 +1,6 @@
 import assert from 'node:assert';
-import { execute, native } from '../../../src/tensor/native/load.js';
+import { threads as threadsOfProcess } from '../../../src/base/threads.js';
+import { execute, native, setNativeThreads } from '../../../src/tensor/native/load.js';
 import { nativeScan } from '../../../src/tensor/native/selectiveScan.js';
 import { tf } from '../../../src/tensor/tf.js';
 import { assertClose, plain, smooth } from './helpers.js';
@@ -126,20 +127,18 @@ describe('native selective scan', () => {
   it('thread counts 1, 2 and 3 agree within 1e-5, and a count agrees with itself to the bit', () =>
     tf.tidy(() => {
       const inputs = tensorsOf(settings[5]);
-      const run = (threads: string) => {
-        const before = process.env.VOXELBOOK_THREADS;
-        process.env.VOXELBOOK_THREADS = threads;
+      const run = (threads: number) => {
+        setNativeThreads(threads);
         const scan = (x: tf.Tensor[]) => nativeScan(x, { deltaSoftplus: true, ways: 4, height: 8, width: 10 });
         const g = tf
           .grads((...x) => tf.sum(tf.square(scan(x))))(inputs)
           .map((t) => t.dataSync() as Float32Array);
-        if (before === undefined) delete process.env.VOXELBOOK_THREADS;
-        else process.env.VOXELBOOK_THREADS = before;
+        setNativeThreads(threadsOfProcess());
         return g;
       };
-      const two = run('2');
-      assert.deepStrictEqual(run('2'), two);
-      for (const threads of ['1', '3']) for (const [i, g] of run(threads).entries()) assertClose(g, two[i], 1e-5, `d${names[i]}`);
+      const two = run(2);
+      assert.deepStrictEqual(run(2), two);
+      for (const threads of [1, 3]) for (const [i, g] of run(threads).entries()) assertClose(g, two[i], 1e-5, `d${names[i]}`);
     }));
 
   it('decays that underflow give zero, not garbage', () =>

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { Random } from '../../../src/base/random.js';
+import type { Params } from '../../../src/model/index.js';
 import { tf } from '../../../src/tensor/tf.js';
 import {
   adamW,
@@ -41,6 +43,23 @@ describe('train optimisers', () => {
       close(params.w.dataSync(), p);
     }
     assert.equal(state.step, 6);
+  });
+
+  it('AdamW equals torch where a parameter is frozen at first: it counts its own steps', () => {
+    const golden = JSON.parse(fs.readFileSync(new URL('../../golden/optim/adamw-unfrozen.json', import.meta.url), 'utf8'));
+    let params: Params = { encoder: tf.tensor1d(golden.start.encoder), decoder: tf.tensor1d(golden.start.decoder) };
+    let state = initialState();
+    for (const [t, { encoder, decoder }] of golden.gradients.entries()) {
+      const gradients: Params = { decoder: tf.tensor1d(decoder) };
+      if (t >= golden.frozenSteps) gradients.encoder = tf.tensor1d(encoder);
+      const stepped = adamW(params, gradients, state, golden.settings.learningRate, golden.settings);
+      params = { ...params, ...stepped.params };
+      state = { ...stepped.state, slots: { ...state.slots, ...stepped.state.slots } };
+      for (const name of ['encoder', 'decoder'])
+        for (const [i, value] of params[name].dataSync().entries())
+          assert.ok(Math.abs(value - golden.after[t][name][i]) < 1e-6, `${name} after step ${t + 1}: ${value}`);
+    }
+    assert.deepEqual(state.steps, golden.steps);
   });
 
   for (const nesterov of [true, false])

@@ -144,6 +144,19 @@ describe('NIfTI', () => {
     ['singular affine', { sform: 1, srow: [1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0] }, /three independent axes/],
     ['voxel size 0', { pixdim: [1, 0, 1, 1, 1, 1, 1, 1] }, /pixdim\[1\]: 0; expected a voxel size above 0/],
     ['huge sizes', { dim: [5, 32767, 32767, 32767, 32767, 32767, 1, 1] }, /at most 1 TiB/],
+    [
+      'a slope whose intercept is NaN',
+      { slope: 2, intercept: Number.NaN },
+      /scl_inter: NaN; expected a finite number beside a slope/,
+    ],
+    ['a form nobody knows', { sform: 7 }, /sform_code: 7; expected 0 to 5/],
+    ['a qfac of -2', { qform: 1, pixdim: [-2, 1, 1, 1, 1, 1, 1, 1] }, /pixdim\[0\]: -2; expected -1 or 1/],
+    ['voxels at byte 0 of one file', { voxOffset: 0 }, /vox_offset: 0; expected a whole number from 352/],
+    [
+      'a voxel size of 0 beside an sform',
+      { sform: 1, pixdim: [1, 0, 1, 1, 1, 1, 1, 1] },
+      /pixdim\[1\]: 0; expected a voxel size/,
+    ],
     ['another magic', { magic: 'xxx' }, /magic: "xxx"; expected n\+1 or ni1/],
   ];
   for (const [name, fields, message] of wrong)

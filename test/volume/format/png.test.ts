@@ -3,9 +3,10 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import zlib from 'node:zlib';
-import { encode } from 'fast-png';
+import { VoxelbookError } from '../../../src/base/errors.js';
 import { slack } from '../../../src/volume/format/gzip.js';
 import { decodePng, readVolume, writePng, writeVolume } from '../../../src/volume/index.js';
+import { ihdr, pngOf } from '../../hostile/mutations.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-png-'));
 after(() => fs.rmSync(folder, { recursive: true }));
@@ -49,38 +50,82 @@ describe('PNG', () => {
     );
   });
 
-  const good = Buffer.from(encode({ width: 8, height: 8, data: new Uint8Array(64), depth: 8, channels: 1 }));
+  const kind = { width: 8, height: 8, depth: 8, colour: 0, interlaced: false };
+  const rows = Buffer.alloc(72);
+  const end: [string, Buffer] = ['IEND', Buffer.alloc(0)];
+  const picture = (change: Partial<typeof kind>, packed: Buffer, ...between: [string, Buffer][]) =>
+    pngOf([ihdr({ ...kind, ...change }), ...between, ['IDAT', packed], end]);
+  const good = picture({}, zlib.deflateSync(rows));
+
   it('cut at any byte it is refused', () => {
-    for (let i = 0; i < good.length - 12; i++) assert.throws(() => decodePng(good.subarray(0, i), 'x.png'), /x\.png/);
+    decodePng(good);
+    for (let i = 0; i < good.length; i++) assert.throws(() => decodePng(good.subarray(0, i), 'x.png'), /x\.png/);
   });
 
   it('a picture that expands far beyond its size is stopped', () => {
-    const bomb = pngOf(8, 8, zlib.deflateSync(Buffer.alloc(slack + 1000)));
+    const bomb = picture({}, zlib.deflateSync(Buffer.alloc(slack + 1000)));
     assert.throws(() => decodePng(bomb, 'x.png'), /more than \d+ bytes when expanded; expected 72 bytes of pixels/);
   });
 
   it('absurd sizes are refused before anything is expanded', () => {
-    assert.throws(() => decodePng(pngOf(2 ** 31 - 1, 2 ** 31 - 1, Buffer.alloc(0)), 'x.png'), /at most 2 GiB of pixels/);
-    assert.throws(() => decodePng(pngOf(0, 8, Buffer.alloc(0)), 'x.png'), /0×8/);
+    const absurd: [number, number, RegExp][] = [
+      [2 ** 31 - 1, 2 ** 31 - 1, /at most 134217728 pixels and 1000000 along a side/],
+      [2_000_000, 1, /1000000 along a side/],
+      [0, 8, /0×8/],
+      [10_000, 10_000, /packed pixels; expected 100010000 bytes/],
+    ];
+    for (const [width, height, message] of absurd)
+      assert.throws(() => decodePng(picture({ width, height }, Buffer.alloc(9)), 'x.png'), message);
   });
-});
 
-function pngOf(width: number, height: number, data: Buffer): Buffer {
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header[8] = 8;
-  const chunk = (type: string, body: Buffer) => {
-    const out = Buffer.alloc(12 + body.length);
-    out.writeUInt32BE(body.length, 0);
-    out.write(type, 4, 'latin1');
-    body.copy(out, 8);
-    return out;
-  };
-  return Buffer.concat([
-    Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
-    chunk('IHDR', header),
-    chunk('IDAT', data),
-    chunk('IEND', Buffer.alloc(0)),
-  ]);
-}
+  it('a colour profile, gamma or suggested palette is never expanded and changes no value', () => {
+    const bomb = Buffer.concat([Buffer.from('p\0\0'), zlib.deflateSync(Buffer.alloc(2 ** 26))]);
+    const colours = zlib.deflateSync(Buffer.from([0, 10, 20, 30]));
+    const file = picture(
+      { colour: 2, width: 1, height: 1 },
+      colours,
+      ['iCCP', bomb],
+      ['gAMA', Buffer.from([0, 0, 0, 9])],
+      ['PLTE', Buffer.from([1, 2, 3])],
+    );
+    const before = process.memoryUsage().arrayBuffers;
+    assert.deepEqual([...decodePng(file).data], [10, 20, 30]);
+    assert.ok(process.memoryUsage().arrayBuffers - before < 2 ** 24);
+  });
+
+  const packed = zlib.deflateSync(rows);
+  const wrong: [string, Buffer, RegExp][] = [
+    ['a wrong checksum', pngOf([ihdr(kind), ['IDAT', packed], end], 0), /a wrong checksum of IHDR/],
+    ['a second header', picture({}, packed, ihdr(kind)), /IHDR as a later chunk/],
+    ['no header', pngOf([['IDAT', packed], end]), /IDAT as the first chunk/],
+    ['an illegal depth', picture({ colour: 2, depth: 4 }, packed), /4 bits, colour type 2/],
+    ['a palette picture without colours', picture({ colour: 3 }, packed), /without PLTE/],
+    ['an empty palette', picture({ colour: 3 }, packed, ['PLTE', Buffer.alloc(0)]), /a palette of 0 bytes/],
+    [
+      'a palette too long for its bits',
+      picture({ colour: 3, depth: 1 }, packed, ['PLTE', Buffer.alloc(9)]),
+      /palette of 9 bytes for 1 bits/,
+    ],
+    [
+      'a colour the palette has not',
+      picture({ colour: 3 }, zlib.deflateSync(rows.map((_, i) => (i % 9 ? 7 : 0))), ['PLTE', Buffer.alloc(6)]),
+      /index 7 not in palette/,
+    ],
+    ['a row cut short', picture({}, zlib.deflateSync(rows.subarray(0, 67))), /67 bytes when expanded; expected 72/],
+    ['a filter that is none', picture({}, zlib.deflateSync(rows.map((v, i) => (i === 9 ? 5 : v)))), /damaged picture/],
+    ['a critical chunk nobody knows', picture({}, packed, ['ABCD', Buffer.alloc(1)]), /unknown critical chunk ABCD/],
+    [
+      'pixels in two places',
+      pngOf([ihdr(kind), ['IDAT', packed], ['tEXt', Buffer.from('a\0')], ['IDAT', packed], end]),
+      /tEXt between the pixels/,
+    ],
+    ['an animation', picture({}, packed, ['acTL', Buffer.alloc(8)]), /an animated picture \(acTL\)/],
+  ];
+  for (const [what, bytes, message] of wrong)
+    it(`refuses ${what}`, () => {
+      assert.throws(
+        () => decodePng(bytes, 'x.png'),
+        (error) => error instanceof VoxelbookError && message.test(error.message),
+      );
+    });
+});

@@ -1,0 +1,100 @@
+// How many threads this process may compute with: the one number that TensorFlow's pool, our kernels, worker threads, child
+// processes and job scripts take.
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { VoxelbookError } from './errors.js';
+
+/** What the number is derived from; the process's own by default. */
+export interface ThreadSources {
+  env?: Record<string, string | undefined>;
+  /** Cores this process may be scheduled on. */
+  cores?: number;
+  /** Text of a file, undefined where there is none. */
+  read?: (file: string) => string | undefined;
+}
+
+/**
+ * Threads to compute with: `VOXELBOOK_THREADS`, else `SLURM_CPUS_PER_TASK`, else `OMP_NUM_THREADS`, else the cores the
+ * process may run on, but no more than the control groups' quota allows (whole processors, at least one).
+ * @throws VoxelbookError when `VOXELBOOK_THREADS` is not a whole number of at least 1
+ */
+export function threads(sources: ThreadSources = {}): number {
+  const { env = process.env, cores = os.availableParallelism(), read = readText } = sources;
+  const own = env.VOXELBOOK_THREADS;
+  if (own) {
+    const wanted = wholeNumber(own);
+    if (wanted) return wanted;
+    throw new VoxelbookError('the number of threads cannot be used', {
+      code: 'bad-threads',
+      path: 'VOXELBOOK_THREADS',
+      given: own,
+      expected: 'a whole number of at least 1',
+      fix: 'Set it to the cores this process may use, or unset it to use all it is given.',
+    });
+  }
+  // OMP_NUM_THREADS may list a number for each nested level.
+  const given = wholeNumber(env.SLURM_CPUS_PER_TASK) ?? wholeNumber(env.OMP_NUM_THREADS?.split(',')[0]);
+  if (given) return given;
+  const quota = cpuQuota(read);
+  return Math.max(1, Math.min(cores, quota === undefined ? cores : Math.floor(quota)));
+}
+
+function wholeNumber(text: string | undefined): number | undefined {
+  const number = /^\s*\d{1,6}\s*$/.test(text ?? '') ? Number(text) : 0;
+  return number >= 1 ? number : undefined;
+}
+
+/**
+ * Processors' worth of time that the control groups of this process (version 1 or 2) and those around them allow.
+ * @returns undefined without a limit
+ */
+export function cpuQuota(read: (file: string) => string | undefined = readText): number | undefined {
+  const groups = (read('/proc/self/cgroup') ?? '').split('\n').flatMap((line) => {
+    const [, controllers, group] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    return group === undefined ? [] : [{ controllers: controllers.split(','), group }];
+  });
+  const limits: number[] = [];
+  for (const mount of cgroupMounts(read('/proc/self/mountinfo') ?? '')) {
+    const own = groups.find(({ controllers }) => controllers.includes(mount.version === 2 ? '' : 'cpu'));
+    if (!own) continue;
+    // Where the group lies below the mount; inside a container the mount often is the group itself.
+    const inside = own.group === mount.root || own.group.startsWith(`${mount.root.replace(/\/$/, '')}/`);
+    let group = inside ? path.posix.join('/', own.group.slice(mount.root.replace(/\/$/, '').length)) : '/';
+    for (;;) {
+      const limit = limitOf(path.posix.join(mount.point, group), mount.version, read);
+      if (limit !== undefined) limits.push(limit);
+      if (group === '/') break;
+      group = path.posix.dirname(group);
+    }
+  }
+  return limits.length > 0 ? Math.min(...limits) : undefined;
+}
+
+function limitOf(folder: string, version: 1 | 2, read: (file: string) => string | undefined): number | undefined {
+  const [quota, period] =
+    version === 2
+      ? (read(path.posix.join(folder, 'cpu.max')) ?? '').trim().split(/\s+/).map(Number)
+      : ['cpu.cfs_quota_us', 'cpu.cfs_period_us'].map((name) => Number(read(path.posix.join(folder, name)) ?? Number.NaN));
+  return quota > 0 && period > 0 ? quota / period : undefined;
+}
+
+/** Where the hierarchies that may limit the processor are mounted, and which group is their root there. */
+function cgroupMounts(mountinfo: string): { version: 1 | 2; root: string; point: string }[] {
+  const plain = (text: string) => text.replaceAll(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
+  return mountinfo.split('\n').flatMap((line) => {
+    const [before, after] = line.split(' - ');
+    const [, , , root, point] = before.split(' ');
+    const [type, , options] = (after ?? '').split(' ');
+    const version = type === 'cgroup2' ? 2 : type === 'cgroup' && options?.split(',').includes('cpu') ? 1 : undefined;
+    return version && point ? [{ version, root: plain(root), point: plain(point) }] : [];
+  });
+}
+
+function readText(file: string): string | undefined {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,75 @@
+// `voxelbook reproduce`: run a paper’s tables again and print them, or say first what that takes.
+import fs from 'node:fs';
+import { type Command, integer, interrupt, need, print, studyOf, usage } from './command.js';
+
+export const reproduce: Command = {
+  about: 'run a paper’s tables again and print them, or say first what that takes',
+  takes: '<mednext | kaist-brats21 | stu-net | swin-umamba | experiments.json>',
+  options: {
+    scale: { type: 'string' },
+    table: { type: 'string', multiple: true },
+    'dry-run': { type: 'boolean' },
+    'at-once': { type: 'string' },
+    target: { type: 'string' },
+    site: { type: 'string' },
+    csv: { type: 'string' },
+  },
+  help: {
+    scale: 'demo (default) or paper',
+    table: 'only this table of the paper; may be given again (default: all)',
+    'dry-run': 'compute nothing: print every run with its plan, memory, disk and hours, and write the job scripts',
+    'at-once': 'runs computed at the same time (default 1)',
+    target: 'local (default) or slurm',
+    site: 'JSON with partition, account, time, memory … of the cluster',
+    csv: 'also write the table to this file',
+  },
+  example: 'npx voxelbook reproduce mednext --scale paper --dry-run',
+  async work(positionals, values) {
+    const [what] = need(positionals, 'paper or experiments.json');
+    const { target = 'local', scale = 'demo' } = values;
+    if (target !== 'local' && target !== 'slurm') throw usage(`--target ${target}`, 'local or slurm');
+    if (scale !== 'demo' && scale !== 'paper') throw usage(`--scale ${scale}`, 'demo or paper');
+    const site = values.site ? JSON.parse(fs.readFileSync(String(values.site), 'utf8')) : undefined;
+    const study = await studyOf(what, scale, values.table as string[] | undefined);
+    const experiments = 'tables' in study ? study.experiments : study.filter((e) => e.scale === scale);
+    if (values['dry-run']) {
+      const { dryRun } = await import('../dryRun.js');
+      const planned = await dryRun('tables' in study ? study : experiments, {
+        slurm: { ...site, atOnce: site?.atOnce ?? (values['at-once'] && integer(values['at-once'], 'at-once', 1)) },
+        signal: interrupt(),
+        onEvent: (text) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`),
+      });
+      if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+      print(`${planned}\n\n${planned.summary}\nJob scripts in ${planned.scripts}; bash submit.sh there hands them in.`);
+      if (values.csv) fs.writeFileSync(String(values.csv), planned.toCsv());
+      const wrong = planned.rows.find((row) => row.error);
+      if (wrong) throw new Error(`${wrong.name}, ${wrong.dataset}: ${wrong.error}`);
+      return;
+    }
+    const { reproduce, rowsByTable } = await import('../reproduce.js');
+    const { ablation } = await import('../../report/index.js');
+    const { runs, rows, failures } = await reproduce(experiments, {
+      scale,
+      atOnce: integer(values['at-once'], 'at-once', 1),
+      target,
+      slurm: site,
+      signal: interrupt(),
+      display: null,
+      onEvent: print,
+    });
+    // One table for each table of the paper and data set: rows of different data are not one comparison.
+    const sets = [...new Set(rows.map((row) => row.dataset ?? ''))];
+    const parts =
+      'tables' in study
+        ? await rowsByTable(study, { runs, rows })
+        : sets.map((dataset) => ({ id: '', dataset, rows: rows.filter((row) => row.dataset === dataset), note: '' }));
+    const csv: string[] = [];
+    for (const { id, dataset, rows: own, note } of parts) {
+      const table = ablation(own);
+      print(`${id ? `${id}, ${dataset}. ${note}\n` : ''}${table.toMarkdown()}`);
+      csv.push(table.toCsv());
+    }
+    if (values.csv) fs.writeFileSync(String(values.csv), csv.join('\n'));
+    if (failures.length > 0) throw failures[0].error;
+  },
+};

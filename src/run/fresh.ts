@@ -1,0 +1,63 @@
+// Whether a finished run is still the result of its inputs: data set, splits, plan, weights and runs it starts from.
+import fs from 'node:fs';
+import path from 'node:path';
+import { VoxelbookError } from '../base/errors.js';
+import type { WorkOptions } from '../base/progress.js';
+import { gate, open, tell } from '../dataset/index.js';
+import { dependenciesOf } from '../train/dependencies.js';
+import { runFolderOf } from '../train/identity.js';
+import { changedText, changes, inputsOf, planOf, readInputs, supersede } from '../train/index.js';
+import { fingerprintOf } from '../train/prepare.js';
+import { type RunOrder, readScores } from './folder.js';
+
+/**
+ * What changed since a run was computed, in sentences; empty when it still holds. Costs a look at the files; a fingerprint is made anew only
+ * where their content changed.
+ * @throws VoxelbookError when the data set as it is now could not be trained on
+ */
+export async function changesOf(
+  { experiment, fold, seed }: RunOrder,
+  folder = runFolderOf(experiment, fold, seed),
+  options: WorkOptions = {},
+): Promise<string[]> {
+  const before = readInputs(folder);
+  if (!before) return ['nothing says what it was made from'];
+  const found: string[] = [];
+  for (const d of dependenciesOf(experiment, fold, seed)) {
+    const own = runFolderOf(d.experiment, d.fold, d.seed);
+    // What it started from may have been removed since: then it cannot have changed.
+    if (!readScores(own)) continue;
+    for (const text of await changesOf(d, own, options)) found.push(`"${d.experiment.name}", which it starts from: ${text}`);
+  }
+  const dataset = open(experiment.dataset, options);
+  await gate(dataset, { ...options, onWarning: () => {} });
+  const print = await fingerprintOf(dataset, experiment, options);
+  const plan = planOf(dataset, print, experiment);
+  return [...found, ...changes(before, inputsOf(experiment, fold, seed, { dataset, plan }))];
+}
+
+/**
+ * Whether a run folder holds a result that still holds. One that does not is moved aside, with a word about what changed.
+ * @param say told what changed
+ */
+export async function settled(
+  order: RunOrder,
+  folder: string,
+  { say = tell, ...options }: WorkOptions & { say?: (text: string) => void } = {},
+): Promise<boolean> {
+  if (!readScores(folder)) return false;
+  let why: string[];
+  try {
+    why = await changesOf(order, folder, options);
+  } catch (error) {
+    if (!(error instanceof VoxelbookError && error.code === 'no-dataset')) throw error;
+    say(
+      `${path.basename(folder)}: its data set ${order.experiment.dataset} is not here, so nothing says whether it changed since`,
+    );
+    return true;
+  }
+  if (why.length === 0) return true;
+  say(changedText(folder, why));
+  if (fs.existsSync(folder)) supersede(folder, why);
+  return false;
+}
