@@ -278,7 +278,8 @@ describe('the gate on an ACDC-like set', () => {
       /sform's voxel size 1 1 1 is not pixdim's 1\.31\d+ 1\.31\d+ 10; pixdim was used/,
     );
     const print = await fingerprint(open(set.folder), { draws: 1000 });
-    for (const spacing of print.spacings) spacing.forEach((mm, i) => assert.ok(Math.abs(mm - [10, 1.3158, 1.3158][i]) < 1e-5));
+    for (const spacing of print.spacings)
+      for (const [i, mm] of spacing.entries()) assert.ok(Math.abs(mm - [10, 1.3158, 1.3158][i]) < 1e-5);
   });
 
   it('lists every planted fault in one report', async () => {

@@ -43,8 +43,8 @@ async function main(): Promise<void> {
       rows = [{ what: `threw: ${text}`, maxAbs: Number.NaN, relative: Number.NaN, tolerance: '-', pass: false }];
     }
     const bad = rows.filter((r) => !r.pass);
-    const worst = rows.reduce((w, r) => (r.relative > w ? r.relative : w), 0);
-    const worstAbs = rows.reduce((w, r) => (r.maxAbs > w ? r.maxAbs : w), 0);
+    const worst = rows.reduce((w, r) => Math.max(r.relative, w), 0);
+    const worstAbs = rows.reduce((w, r) => Math.max(r.maxAbs, w), 0);
     if (rows.length === 0 || bad.length > 0) failed++;
     else passed++;
     const verdict = rows.length === 0 ? 'FAIL nothing compared' : bad.length > 0 ? 'FAIL' : 'pass';
