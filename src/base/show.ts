@@ -1,5 +1,6 @@
 // Tables that show themselves in a notebook cell and on a terminal. Every outside string is escaped.
 import { inspect } from 'node:util';
+import { escapeText, plainText } from './text.js';
 
 /** A value the kernel displays: mime bundle by `Symbol.for('Jupyter.display')`, one screen of text by `util.inspect`. */
 export interface Shown {
@@ -7,17 +8,14 @@ export interface Shown {
   html: string;
 }
 
-/** `&`, `<`, `>`, quotes as entities, so that a label or path from outside is only ever text. */
-export const escapeHtml = (text: unknown) => String(text).replace(/[&<>"'`]/g, (c) => `&#${c.charCodeAt(0)};`);
-
 /** A table with a caption, as html and as text. Cells are plain text (escaped here). */
 export function shownTable(caption: string, columns: readonly string[], rows: readonly (readonly unknown[])[]): Shown {
   const cell = (tag: string) => (value: unknown) =>
-    `<${tag} style="text-align:left;padding:2px 10px">${escapeHtml(value ?? '')}</${tag}>`;
+    `<${tag} style="text-align:left;padding:2px 10px">${escapeText(value ?? '')}</${tag}>`;
   const head = `<tr>${columns.map(cell('th')).join('')}</tr>`;
   const body = rows.map((row) => `<tr>${row.map(cell('td')).join('')}</tr>`).join('');
-  const html = `<table><caption style="text-align:left;font-weight:bold">${escapeHtml(caption)}</caption><thead>${head}</thead><tbody>${body}</tbody></table>`;
-  const table = [columns, ...rows].map((row) => row.map((value) => String(value ?? '')));
+  const html = `<table><caption style="text-align:left;font-weight:bold">${escapeText(caption)}</caption><thead>${head}</thead><tbody>${body}</tbody></table>`;
+  const table = [columns, ...rows].map((row) => row.map((value) => plainText(value ?? '')));
   const widths = columns.map((_, i) => Math.max(...table.map((row) => (row[i] ?? '').length)));
   const lines = table.map((row) =>
     row
@@ -25,7 +23,7 @@ export function shownTable(caption: string, columns: readonly string[], rows: re
       .join('  ')
       .trimEnd(),
   );
-  return { html, text: [caption, ...lines].join('\n') };
+  return { html, text: [plainText(caption), ...lines].join('\n') };
 }
 
 /** An object that only shows: what `plan.show(p)` and its like return. */

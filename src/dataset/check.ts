@@ -41,12 +41,14 @@ const version = 'voxelbook-check-1';
  * @returns a report that shows itself as a table
  */
 export async function check(dataset: Dataset, options: CheckOptions = {}): Promise<IntegrityReport> {
-  const found = await findings(dataset, options);
+  const all = await findings(dataset, options);
+  const [found, test] = [all.slice(0, dataset.cases.length), all.slice(dataset.cases.length)];
   const faults = new FaultList();
   const warnings = new FaultList();
   const names = nameFindings(dataset);
-  faults.faults.push(...names.faults, ...found.flatMap((f) => f.faults));
-  warnings.faults.push(...names.warnings, ...found.flatMap((f) => f.warnings));
+  faults.faults.push(...names.faults, ...all.flatMap((f) => f.faults));
+  warnings.faults.push(...names.warnings, ...all.flatMap((f) => f.warnings));
+  testFindings(dataset, test, faults);
   const split = splitsOf(dataset, faults, warnings);
   numberOfCases(dataset, warnings);
   reader(dataset, warnings);
@@ -114,9 +116,10 @@ async function findings(dataset: Dataset, options: CheckOptions): Promise<CaseFi
     folder,
     json: { channel_names, labels: names, label_order, regions_class_order, file_ending },
     numbered: !(json.dataset && typeof json.dataset === 'object'),
-    labelled: true,
   };
-  const jobs = dataset.cases.map((files): CheckJob => ({ id: files.id, files, ...shared }));
+  const jobs = dataset.cases.map((files): CheckJob => ({ id: files.id, files, ...shared, labelled: true }));
+  // A test case may be without a reference; one that has it is checked like the rest.
+  for (const files of dataset.testCases) jobs.push({ id: files.id, files, ...shared, labelled: Boolean(files.label) });
   return rememberedFindings(jobs, folder, options);
 }
 
@@ -234,6 +237,22 @@ function splitsOf(dataset: Dataset, faults: FaultList, warnings: FaultList): Spl
     // Fewer cases than folds are no fault of the data: fold "all" trains on them.
     if (error.code !== 'too-few-cases') faults.faults.push(...error.faults);
     return [];
+  }
+}
+
+/** Test cases are none that training sees. */
+function testFindings({ cases, testCases }: Dataset, test: readonly CaseFindings[], faults: FaultList): void {
+  const known = new Set(cases.map((c) => c.id));
+  for (const [i] of test.entries()) {
+    const { id } = testCases[i];
+    if (known.has(id))
+      faults.add(
+        'test-case',
+        `imagesTs/${id}`,
+        'also a training case',
+        'test cases that training does not see',
+        'Rename it, or take it out of one of the two folders.',
+      );
   }
 }
 

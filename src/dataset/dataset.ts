@@ -35,4 +35,6 @@ export interface Dataset {
   json: DatasetJson;
   /** Training cases, sorted by id. */
   cases: CaseFiles[];
+  /** Test cases (`imagesTs`), sorted by id; `label` where `labelsTs` has one. */
+  testCases: CaseFiles[];
 }

@@ -23,10 +23,25 @@ export interface Descriptor {
   /** How the published folder looks; the converter expects this. Empty: there is no converter. */
   sourceLayout: string[];
   split: string;
+  /** How each paper that used it trained and tested on it. */
+  protocols: DescribedProtocol[];
   papers: string[];
   notes?: string;
   /** What becomes `dataset.json`, without `numTraining`. */
   datasetJson: Omit<DatasetJson, 'numTraining'>;
+}
+
+/** One paper's use of a data set. */
+export interface DescribedProtocol {
+  paper: string;
+  kind: string;
+  /** Folds of a cross-validation. */
+  folds?: number;
+  /** Test cases where they are no part of the training cases. */
+  cases?: number;
+  /** The test cases of a published split of the training cases, by id. */
+  test?: string[];
+  source: string;
 }
 
 const folder = () => path.join(projectRoot, 'datasets');

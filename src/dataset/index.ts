@@ -6,7 +6,7 @@ export { Contents } from './content.js';
 export { convert, publicNames } from './convert/index.js';
 export type { CaseFiles, Dataset, DatasetJson } from './dataset.js';
 export { datasetJsonFaults, readDatasetJson } from './datasetJson.js';
-export { type Descriptor, describedNames, descriptor, descriptorIfAny } from './descriptor.js';
+export { type DescribedProtocol, type Descriptor, describedNames, descriptor, descriptorIfAny } from './descriptor.js';
 export { datasetJsonText } from './labelOrder.js';
 export { type LabelOrRegion, type Labels, labels, maxLabel } from './labels.js';
 export { type LoadedCase, loadCase } from './loadCase.js';

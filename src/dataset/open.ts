@@ -23,11 +23,17 @@ import { readerOf } from './reader.js';
 export function open(folderOrName: string, options: WorkOptions = {}): Dataset {
   const folder = path.resolve(locate(folderOrName, options));
   const json = readDatasetJson(path.join(folder, 'dataset.json'));
-  const dataset = { name: path.basename(folder), folder, json, cases: trainingCases(folder, json) };
+  const dataset = {
+    name: path.basename(folder),
+    folder,
+    json,
+    cases: trainingCases(folder, json),
+    testCases: testCases(folder, json),
+  };
   return displayed(dataset, tableOf(dataset));
 }
 
-function tableOf({ name, folder, json, cases }: Dataset): Shown {
+function tableOf({ name, folder, json, cases, testCases: test }: Dataset): Shown {
   const say = (value: unknown) => (value === undefined ? [] : [String(value)]);
   const { hasRegions, names } = labels(json);
   const rows: string[][] = [
@@ -35,6 +41,7 @@ function tableOf({ name, folder, json, cases }: Dataset): Shown {
     [hasRegions ? 'regions' : 'labels', names.join(', ')],
     ...say(json.description).map((text) => ['what it is', text]),
     ...say(json.licence).map((text) => ['licence', text]),
+    ...(test.length > 0 ? [['test cases', `${test.length}, ${test.filter((c) => c.label).length} with labels`]] : []),
     ['folder', folder],
   ];
   return shownTable(`${name}: ${cases.length} training cases`, ['', ''], rows);
@@ -73,10 +80,19 @@ function trainingCases(folder: string, json: Dataset['json']): CaseFiles[] {
         ...(reader && { reader }),
       }));
   }
-  return casesIn(path.join(folder, 'imagesTr'), json.file_ending, reader).map((c) => {
-    const label = path.join(folder, 'labelsTr', c.id + json.file_ending);
-    return fs.existsSync(label) ? { ...c, label } : c;
-  });
+  return casesIn(path.join(folder, 'imagesTr'), json.file_ending, reader).map((c) =>
+    withLabel(c, path.join(folder, 'labelsTr'), json),
+  );
+}
+
+const testCases = (folder: string, json: Dataset['json']): CaseFiles[] =>
+  casesIn(path.join(folder, 'imagesTs'), json.file_ending, readerOf(json)).map((c) =>
+    withLabel(c, path.join(folder, 'labelsTs'), json),
+  );
+
+function withLabel(files: CaseFiles, folder: string, { file_ending }: Dataset['json']): CaseFiles {
+  const label = path.join(folder, files.id + file_ending);
+  return fs.existsSync(label) ? { ...files, label } : files;
 }
 
 function locate(given: string, options: WorkOptions): string {

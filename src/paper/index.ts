@@ -2,24 +2,34 @@
 
 export * as kaistBrats21 from './kaistBrats21/index.js';
 export * as mednext from './mednext/index.js';
+export * as recipes from './recipes.js';
 export { type BesideOptions, beside, type OwnColumn } from './shared/besidePublished.js';
-export { claims, type PaperName, type PublishedPaper, type PublishedTable, published, rowName } from './shared/claims.js';
+export {
+  type CellMeaning,
+  claims,
+  type Dispute,
+  type PaperName,
+  type PublishedPaper,
+  type PublishedTable,
+  published,
+  rowName,
+} from './shared/claims.js';
 export { narrow2d, narrow3d } from './shared/demoNetworks.js';
-export { type Finding, findings, findingsTable, type Statement } from './shared/findings.js';
+export {
+  type Finding,
+  findings,
+  findingsTable,
+  type Statement,
+  type Verdict,
+  verdictKinds,
+  verdicts,
+} from './shared/findings.js';
 export { type HoursReference, hoursFormula, hoursGpu, hoursReference, hoursSource, passes } from './shared/hours.js';
 export { Maps, type ValueMap } from './shared/maps.js';
+export { type Protocol, type ProtocolKind, protocolText, publishedSplit, scoredOn } from './shared/protocol.js';
 export { table } from './shared/publishedTable.js';
-export * as recipes from './shared/recipes.js';
-export {
-  demoTable,
-  type PaperStudy,
-  type Reason,
-  reasons,
-  type StudyChoice,
-  type StudyName,
-  type StudyTable,
-  study,
-  studyNames,
-} from './studies.js';
+export { methodNotes, protocolOf, publishedTable, ruleFor, ruleOf } from './shared/rules.js';
+export { type Reason, reasons, type StudyTable } from './shared/study.js';
+export { demoTable, type PaperStudy, type StudyChoice, type StudyName, study, studyNames } from './studies.js';
 export * as stuNet from './stuNet/index.js';
 export * as swinUmamba from './swinUmamba/index.js';

@@ -1,19 +1,30 @@
 // The ablation table: variants × metrics with spread, interval, paired difference to a base, cost and the published value.
 import { VoxelbookError } from '../base/errors.js';
 import { Random } from '../base/random.js';
-import { bootstrapMean, resamples } from '../score/bootstrap.js';
+import { duration } from '../base/text.js';
+import { bootstrap, resamples } from '../score/bootstrap.js';
 import { type Adjustment, adjust } from '../score/multipleTesting.js';
+import { ruleNotes } from '../score/rule.js';
 import { wilcoxon } from '../score/wilcoxon.js';
 import {
+  averager,
+  type Counting,
   classNames,
+  countingOf,
   countStates,
   deviation,
   type EmptyPolicy,
   isDistance,
   mean,
+  metricsOf,
   nsdNotes,
+  numberText,
+  overall,
   perCase,
   perRun,
+  type SpreadOver,
+  signed,
+  spreadOf,
   type Variant,
 } from './aggregate.js';
 import type { Claim } from './claim.js';
@@ -29,8 +40,10 @@ export interface AblationOptions {
   perClass?: boolean;
   /** Name of the variant the others are compared with; default the first. */
   base?: string;
-  /** How empty masks count; default `metrics-reloaded`. */
-  empty?: EmptyPolicy;
+  /** How empty masks count and what is averaged first; default the rule the rows were scored by, else `metrics-reloaded`. */
+  empty?: Counting;
+  /** What ± is taken over; default runs where there are several, else cases. */
+  spread?: SpreadOver;
   /** Bootstrap resamples of cases; default 2000. */
   resamples?: number;
   seed?: number;
@@ -45,6 +58,7 @@ const labels: Record<string, string> = {
   iou: 'IoU',
   hd95: 'HD95 (mm)',
   hd: 'HD (mm)',
+  f1: 'F1',
   assd: 'ASSD (mm)',
   masd: 'MASD (mm)',
 };
@@ -61,7 +75,9 @@ const plain = (value: number | string, text = String(value)): Cell => ({ value, 
  * @throws VoxelbookError when the base or a class is not among the rows
  */
 export function ablation(rows: readonly Variant[], options: AblationOptions = {}): ResultTable {
-  const { metrics = ['dsc', 'nsd'], empty = 'metrics-reloaded', adjustment = 'holm', cost = true } = options;
+  const { adjustment = 'holm', cost = true } = options;
+  const empty = countingOf(rows, options.empty);
+  const { metrics = metricsOf(empty, ['dsc', 'nsd']) } = options;
   const classes = options.classes ?? classNames(rows);
   const base = checkBase(rows, classes, options);
   const shown = options.perClass === false || classes.length < 2 ? [] : classes;
@@ -98,14 +114,18 @@ export function ablation(rows: readonly Variant[], options: AblationOptions = {}
       });
       tested.push(group);
     }
-    if (rows.some((row) => row.published?.some((c) => claimMetric(c) === metric))) {
+    if (rows.some((row) => row.published?.some((c) => c.metric === metric))) {
       add('published', 'published', (row) => publishedCell(row, metric, classes));
       add('toPublished', 'Δ to published', (row) => toPublished(row, metric, classes, empty));
     }
-    for (const key of ['mean', ...shown]) markBest(cells, `${metric}.${key}`, isDistance(metric));
+    for (const key of ['mean', ...shown])
+      markBest(
+        cells.map((row) => row[`${metric}.${key}`]),
+        isDistance(metric),
+      );
   }
   if (cost) addCost(rows, columns, cells);
-  return new ResultTable(options.caption ?? 'Ablation', columns, cells, notes(rows, classes, tested, options));
+  return new ResultTable(options.caption ?? 'Ablation', columns, cells, notes(rows, classes, tested, empty, options));
 }
 
 function checkBase(rows: readonly Variant[], classes: readonly string[], options: AblationOptions): Variant | null {
@@ -137,7 +157,7 @@ function summary(
   row: Variant,
   classes: readonly string[],
   metric: string,
-  empty: EmptyPolicy,
+  empty: Counting,
   options: AblationOptions,
   withInterval = false,
 ): Cell {
@@ -147,33 +167,47 @@ function summary(
     const scored = row.scores.some((r) => r.cases.some((c) => classes.some((name) => c.classes[name])));
     return missing(scored ? `${metricLabel(metric)} undefined in every case` : 'class not scored in these runs');
   }
-  const center = mean(values);
-  const runs = perRun(row.scores, classes, metric, empty);
-  const spread = runs.length > 1 ? deviation(runs) : values.length > 1 ? deviation(values) : Number.NaN;
+  const average = averager(row.scores, classes, metric, empty);
+  const center = average();
+  const spread = options.spread
+    ? spreadOf(row.scores, classes, metric, empty, options.spread)
+    : usualSpread(perRun(row.scores, classes, metric, empty), values);
   const digits = decimals(metric);
-  let text = center.toFixed(digits);
-  if (!Number.isNaN(spread)) text += ` ± ${spread.toFixed(digits)}`;
+  let text = numberText(center, digits);
+  if (Number.isFinite(spread)) text += ` ± ${spread.toFixed(digits)}`;
   if (withInterval && values.length > 2) {
-    const [low, high] = interval(values, options);
-    text += ` [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
+    const ids = [...perCase(row.scores, classes, metric, empty).keys()];
+    const [low, high] = interval(ids, (drawn) => average(drawn), options);
+    text += ` [${numberText(low, digits)}, ${numberText(high, digits)}]`;
   }
   return plain(center, text);
 }
 
-const interval = (values: number[], { resamples: count = 2000, seed = 0 }: AblationOptions) =>
-  bootstrapMean(values, { indices: resamples(values.length, count, new Random(`report/${seed}`)) }).percentile;
+const usualSpread = (runs: number[], values: number[]) =>
+  runs.length > 1 ? deviation(runs) : values.length > 1 ? deviation(values) : Number.NaN;
 
+/** 95 % bootstrap interval over cases of whatever a list of cases gives. */
+function interval(
+  ids: readonly string[],
+  statistic: (ids: string[]) => number,
+  { resamples: count = 2000, seed = 0 }: AblationOptions,
+) {
+  const indices = resamples(ids.length, count, new Random(`report/${seed}`));
+  return bootstrap(ids.length, (list) => statistic(Array.from(list, (i) => ids[i])), { indices }).percentile;
+}
+
+/** Cases both variants have a value for, and their values. */
 function pairs(
   row: Variant,
   base: Variant,
   classes: readonly string[],
   metric: string,
-  empty: EmptyPolicy,
-): [number[], number[]] {
+  empty: Counting,
+): { ids: string[]; x: number[]; y: number[] } {
   const ours = perCase(row.scores, classes, metric, empty);
   const theirs = perCase(base.scores, classes, metric, empty);
   const ids = [...ours.keys()].filter((id) => theirs.has(id));
-  return [ids.map((id) => ours.get(id)!), ids.map((id) => theirs.get(id)!)];
+  return { ids, x: ids.map((id) => ours.get(id)!), y: ids.map((id) => theirs.get(id)!) };
 }
 
 function difference(
@@ -181,49 +215,42 @@ function difference(
   base: Variant,
   classes: readonly string[],
   metric: string,
-  empty: EmptyPolicy,
+  empty: Counting,
   options: AblationOptions,
 ): Cell {
   if (row === base) return plain('base', 'base');
   if (row.scores.length === 0) return noRuns(row);
-  const [x, y] = pairs(row, base, classes, metric, empty);
-  if (x.length === 0) return missing(`no case in common with ${base.name}`);
-  const d = x.map((v, i) => v - y[i]);
+  const { ids } = pairs(row, base, classes, metric, empty);
+  if (ids.length === 0) return missing(`no case in common with ${base.name}`);
+  const [ours, theirs] = [row, base].map((v) => averager(v.scores, classes, metric, empty));
+  // Two infinite means (a miss in each) do not differ.
+  const between = (list: string[]) => (ours(list) === theirs(list) ? 0 : ours(list) - theirs(list));
   const digits = decimals(metric);
-  let text = signed(mean(d), digits);
-  if (d.length > 2) {
-    const [low, high] = interval(d, options);
+  const center = between(ids);
+  let text = signed(center, digits);
+  if (ids.length > 2) {
+    const [low, high] = interval(ids, between, options);
     text += ` [${signed(low, digits)}, ${signed(high, digits)}]`;
   }
-  return plain(mean(d), text);
+  return plain(center, text);
 }
 
-const signed = (x: number, digits: number) => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(digits)}`;
-
-function signedRank(row: Variant, base: Variant, classes: readonly string[], metric: string, empty: EmptyPolicy): number {
-  const [x, y] = pairs(row, base, classes, metric, empty);
+function signedRank(row: Variant, base: Variant, classes: readonly string[], metric: string, empty: Counting): number {
+  const { x, y } = pairs(row, base, classes, metric, empty);
   return x.some((v, i) => v !== y[i]) ? wilcoxon(x, y).pvalue : Number.NaN;
-}
-
-/** The metric a published column holds: `BTCV_DSC`, `Dice`, `SDC`. */
-export function claimMetric(claim: Claim): string | null {
-  const column = claim.column.toLowerCase();
-  if (/hd95|hausdorff/.test(column)) return 'hd95';
-  if (/nsd|sdc|surface/.test(column)) return 'nsd';
-  if (/dsc|dice/.test(column)) return 'dsc';
-  return null;
 }
 
 /** The claim that speaks of this metric's mean (or of the only class). */
 function claimFor(row: Variant, metric: string, classes: readonly string[]): Claim | undefined {
-  const list = row.published?.filter((c) => claimMetric(c) === metric) ?? [];
-  const named = (c: Claim) => classes.some((name) => c.column.toLowerCase().includes(name.toLowerCase()));
-  const fitting = classes.length === 1 ? list : list.filter((c) => !named(c));
-  return fitting.find((c) => c.value !== null) ?? fitting[0] ?? list[0];
+  const list = row.published?.filter((c) => c.metric === metric) ?? [];
+  const fitting = list.filter((c) =>
+    classes.length === 1 ? c.class === undefined || c.class === classes[0] : c.class === undefined,
+  );
+  return fitting.find((c) => c.value !== null) ?? fitting[0];
 }
 
-/** Percent become fractions, as our scores are. */
-const inOurUnit = (claim: Claim, metric: string) => (isDistance(metric) || claim.value! <= 1 ? claim.value! : claim.value! / 100);
+/** Per cent become fractions, as our scores are. */
+const inOurUnit = (claim: Claim, metric: string) => (isDistance(metric) || !claim.percent ? claim.value! : claim.value! / 100);
 
 function publishedCell(row: Variant, metric: string, classes: readonly string[]): Cell {
   const claim = claimFor(row, metric, classes);
@@ -234,23 +261,25 @@ function publishedCell(row: Variant, metric: string, classes: readonly string[])
   return { value, text: value.toFixed(decimals(metric)), why: from };
 }
 
-function toPublished(row: Variant, metric: string, classes: readonly string[], empty: EmptyPolicy): Cell {
+function toPublished(row: Variant, metric: string, classes: readonly string[], empty: Counting): Cell {
   const claim = claimFor(row, metric, classes);
   if (!claim || claim.value === null) return plain('', '');
   if (row.scores.length === 0) return noRuns(row);
-  const values = [...perCase(row.scores, classes, metric, empty).values()];
-  if (values.length === 0) return missing(`${metricLabel(metric)} undefined in every case`);
-  const d = mean(values) - inOurUnit(claim, metric);
+  const value = overall(row.scores, classes, metric, empty);
+  if (Number.isNaN(value)) return missing(`${metricLabel(metric)} undefined in every case`);
+  const d = value - inOurUnit(claim, metric);
   return plain(d, signed(d, decimals(metric)));
 }
 
-function markBest(cells: Record<string, Cell>[], key: string, smaller: boolean): void {
-  const values = cells.map((row) => row[key].value).filter((v): v is number => typeof v === 'number');
+/** Marks the best and, among more than two, the second best value of a column. */
+export function markBest(list: readonly (Cell | undefined)[], smaller: boolean): void {
+  const values = list.map((cell) => cell?.value).filter((v): v is number => typeof v === 'number' && !Number.isNaN(v));
   const order = [...new Set(values)].sort((a, b) => (smaller ? a - b : b - a));
   if (values.length < 2) return;
-  for (const row of cells) {
-    if (row[key].value === order[0]) row[key].mark = 'best';
-    else if (values.length > 2 && order.length > 1 && row[key].value === order[1]) row[key].mark = 'second';
+  for (const cell of list) {
+    if (!cell || typeof cell.value !== 'number') continue;
+    if (cell.value === order[0]) cell.mark = 'best';
+    else if (values.length > 2 && cell.value === order[1]) cell.mark = 'second';
   }
 }
 
@@ -281,30 +310,36 @@ export function count(n: number): string {
   return step < 0 ? String(Math.round(n)) : `${(n / [1e12, 1e9, 1e6, 1e3][step]).toPrecision(3)} ${['T', 'G', 'M', 'k'][step]}`;
 }
 
-export function duration(seconds: number): string {
-  if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
-  return seconds < 7200 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`;
-}
-
 export function bytes(n: number): string {
   return n < 2 ** 30 ? `${(n / 2 ** 20).toFixed(0)} MiB` : `${(n / 2 ** 30).toFixed(2)} GiB`;
 }
 
 const policies: Record<EmptyPolicy, string> = {
   'metrics-reloaded': 'both masks empty counts as best, one empty as worst value (Metrics Reloaded)',
-  nnunet: 'both masks empty is left out, one empty counts 0 (nnU-Net)',
+  nnunet: 'both masks empty is left out, one empty counts 0; averaged over cases within each class, then over classes (nnU-Net)',
   undefined: 'undefined values are left out',
 };
 
+/** How scores were counted: the rule of a table, or a policy. */
+export const countingNotes = (counting: Counting): string[] =>
+  typeof counting === 'object' ? ruleNotes(counting) : [`Empty masks: ${policies[counting]}.`];
+
 /** The methods sentence: everything a reader must know to compute the same numbers. */
-function notes(rows: readonly Variant[], classes: readonly string[], tested: string[], options: AblationOptions): string[] {
-  const { empty = 'metrics-reloaded', adjustment = 'holm', resamples: count = 2000, seed = 0 } = options;
+function notes(
+  rows: readonly Variant[],
+  classes: readonly string[],
+  tested: string[],
+  empty: Counting,
+  options: AblationOptions,
+): string[] {
+  const { adjustment = 'holm', resamples: count = 2000, seed = 0 } = options;
   const runs = rows.flatMap((row) => row.scores);
   const states = countStates(runs, classes);
   const list = [
-    `Mean over cases (seeds of a case averaged first${classes.length > 1 ? ', then classes' : ''}) ± standard deviation over runs, over cases where there is one run; [95 % bootstrap interval of the mean over cases, ${count} resamples, seed ${seed}].`,
+    `Mean over cases (seeds of a case averaged first${classes.length > 1 && typeof empty !== 'object' && empty !== 'nnunet' ? ', then classes' : ''}) ± standard deviation over ${options.spread ?? 'runs, over cases where there is one run'}; [95 % bootstrap interval of the mean over cases, ${count} resamples, seed ${seed}].`,
     ...nsdNotes(runs),
-    `Empty masks: ${policies[empty]}. ${states.n} scores: ${states['both-empty']} both empty, ${states.missed} missed, ${states['false-alarm']} false alarms.`,
+    ...countingNotes(empty),
+    `${states.n} scores: ${states['both-empty']} both empty, ${states.missed} missed, ${states['false-alarm']} false alarms.`,
   ];
   if (tested.length > 0)
     list.push(

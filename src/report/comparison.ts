@@ -1,15 +1,18 @@
 // Classes × variants: the table a paper prints for a data set.
 import { adjust } from '../score/multipleTesting.js';
 import { wilcoxon } from '../score/wilcoxon.js';
-import { metricLabel } from './ablation.js';
+import { countingNotes, markBest, metricLabel } from './ablation.js';
 import {
+  type Counting,
   classNames,
+  countingOf,
   countStates,
   deviation,
-  type EmptyPolicy,
   isDistance,
-  mean,
+  metricsOf,
   nsdNotes,
+  numberText,
+  overall,
   perCase,
   type Variant,
 } from './aggregate.js';
@@ -21,12 +24,13 @@ export interface ComparisonOptions {
   classes?: readonly string[];
   /** Marked against this variant with * where Holm-adjusted p < 0.05; default the first. */
   base?: string;
-  empty?: EmptyPolicy;
+  empty?: Counting;
 }
 
 /** One line per metric and class (and their mean), one column per variant: mean ± standard deviation over cases. */
 export function comparison(rows: readonly Variant[], options: ComparisonOptions = {}): ResultTable {
-  const { metrics = ['dsc', 'nsd'], empty = 'metrics-reloaded' } = options;
+  const empty = countingOf(rows, options.empty);
+  const { metrics = metricsOf(empty, ['dsc', 'nsd']) } = options;
   const classes = options.classes ?? classNames(rows);
   const base = rows.find((row) => row.name === options.base) ?? rows[0];
   const columns: Column[] = [
@@ -62,16 +66,14 @@ export function comparison(rows: readonly Variant[], options: ComparisonOptions 
         };
         return;
       }
-      const spread = values.length > 1 ? ` ± ${deviation(values).toFixed(digits)}` : '';
-      line[`v${i}`] = { value: mean(values), text: `${mean(values).toFixed(digits)}${spread}${adjusted[i] < 0.05 ? ' *' : ''}` };
+      const [center, sd] = [overall(rows[i].scores, own, metric, empty), deviation(values)];
+      const spread = Number.isFinite(sd) ? ` ± ${sd.toFixed(digits)}` : '';
+      line[`v${i}`] = { value: center, text: `${numberText(center, digits)}${spread}${adjusted[i] < 0.05 ? ' *' : ''}` };
     });
-    const means = rows.map((_, i) => line[`v${i}`].value).filter((v): v is number => typeof v === 'number');
-    const order = [...new Set(means)].sort((a, b) => (isDistance(metric) ? a - b : b - a));
-    rows.forEach((_, i) => {
-      if (means.length < 2) return;
-      if (line[`v${i}`].value === order[0]) line[`v${i}`].mark = 'best';
-      else if (means.length > 2 && line[`v${i}`].value === order[1]) line[`v${i}`].mark = 'second';
-    });
+    markBest(
+      rows.map((_, i) => line[`v${i}`]),
+      isDistance(metric),
+    );
     return line;
   });
   const runs = rows.flatMap((row) => row.scores);
@@ -79,7 +81,8 @@ export function comparison(rows: readonly Variant[], options: ComparisonOptions 
   return new ResultTable(options.caption ?? 'Comparison', columns, cells, [
     'Mean ± standard deviation over cases (seeds of a case averaged first).',
     ...nsdNotes(runs),
-    `Empty masks: ${empty} policy. ${states.n} scores: ${states['both-empty']} both empty, ${states.missed} missed, ${states['false-alarm']} false alarms.`,
+    ...countingNotes(empty),
+    `${states.n} scores: ${states['both-empty']} both empty, ${states.missed} missed, ${states['false-alarm']} false alarms.`,
     ...(base && rows.length > 1 ? [`* differs from ${base.name}, Wilcoxon signed-rank test, Holm-adjusted p < 0.05.`] : []),
   ]);
 }

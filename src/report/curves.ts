@@ -1,10 +1,11 @@
 // Curves over one quantity: NSD against tolerance, calibration, score against the share of training data, score against cost.
 import { Random } from '../base/random.js';
-import { bootstrapMean, resamples } from '../score/bootstrap.js';
+import { bootstrap, resamples } from '../score/bootstrap.js';
 import type { Calibration } from '../score/calibration.js';
+import type { Rule } from '../score/rule.js';
 import type { RunScores } from '../train/experiment.js';
 import { metricLabel } from './ablation.js';
-import { classNames, type EmptyPolicy, mean, perCase, type Variant } from './aggregate.js';
+import { averager, type Counting, classNames, countingOf, mean, perCase, type Variant } from './aggregate.js';
 import { styleOf } from './colours.js';
 import { plainLabel } from './display.js';
 import { Figure, type Trace } from './figure.js';
@@ -87,12 +88,16 @@ export function calibrationPlot(
 }
 
 /** Mean over cases with the half-widths of its 95 % bootstrap interval. */
-function meanWithInterval(scores: RunScores[], classes: readonly string[], metric: string, empty: EmptyPolicy) {
-  const values = [...perCase(scores, classes, metric, empty).values()];
-  if (values.length === 0) return null;
-  const center = mean(values);
-  if (values.length < 3) return { center, up: 0, down: 0 };
-  const [low, high] = bootstrapMean(values, { indices: resamples(values.length, 1000, new Random('report/0')) }).percentile;
+function meanWithInterval(scores: RunScores[], classes: readonly string[], metric: string, empty: Counting) {
+  const ids = [...perCase(scores, classes, metric, empty).keys()];
+  if (ids.length === 0) return null;
+  const average = averager(scores, classes, metric, empty);
+  const center = average();
+  // A mean with a miss at an unknown distance has no place on an axis.
+  if (!Number.isFinite(center)) return null;
+  if (ids.length < 3) return { center, up: 0, down: 0 };
+  const indices = resamples(ids.length, 1000, new Random('report/0'));
+  const [low, high] = bootstrap(ids.length, (drawn) => average(Array.from(drawn, (i) => ids[i])), { indices }).percentile;
   return { center, up: high - center, down: center - low };
 }
 
@@ -102,7 +107,7 @@ export interface ScalingOptions {
   cost?: 'flops' | 'parameters' | 'trainSeconds' | 'peakBytes';
   metric?: string;
   classes?: readonly string[];
-  empty?: EmptyPolicy;
+  empty?: Counting;
 }
 
 const costLabels = {
@@ -114,7 +119,8 @@ const costLabels = {
 
 /** The scaling figure: score against cost, one point per variant, with its 95 % bootstrap interval. */
 export function scaling(rows: readonly Variant[], options: ScalingOptions = {}): Figure {
-  const { cost = 'flops', metric = 'dsc', empty = 'metrics-reloaded' } = options;
+  const { cost = 'flops', metric = 'dsc' } = options;
+  const empty = countingOf(rows, options.empty);
   const classes = options.classes ?? classNames(rows);
   const points = rows.flatMap((row) => {
     const value = meanWithInterval(row.scores, classes, metric, empty);
@@ -149,6 +155,8 @@ export function scaling(rows: readonly Variant[], options: ScalingOptions = {}):
 export interface DataShareCurve {
   name: string;
   points: readonly { share: number; scores: RunScores[] }[];
+  /** The rule its scores are counted by. */
+  rule?: Rule;
 }
 
 /** Score against the share of training data used, one line per model. */
@@ -157,7 +165,7 @@ export function dataShare(
   {
     title = 'Score against share of training data',
     metric = 'dsc',
-    empty = 'metrics-reloaded' as EmptyPolicy,
+    empty = curves.find((curve) => curve.rule)?.rule ?? ('metrics-reloaded' as Counting),
     classes = undefined as readonly string[] | undefined,
   } = {},
 ): Figure {

@@ -1,6 +1,6 @@
 // Checking an answer of the course: right, or what is probably wrong. Nothing here throws, so that a lesson runs to its end unsolved;
 // only where nbgrader grades, which counts errors, is anything but a right answer one.
-import { escapeText, type MimeBundle, plainText, Shown } from './display.js';
+import { escapeText, type MimeBundle, NotebookOutput, plainText } from './display.js';
 
 export type Answer = number | string | boolean | readonly number[] | readonly string[];
 
@@ -16,7 +16,7 @@ export interface CheckOptions {
 export type Verdict = 'right' | 'wrong' | 'open';
 
 /** The outcome of one check; shows itself. */
-export class Checked extends Shown {
+export class Checked extends NotebookOutput {
   constructor(
     readonly name: string,
     readonly verdict: Verdict,

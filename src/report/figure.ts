@@ -1,13 +1,13 @@
 // A figure: plotly traces and layout as data, with a static SVG drawn from the same data.
 
 import { colourAt } from './colours.js';
-import { type MimeBundle, plainText, Shown } from './display.js';
+import { type MimeBundle, NotebookOutput, plainText } from './display.js';
 import { drawSvg } from './svg.js';
 import type { Layout, Trace } from './trace.js';
 
 export type { Axis, Layout, Trace } from './trace.js';
 
-export class Figure extends Shown {
+export class Figure extends NotebookOutput {
   readonly data: Trace[];
 
   constructor(

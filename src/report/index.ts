@@ -1,6 +1,6 @@
 // What a reader sees: tables, figures, volumes; each shows itself in a notebook and prints itself elsewhere.
 export { type AblationOptions, ablation } from './ablation.js';
-export type { EmptyPolicy, Variant } from './aggregate.js';
+export type { Counting, EmptyPolicy, SpreadOver, Variant } from './aggregate.js';
 export { type BlandAltmanOptions, blandAltman } from './blandAltman.js';
 export type { Claim } from './claim.js';
 export { resetColours, styleOf } from './colours.js';
@@ -14,7 +14,7 @@ export {
   scaling,
   type ToleranceCurve,
 } from './curves.js';
-export { escapeText, type MimeBundle, plainLabel, plainText, Shown } from './display.js';
+export { escapeText, type MimeBundle, NotebookOutput, plainLabel, plainText } from './display.js';
 export { type Answer, Checked, type CheckOptions, check, type Verdict } from './exercise.js';
 export { type Axis, Figure, type Layout, type Trace } from './figure.js';
 export { type Curve, learningCurve } from './learningCurve.js';

@@ -2,10 +2,10 @@
 
 import { VoxelbookError } from '../base/errors.js';
 import type { Progress } from '../base/progress.js';
-import { duration } from './ablation.js';
-import { escapeText, type MimeBundle, plainText, Shown } from './display.js';
+import { duration } from '../base/text.js';
+import { escapeText, type MimeBundle, NotebookOutput, plainText } from './display.js';
 
-class Notice extends Shown {
+class Notice extends NotebookOutput {
   constructor(
     private readonly html: string,
     private readonly text: string,

@@ -4,7 +4,7 @@ import { Random } from '../base/random.js';
 import { bootstrapMean, resamples } from '../score/bootstrap.js';
 import { wilcoxon } from '../score/wilcoxon.js';
 import { metricLabel } from './ablation.js';
-import { classNames, type EmptyPolicy, mean, perCase, type Variant } from './aggregate.js';
+import { type Counting, classNames, countingOf, mean, perCase, type Variant } from './aggregate.js';
 import { styleOf } from './colours.js';
 import { plainLabel } from './display.js';
 import { Figure, type Layout } from './figure.js';
@@ -16,12 +16,13 @@ export interface PairedDifferenceOptions {
   base?: string;
   metric?: string;
   classes?: readonly string[];
-  empty?: EmptyPolicy;
+  empty?: Counting;
 }
 
 /** `variant - base` of every case, sorted, with mean, 95 % bootstrap interval and Wilcoxon's p. */
 export function pairedDifference(rows: readonly Variant[], options: PairedDifferenceOptions = {}): Figure {
-  const { metric = 'dsc', empty = 'metrics-reloaded' } = options;
+  const { metric = 'dsc' } = options;
+  const empty = countingOf(rows, options.empty);
   const base = find(rows, options.base ?? rows[0]?.name);
   const variant = find(rows, options.variant ?? rows.find((r) => r !== base)?.name);
   const classes = options.classes ?? classNames(rows);

@@ -1,7 +1,7 @@
 // Per-class scores as boxes with every case as a point, several variants side by side.
 
 import { metricLabel } from './ablation.js';
-import { classNames, type EmptyPolicy, isDistance, longRows, perCase, type Variant } from './aggregate.js';
+import { type Counting, classNames, countingOf, isDistance, longRows, metricsOf, perCase, type Variant } from './aggregate.js';
 import { faded, styleOf } from './colours.js';
 import { plainLabel } from './display.js';
 import { Figure, type Layout, type Trace } from './figure.js';
@@ -11,7 +11,7 @@ export interface PerClassOptions {
   /** One panel each; default `dsc`, `nsd`. */
   metrics?: readonly string[];
   classes?: readonly string[];
-  empty?: EmptyPolicy;
+  empty?: Counting;
 }
 
 /**
@@ -19,7 +19,8 @@ export interface PerClassOptions {
  * case, its seeds averaged.
  */
 export function perClass(rows: readonly Variant[], options: PerClassOptions = {}): Figure {
-  const { metrics = ['dsc', 'nsd'], empty = 'metrics-reloaded' } = options;
+  const empty = countingOf(rows, options.empty);
+  const { metrics = metricsOf(empty, ['dsc', 'nsd']) } = options;
   const classes = options.classes ?? classNames(rows);
   const data: Trace[] = [];
   const layout: Layout = {

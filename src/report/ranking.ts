@@ -3,7 +3,7 @@ import { Random } from '../base/random.js';
 import { resamples } from '../score/bootstrap.js';
 import { rankingStability, ranksPerCase } from '../score/ranking.js';
 import { metricLabel } from './ablation.js';
-import { classNames, type EmptyPolicy, isDistance, perCase, type Variant } from './aggregate.js';
+import { type Counting, classNames, countingOf, isDistance, perCase, type Variant } from './aggregate.js';
 import { plainLabel } from './display.js';
 import { Figure } from './figure.js';
 
@@ -11,14 +11,15 @@ export interface RankingFigureOptions {
   title?: string;
   metric?: string;
   classes?: readonly string[];
-  empty?: EmptyPolicy;
+  empty?: Counting;
   resamples?: number;
   seed?: number;
 }
 
 /** Left: in how many cases a variant came first, second, …; right: share of bootstrap samples in which its mean ranked first, second, … */
 export function ranking(rows: readonly Variant[], options: RankingFigureOptions = {}): Figure {
-  const { metric = 'dsc', empty = 'metrics-reloaded', resamples: count = 1000, seed = 0 } = options;
+  const { metric = 'dsc', resamples: count = 1000, seed = 0 } = options;
+  const empty = countingOf(rows, options.empty);
   const classes = options.classes ?? classNames(rows);
   const lists = rows
     .filter((row) => row.scores.length > 0)

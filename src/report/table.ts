@@ -2,7 +2,7 @@
 
 import { table as arqueroTable, type ColumnTable } from 'arquero';
 import { atomicWrite } from '../base/atomicWrite.js';
-import { escapeText, type MimeBundle, plainText, Shown } from './display.js';
+import { escapeText, type MimeBundle, NotebookOutput, plainText } from './display.js';
 
 export interface Column {
   key: string;
@@ -20,7 +20,7 @@ export interface Cell {
   mark?: 'best' | 'second';
 }
 
-export class ResultTable extends Shown {
+export class ResultTable extends NotebookOutput {
   /** One column per `columns` entry, raw values. */
   readonly data: ColumnTable;
 
@@ -189,10 +189,15 @@ ${notes}</div>`;
 
 const marker = (i: number) => `[${String.fromCharCode(97 + (i % 26))}${i >= 26 ? Math.floor(i / 26) : ''}]`;
 
+/** What a spreadsheet may take for a formula: an operator first, also behind blanks or quotes, and in full width; a tab or a break first. */
+const formula = /^[\s'"\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/;
+
+/** Separators of other locales are quoted as well, so that none opens a cell of its own. */
 function csv(value: string | number): string {
   if (typeof value === 'number') return String(value);
-  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\n\r']/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
+  const text = value.replace(/(?![\n\t\r])\p{Cc}/gu, '\ufffd');
+  const safe = formula.test(text) ? `'${text}` : text;
+  return /[",;|\t\n\r']/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
 }
 
 /** Markdown may hold HTML and links: characters that start either are escaped, and a scheme cannot make a link of itself. */
@@ -217,9 +222,17 @@ const latexSpecial: Record<string, string> = {
   '≥': '$\\geq$',
   '≤': '$\\leq$',
   '³': '$^3$',
+  // After the \\\\ of the row before, a bracket or star would be its argument.
+  '[': '{[}',
+  ']': '{]}',
+  '*': '{*}',
+  '|': '\\textbar{}',
+  '∞': '$\\infty$',
+  '†': '\\textdagger{}',
+  '\ufffd': '?',
 };
 const latex = (text: string) =>
   plainText(text)
-    .replace(/[\\~^±Δ×−–—≥≤³{}$&#%_]/g, (c) => latexSpecial[c] ?? `\\${c}`)
+    .replace(/[\\~^±Δ×−–—≥≤³{}$&#%_[\]*|∞†\ufffd]/g, (c) => latexSpecial[c] ?? `\\${c}`)
     .replace(/</g, '\\textless{}')
     .replace(/>/g, '\\textgreater{}');

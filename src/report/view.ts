@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { VoxelbookError } from '../base/errors.js';
 import { quantileSorted } from '../score/quantile.js';
 import type { LabelMap, Volume } from '../volume/volume.js';
-import { escapeText, type MimeBundle, plainText, Shown } from './display.js';
+import { escapeText, type MimeBundle, NotebookOutput, plainText } from './display.js';
 import { agreementColours, besideEachOther, type Colour, colourOfLabel, dataUri, type Plane, paint, png } from './picture.js';
 import { encodePng } from './pngEncoder.js';
 import { viewerScript } from './viewerScript.js';
@@ -23,7 +23,7 @@ export interface ViewOptions {
   maxBytes?: number;
 }
 
-export class VolumeView extends Shown {
+export class VolumeView extends NotebookOutput {
   constructor(
     private readonly html: string,
     private readonly still: Uint8Array,

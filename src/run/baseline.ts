@@ -1,32 +1,46 @@
 // The baseline row of every table: what intensity alone tells, scored as the networks are (train/voxelTable.ts).
+import { loadCase as loadImages } from '../dataset/index.js';
 import { predictCase } from '../predict/index.js';
 import { loadCase } from '../preprocess/index.js';
 import type { Variant } from '../report/index.js';
+import type { Rule } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
-import { applyVoxelTable, type Experiment, fitVoxelTable, prepare, type RunScores, type VoxelTable } from '../train/index.js';
+import {
+  applyVoxelTable,
+  type Experiment,
+  fitVoxelTable,
+  foldsOf,
+  prepare,
+  type RunScores,
+  type VoxelTable,
+} from '../train/index.js';
 import { complete, type ShortExperiment } from './complete.js';
-import { referenceOf, scorerOf } from './scoring.js';
+import { heldOut } from './heldOut.js';
+import { caseOf, referenceOf, scorerOf } from './scoring.js';
 
 /**
  * Counts the training cases of an experiment's folds into a table of intensities and scores its answer for the held-out ones.
  * Takes the experiment's data set, plan, folds and scoring; its network and recipe play no part.
+ * @param rule of a table, instead of the experiment's scoring
  * @returns a row for `report.ablation`, named `intensity table (no network)`
  */
-export async function baseline(short: ShortExperiment | Experiment): Promise<Variant> {
+export async function baseline(short: ShortExperiment | Experiment, rule?: Rule): Promise<Variant> {
   const experiment = await complete(short);
   const prepared = await prepare(experiment);
   const { dataset, labels, plan, configuration } = prepared;
-  const scorer = scorerOf(experiment.scoring, labels);
+  const scorer = scorerOf(rule ?? experiment.scoring, labels);
   const entries = labels.regions ?? labels.foreground;
   const scores: RunScores[] = [];
-  for (const fold of experiment.folds) {
-    const { train, val } = prepared.split(fold);
+  for (const fold of foldsOf(experiment)) {
+    const split = prepared.split(fold);
+    const { train } = split;
+    const { ids, on } = heldOut(dataset, split, fold);
     const begin = performance.now();
     const channels = loadCase(prepared.folder, train[0]).channels;
     const table = fitVoxelTable(samples(prepared.folder, train), { channels, labels: Math.max(...labels.foreground) + 1 });
     const trainSeconds = (performance.now() - begin) / 1000;
     const cases: RunScores['cases'] = [];
-    for (const id of val) {
+    for (const id of ids.filter((one) => caseOf(dataset, one).label)) {
       const { labels: predicted } = await predictCase(
         {
           forwards: [(x) => oneHot(table, x, labels.heads, entries, labels.hasRegions)],
@@ -36,7 +50,7 @@ export async function baseline(short: ShortExperiment | Experiment): Promise<Var
           settings: { ...experiment.prediction, stepSize: 1, mirrorAxes: [] },
           patchSize: configuration.patch_size,
         },
-        loadCase(prepared.folder, id),
+        on === 'test' ? loadImages({ id, images: caseOf(dataset, id).images }) : loadCase(prepared.folder, id),
       );
       const reference = referenceOf(dataset, id);
       cases.push({ id, classes: scorer.score(reference, { ...reference, data: predicted as Uint8Array, channels: 1 }) });
@@ -48,10 +62,11 @@ export async function baseline(short: ShortExperiment | Experiment): Promise<Var
       seed: 0,
       nsd: scorer.nsd,
       cases,
+      ...(on === 'validation' ? {} : { on }),
       cost: { parameters: 0, flops: 0, trainSeconds, predictSeconds: seconds, peakBytes: Number.NaN, forecastBytes: Number.NaN },
     });
   }
-  return { name, scores };
+  return { name, scores, ...(rule ? { rule } : {}) };
 }
 
 const name = 'intensity table (no network)';

@@ -13,8 +13,8 @@ import { dataFolder } from '../base/paths.js';
 import { faultsOf, withDefaults } from '../base/schema.js';
 import { placeOf } from '../dataset/index.js';
 import type { ModelSpec } from '../model/index.js';
+import * as recipes from '../paper/recipes.js';
 import { demoSettings } from '../paper/shared/demoExperiment.js';
-import * as recipes from '../paper/shared/recipes.js';
 import { type FixedPlanName, fixedPlans, ownDifferences, ownPlan, planFile } from '../plan/index.js';
 import { experimentSchema, predictionSchema, recipeSchema } from '../train/experimentSchema.js';
 import {

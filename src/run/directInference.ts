@@ -3,11 +3,11 @@ import { VoxelbookError } from '../base/errors.js';
 import { type Dataset, labels, loadCase, open } from '../dataset/index.js';
 import { predictCase } from '../predict/index.js';
 import type { Variant } from '../report/index.js';
-import { volume as score } from '../score/index.js';
+import type { Rule, Scoring } from '../score/index.js';
 import type { RunScores } from '../train/index.js';
 import { trainedModel } from './predictFolder.js';
 import type { FinishedRun } from './result.js';
-import { nsdOf, referenceOf } from './scoring.js';
+import { referenceOf, scorerOf } from './scoring.js';
 
 export interface DirectInferenceOptions {
   /** Folder or embedded name of the data set predicted on. */
@@ -16,7 +16,10 @@ export interface DirectInferenceOptions {
   cases?: readonly string[];
   /** Class of that data set → the training labels, by name, it is made of; default the classes both name alike. */
   mapping?: Record<string, readonly string[]>;
+  /** Tolerance of NSD, mm; default the rule's, else 1. */
   nsdToleranceMm?: number | Record<string, number>;
+  /** Score by the rule of a table. */
+  rule?: Rule;
   signal?: AbortSignal;
 }
 
@@ -29,7 +32,7 @@ export interface DirectInferenceOptions {
 export async function directInference(
   name: string,
   runs: readonly FinishedRun[],
-  { dataset, cases, mapping, nsdToleranceMm = 1, signal }: DirectInferenceOptions,
+  { dataset, cases, mapping, nsdToleranceMm, rule, signal }: DirectInferenceOptions,
 ): Promise<Variant> {
   const target = open(dataset);
   const scores: RunScores[] = [];
@@ -38,22 +41,31 @@ export async function directInference(
     const begin = performance.now();
     try {
       const { classes, table } = mappingOf(model.dataset, target.json, mapping);
+      const scoring: Scoring = { ...rule, classes, ...(nsdToleranceMm === undefined ? {} : { nsdToleranceMm }) };
+      const scorer = scorerOf(scoring, labels(target.json));
       const scored: RunScores['cases'] = [];
-      for (const files of target.cases.filter((c) => c.label && (!cases || cases.includes(c.id)))) {
+      for (const files of [...target.cases, ...target.testCases].filter((c) => c.label && (!cases || cases.includes(c.id)))) {
         signal?.throwIfAborted();
         const predicted = await predictCase(model, loadCase({ ...files, label: undefined }), { signal });
         const reference = referenceOf(target, files.id);
         const mapped = { ...reference, data: Uint8Array.from(predicted.labels, (v) => table.get(v) ?? 0), channels: 1 };
-        scored.push({ id: files.id, classes: score(reference, mapped, { classes, nsdToleranceMm }) });
+        scored.push({ id: files.id, classes: scorer.score(reference, mapped) });
       }
       const seconds = (performance.now() - begin) / 1000;
-      const nsd = nsdOf('default', nsdToleranceMm);
-      scores.push({ ...run.scores, experiment: name, nsd, cases: scored, cost: { ...run.scores.cost, predictSeconds: seconds } });
+      const { nsd } = scorer;
+      scores.push({
+        ...run.scores,
+        experiment: name,
+        nsd,
+        on: 'test',
+        cases: scored,
+        cost: { ...run.scores.cost, predictSeconds: seconds },
+      });
     } finally {
       dispose();
     }
   }
-  return { name, scores };
+  return { name, scores, ...(rule ? { rule } : {}) };
 }
 
 /** Target class → its label, and training label → target label. */
@@ -65,13 +77,13 @@ function mappingOf(trained: Dataset['json'], target: Dataset['json'], given?: Re
   };
   const shared = Object.fromEntries(to.names.filter((n) => from.names.includes(n)).map((n) => [n, [n]]));
   const mapping = given ?? shared;
-  const classes: Record<string, number> = {};
+  const classes: Record<string, number[]> = {};
   const table = new Map<number, number>();
   const unknown: string[] = [];
   for (const [className, sources] of Object.entries(mapping)) {
     const label = labelOf(to, className);
     if (label === undefined) unknown.push(className);
-    else classes[className] = label;
+    else classes[className] = [label];
     for (const source of sources) {
       const own = labelOf(from, source);
       if (own === undefined) unknown.push(source);

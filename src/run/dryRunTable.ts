@@ -1,5 +1,5 @@
 // How the plan of a study shows itself: a row an experiment, the totals, and what each column means.
-import { hoursFormula, hoursGpu, hoursSource, type PaperStudy } from '../paper/index.js';
+import { hoursFormula, hoursGpu, hoursSource, methodNotes, type PaperStudy } from '../paper/index.js';
 import { type Cell, type Column, ResultTable } from '../report/index.js';
 import type { Experiment, Scale } from '../train/index.js';
 import type { PlannedRun } from './study.js';
@@ -242,9 +242,20 @@ function notesOf(
     ...(known.length > 0 ? [`Preprocessed (median size before cropping, without class locations): ${known.join('; ')}.`] : []),
     ...(unknown.length > 0 ? [`Preprocessed, bytes not known for want of image sizes: ${unknown.join('; ')}.`] : []),
     ...(twins.length > 0 ? [`Computed once: ${twins.join('; ')}.`] : []),
+    ...methodsOf(study),
     ...[...reasons].map(([why, names]) => `No experiment for ${names.join('; ')}: ${why}.`),
     ...(scripts ? [`Job scripts: ${scripts}`] : []),
   ];
+}
+
+/** Protocol and rule of every table, tables of one text together. */
+function methodsOf(study: PaperStudy | undefined): string[] {
+  const tables = new Map<string, string[]>();
+  for (const { id, label } of study?.tables ?? []) {
+    const text = methodNotes(study!.paper, id).join(' ');
+    tables.set(text, [...(tables.get(text) ?? []), label === id ? id : `${label} (${id})`]);
+  }
+  return [...tables].map(([text, names]) => `Table${names.length > 1 ? 's' : ''} ${names.join(', ')}: ${text}`);
 }
 
 const distinct = <T>(list: readonly T[]) => [...new Set(list)];

@@ -6,10 +6,11 @@ import path from 'node:path';
 import { atomicWriteSealedJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { runsFolder } from '../base/paths.js';
-import { readAs, writeAs } from '../dataset/index.js';
+import { loadCase, readAs, writeAs } from '../dataset/index.js';
 import { network as networkOf } from '../model/index.js';
 import { inputChannels } from '../plan/index.js';
 import { ensembleLabels, forwardOf, predictCase, replaceIfSmall } from '../predict/index.js';
+import type { Rule } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
 import {
   canonicalJson,
@@ -23,12 +24,15 @@ import {
 import type { Volume } from '../volume/index.js';
 import { readCheckpoint, toParams } from '../weights/index.js';
 import { readScores } from './folder.js';
+import { heldOut } from './heldOut.js';
 import type { FinishedRun } from './result.js';
-import { caseOf, referenceOf, scorerOf } from './scoring.js';
+import { caseOf, referenceOf, scoreBy, scorerOf } from './scoring.js';
 
 export interface EnsembleOptions {
   /** Below this volume a label becomes another one (KAIST: enhancing tumour becomes necrosis). */
   replaceSmall?: { label: number; by: number; belowMm3: number };
+  /** Score by the rule of a table instead of the members' own scoring. */
+  rule?: Rule;
   signal?: AbortSignal;
 }
 
@@ -40,6 +44,13 @@ export interface EnsembleOptions {
  * @throws VoxelbookError when the members do not belong together
  */
 export async function ensemble(name: string, members: readonly FinishedRun[], options: EnsembleOptions = {}): Promise<RunScores> {
+  const { rule, ...rest } = options;
+  const scores = await joined(name, members, rest);
+  if (!rule) return scores;
+  return scoreBy({ folder: folderOf(members, options.replaceSmall), experiment: members[0].experiment, scores }, rule, options);
+}
+
+async function joined(name: string, members: readonly FinishedRun[], options: Omit<EnsembleOptions, 'rule'>): Promise<RunScores> {
   const [first] = members;
   const stranger = members.find((m) => m.experiment.dataset !== first.experiment.dataset || m.fold !== first.fold);
   if (!first || stranger)
@@ -57,17 +68,18 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
   const { experiment, fold } = first;
   const prepared = await prepare(experiment, { signal: options.signal });
   const { dataset, labels } = prepared;
+  const { ids, on } = heldOut(dataset, prepared.split(fold), fold);
   const scorer = scorerOf(experiment.scoring, labels);
   fs.mkdirSync(folder, { recursive: true });
   const begin = performance.now();
   // The rule works on the label maps of the plain ensemble, which is computed once.
-  if (options.replaceSmall) await ensemble(name, members, { signal: options.signal });
+  if (options.replaceSmall) await joined(name, members, { signal: options.signal });
   const plain = folderOf(members);
   const cases: RunScores['cases'] = [];
   const predictors: Awaited<ReturnType<typeof predictor>>[] = [];
   try {
     if (!options.replaceSmall) for (const member of members) predictors.push(await predictor(member, options.signal));
-    for (const id of prepared.split(fold).val) {
+    for (const id of ids.filter((one) => caseOf(dataset, one).label)) {
       options.signal?.throwIfAborted();
       const file = `${id}${dataset.json.file_ending}`;
       const reference = referenceOf(dataset, id);
@@ -81,7 +93,7 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
       } else {
         const parts: Float32Array[] = [];
         for (const { model, input } of predictors) {
-          const predicted = await predictCase(model, input(id), {
+          const predicted = await predictCase(model, input(id, on === 'test'), {
             keepProbabilities: true,
             signal: options.signal,
           });
@@ -104,6 +116,7 @@ export async function ensemble(name: string, members: readonly FinishedRun[], op
     seed: first.seed,
     nsd: scorer.nsd,
     cases,
+    ...(on === 'validation' ? {} : { on }),
     cost: {
       parameters: sum('parameters'),
       flops: sum('flops'),
@@ -146,5 +159,7 @@ export async function predictor(
     patchSize: configuration.patch_size,
     settings: experiment.prediction,
   };
-  return { params, model, prepared, input: (id: string) => networkInput(prepared, previous, id) };
+  const input = (id: string, test = false) =>
+    test ? loadCase({ ...caseOf(dataset, id), label: undefined }) : networkInput(prepared, previous, id);
+  return { params, model, prepared, input };
 }

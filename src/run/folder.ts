@@ -65,14 +65,20 @@ export const readOrder = (folder: string) => read<RunOrder>(path.join(folder, 'e
 /** Scores of a finished run; a damaged file is none, and is made again of the cases' own. JSON has no NaN and no infinity: `state` says which of them a null was. */
 export function readScores(folder: string): RunScores | undefined {
   const scores = readWhole<RunScores>(path.join(folder, 'scores.json'));
-  for (const { classes } of scores?.cases ?? [])
-    for (const score of Object.values(classes))
-      for (const [key, value] of Object.entries(score)) {
-        const far = /^(hd|hd95|assd|masd)$/.test(key) && (score.state === 'missed' || score.state === 'false-alarm');
-        if (value === null) score[key] = far ? Number.POSITIVE_INFINITY : Number.NaN;
-      }
+  if (scores) scores.nsd.toleranceMm ??= Number.NaN;
+  for (const { classes } of scores?.cases ?? []) restoreNonFinite(classes);
   return scores;
 }
+
+/** Gives stored scores their NaN and infinity back, which JSON does not have: `state` says which of them a null was. */
+export function restoreNonFinite(classes: RunScores['cases'][number]['classes']): void {
+  for (const score of Object.values(classes))
+    for (const [key, value] of Object.entries(score)) {
+      const far = /^(hd|hd95|assd|masd)$/.test(key) && (score.state === 'missed' || score.state === 'false-alarm');
+      if (value === null) score[key] = far ? Number.POSITIVE_INFINITY : Number.NaN;
+    }
+}
+
 /** What a person should know of the data set and plan a run was made from. */
 export const readWarnings = (folder: string) => read<Fault[]>(path.join(folder, 'warnings.json')) ?? [];
 export const readFailure = (folder: string) => read<RunFailure>(path.join(folder, 'error.json'));

@@ -1,12 +1,12 @@
 // All runs on this machine and their state.
 import fs from 'node:fs';
 import path from 'node:path';
+import { duration, escapeText, plainText } from '../base/text.js';
 import type { Fold } from '../dataset/index.js';
 import type { ProgressLine } from '../train/index.js';
 import { type RunOrder, type RunState, readFailure, readOrder, readProgress, readScores, runFolders } from './folder.js';
 import { dataChangesOf } from './fresh.js';
 import { isAlive } from './lease.js';
-import { duration } from './live.js';
 import { meanText, outdatedText } from './result.js';
 
 export interface ListedRun {
@@ -83,7 +83,7 @@ const cell = (value: unknown) => (typeof value === 'number' && !Number.isInteger
 /** The table as text. */
 export function listText(rows: readonly ListedRun[]): string {
   if (rows.length === 0) return 'no runs yet';
-  const lines = [columns as readonly string[], ...rows.map((r) => columns.map((c) => cell(r[c])))];
+  const lines = [columns as readonly string[], ...rows.map((r) => columns.map((c) => plainText(cell(r[c]))))];
   const widths = columns.map((_, i) => Math.max(...lines.map((l) => l[i].length)));
   return lines
     .map((l) =>
@@ -96,8 +96,8 @@ export function listText(rows: readonly ListedRun[]): string {
 }
 
 function listHtml(rows: readonly ListedRun[]): string {
-  const safe = (text: string) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
-  const tr = (cells: readonly string[], tag: string) => `<tr>${cells.map((c) => `<${tag}>${safe(c)}</${tag}>`).join('')}</tr>`;
+  const tr = (cells: readonly string[], tag: string) =>
+    `<tr>${cells.map((c) => `<${tag}>${escapeText(c)}</${tag}>`).join('')}</tr>`;
   return `<table>${tr(columns, 'th')}${rows
     .map((r) =>
       tr(

@@ -1,4 +1,5 @@
 // The live view of a run: loss and pseudo-Dice as one static picture with a line of text, redrawn as the log grows.
+import { duration, escapeText, plainText } from '../base/text.js';
 import type { ProgressLine } from '../train/index.js';
 
 export type MimeBundle = Record<string, string>;
@@ -46,9 +47,6 @@ export class LiveView {
   }
 }
 
-const safe = (text: string) =>
-  text.replace(/[&<>"']/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' })[c]!);
-
 /** `epoch 3/10 · step 120/400 · loss 0.812 · pseudo-DSC 0.654 · 2 min 10 s left · 1.2 GB`. */
 export function statusLine(lines: readonly ProgressLine[]): string {
   const last = lines.at(-1);
@@ -66,16 +64,9 @@ export function statusLine(lines: readonly ProgressLine[]): string {
     .join(' · ');
 }
 
-export function duration(seconds: number): string {
-  const s = Math.round(seconds);
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-  return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-}
-
 /** Loss (left axis) and pseudo-Dice (right axis, 0 to 1) over steps, as text and as SVG without script. */
 export function picture(name: string, lines: readonly ProgressLine[], note = ''): MimeBundle {
-  const text = `${name}: ${statusLine(lines)}${note ? `\n${note}` : ''}`;
+  const text = `${plainText(name)}: ${statusLine(lines)}${note ? `\n${plainText(note)}` : ''}`;
   const [width, height, left, right, top, bottom] = [640, 220, 46, 40, 28, 30];
   const loss = lines.filter((l) => Number.isFinite(l.loss)).map((l) => [l.step, l.loss] as const);
   const dice = lines.flatMap((l) => (l.pseudoDsc === null ? [] : [[l.step, l.pseudoDsc] as const]));
@@ -87,10 +78,10 @@ export function picture(name: string, lines: readonly ProgressLine[], note = '')
   const path = (points: readonly (readonly [number, number])[], a: number, b: number) =>
     points.map(([s, v]) => `${x(s).toFixed(1)},${y(v, a, b).toFixed(1)}`).join(' ');
   const label = (px: number, py: number, t: string, anchor = 'start', colour = '#555') =>
-    `<text x="${px}" y="${py}" font-size="11" font-family="sans-serif" fill="${colour}" text-anchor="${anchor}">${safe(t)}</text>`;
+    `<text x="${px}" y="${py}" font-size="11" font-family="sans-serif" fill="${colour}" text-anchor="${anchor}">${escapeText(t)}</text>`;
   const svg = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`,
-    `<title>${safe(text)}</title><rect width="100%" height="100%" fill="white"/>`,
+    `<title>${escapeText(text)}</title><rect width="100%" height="100%" fill="white"/>`,
     `<path d="M${left} ${top}V${height - bottom}H${width - right}V${top}" fill="none" stroke="#bbb"/>`,
     `<polyline points="${path(loss, low, high)}" fill="none" stroke="#1f77b4" stroke-width="1.5"/>`,
     `<polyline points="${path(dice, 0, 1)}" fill="none" stroke="#d95f02" stroke-width="1.5"/>`,

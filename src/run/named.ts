@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import { runsFolder } from '../base/paths.js';
+import { foldsOf } from '../train/experiment.js';
 import { runFolderOf, runHash } from '../train/identity.js';
 import { type CompleteOptions, readExperiments } from './complete.js';
 import { readOrder } from './folder.js';
@@ -40,7 +41,7 @@ async function foldersOf(name: string, options: CompleteOptions): Promise<string
   if (!place) throw notThere(name);
   if (fs.statSync(place).isFile()) {
     const experiments = await readExperiments(place, options);
-    return experiments.flatMap((e) => e.folds.flatMap((fold) => e.seeds.map((seed) => runFolderOf(e, fold, seed))));
+    return experiments.flatMap((e) => foldsOf(e).flatMap((fold) => e.seeds.map((seed) => runFolderOf(e, fold, seed))));
   }
   const folder = path.resolve(place);
   if (fs.existsSync(path.join(folder, 'experiment.json'))) return [folder];

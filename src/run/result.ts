@@ -2,11 +2,13 @@
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import type { Fold } from '../dataset/index.js';
-import type { Experiment, ProgressLine, RunScores } from '../train/index.js';
+import type { Scoring } from '../score/index.js';
+import { canonicalJson, type Experiment, type ProgressLine, type RunScores } from '../train/index.js';
 import { readStart, startText } from '../train/initial.js';
 import { readOrder, readProgress, readScores } from './folder.js';
 import { dataChangesOf } from './fresh.js';
 import { picture } from './live.js';
+import { scoreBy } from './scoring.js';
 
 export interface FinishedRun {
   name: string;
@@ -33,23 +35,36 @@ export function finishedRun(folder: string): FinishedRun {
       fix: 'Start it: run.start(experiment) goes on where it stopped.',
     });
   const outdated = dataChangesOf(order, folder);
-  const run: FinishedRun = {
+  return shown({
     name: path.basename(folder),
     folder,
     ...order,
     scores,
     progress: readProgress(folder),
     ...(outdated.length > 0 && { outdated }),
-  };
-  Object.defineProperty(run, Symbol.for('Jupyter.display'), {
+  });
+}
+
+/** Gives a run its picture in a cell. */
+function shown(run: FinishedRun): FinishedRun {
+  return Object.defineProperty(run, Symbol.for('Jupyter.display'), {
     value: () =>
       picture(
         run.experiment.name,
         run.progress,
-        [meanText(scores), startOf(folder), outdatedText(outdated)].filter(Boolean).join('\n'),
+        [meanText(run.scores), startOf(run.folder), outdatedText(run.outdated ?? [])].filter(Boolean).join('\n'),
       ),
   });
-  return run;
+}
+
+/**
+ * A finished run under the name and scoring it is asked for: runs are the same whatever they are scored by, and another scoring is computed
+ * from the stored predictions.
+ */
+export async function asAsked(run: FinishedRun, experiment: Experiment): Promise<FinishedRun> {
+  const same = canonicalJson(run.experiment.scoring ?? {}) === canonicalJson(experiment.scoring ?? {});
+  const scores = same ? run.scores : await scoreBy(run, (experiment.scoring ?? {}) as Scoring);
+  return shown({ ...run, experiment, scores: { ...scores, experiment: experiment.name } });
 }
 
 /** What the run started from, as one line; nothing where its parameters were drawn. */

@@ -10,14 +10,14 @@ import { nodeArguments } from '../base/workers.js';
 import { type Fold, tell, warningText } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runHash } from '../train/identity.js';
-import { admit, type Experiment, type ProgressLine } from '../train/index.js';
+import { admit, type Experiment, foldsOf, type ProgressLine } from '../train/index.js';
 import { complete, type ShortExperiment } from './complete.js';
 import { prepareFolder, readFailure, readProgress, readScores, readWarnings } from './folder.js';
 import { settled } from './fresh.js';
 import { isAlive, readLease } from './lease.js';
 import { type Display, kernel, LiveView } from './live.js';
 import { outOfMemory } from './outOfMemory.js';
-import { type FinishedRun, finishedRun } from './result.js';
+import { asAsked, type FinishedRun, finishedRun } from './result.js';
 
 export interface StartOptions {
   fold?: Fold;
@@ -47,7 +47,7 @@ const pollMs = 150;
 export async function start(short: ShortExperiment | Experiment, given: StartOptions = {}): Promise<FinishedRun> {
   const experiment = await complete(short);
   const options = { ...given, signal: given.signal ?? kernel()?.signal };
-  const { fold = experiment.folds[0], seed = experiment.seeds[0] } = options;
+  const { fold = foldsOf(experiment)[0], seed = experiment.seeds[0] } = options;
   const folder = prepareFolder({ experiment, fold, seed });
   const say = options.onNotice;
   const done = isAlive(folder) || (await settled({ experiment, fold, seed }, folder, { signal: options.signal, say }));
@@ -69,7 +69,7 @@ export async function start(short: ShortExperiment | Experiment, given: StartOpt
   }
   view.end();
   for (const warning of readWarnings(folder)) (say ?? tell)(warningText(warning));
-  return finishedRun(folder);
+  return asAsked(finishedRun(folder), experiment);
 }
 
 /** How a process ended: resolves once it is gone. */

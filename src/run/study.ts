@@ -4,12 +4,12 @@ import { threads } from '../base/threads.js';
 import type { Fold } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runFolderOf, runHash } from '../train/identity.js';
-import type { Experiment, ProgressLine } from '../train/index.js';
+import { type Experiment, foldsOf, type ProgressLine } from '../train/index.js';
 import { completeAll, type ShortExperiment } from './complete.js';
 import { type FailedRun, type PlannedRun, prepareFolder, readScores } from './folder.js';
 import { settled } from './fresh.js';
 import { type Display, kernel } from './live.js';
-import { type FinishedRun, finishedRun } from './result.js';
+import { asAsked, type FinishedRun, finishedRun } from './result.js';
 import { type SlurmOptions, slurmStudy } from './slurm.js';
 import { shortName, start } from './start.js';
 
@@ -69,7 +69,7 @@ export function graph(experiments: readonly Experiment[]): PlannedRun[] {
     return run;
   };
   for (const experiment of experiments)
-    for (const fold of experiment.folds) for (const seed of experiment.seeds) add(experiment, fold, seed);
+    for (const fold of foldsOf(experiment)) for (const seed of experiment.seeds) add(experiment, fold, seed);
   return [...planned.values()];
 }
 
@@ -97,14 +97,13 @@ export async function study(short: readonly (ShortExperiment | Experiment)[], gi
   const failures = options.target === 'slurm' ? await slurmStudy(runs, options) : await localStudy(runs, options);
   // Two experiments may name the same run (a k3 that is a row and what k5 starts from): each gets it under its own name.
   const asked = experiments.flatMap((experiment) =>
-    experiment.folds.flatMap((fold) => experiment.seeds.map((seed) => ({ experiment, fold, seed }))),
+    foldsOf(experiment).flatMap((fold) => experiment.seeds.map((seed) => ({ experiment, fold, seed }))),
   );
-  const found = asked.flatMap(({ experiment, fold, seed }): FinishedRun[] => {
+  const found: FinishedRun[] = [];
+  for (const { experiment, fold, seed } of asked) {
     const folder = runFolderOf(experiment, fold, seed);
-    if (!readScores(folder)) return [];
-    const run = finishedRun(folder);
-    return [{ ...run, experiment, scores: { ...run.scores, experiment: experiment.name } }];
-  });
+    if (readScores(folder)) found.push(await asAsked(finishedRun(folder), experiment));
+  }
   return { runs: found, failures };
 }
 

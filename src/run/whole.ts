@@ -4,12 +4,14 @@ import path from 'node:path';
 import { atomicWriteSealedJson, readSealedJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { peakResidentBytes } from '../base/memory.js';
-import { writeAs } from '../dataset/index.js';
+import { type LoadedCase, loadCase, writeAs } from '../dataset/index.js';
 import { forwardOf, predictCase } from '../predict/index.js';
 import { hasStageLabels, preprocessedShape, saveStageLabels } from '../preprocess/index.js';
 import { tf } from '../tensor/tf.js';
 import { type ClassScore, networkInput, nextStageFolder, type RunScores, type Trained, run as train } from '../train/index.js';
+import type { Volume } from '../volume/index.js';
 import type { RunOrder } from './folder.js';
+import { heldOut } from './heldOut.js';
 import { caseOf, referenceOf, scorerOf } from './scoring.js';
 
 export interface WholeOptions {
@@ -23,27 +25,30 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
   const { experiment, fold, seed } = order;
   const trained = await train(experiment, fold, seed, folder, { ...settings(), signal, onStage, beforeSave: lease.check });
   try {
-    const { val } = trained.prepared.split(fold);
+    const { ids, on } = heldOut(trained.prepared.dataset, trained.prepared.split(fold), fold);
+    if (on === 'test' && trained.previous) throw noTestCascade(experiment.name);
     const predictions = path.join(folder, 'predictions');
     fs.mkdirSync(predictions, { recursive: true });
     const cases: RunScores['cases'] = [];
     let predictSeconds = 0;
     const { next_stage: nextStage } = trained.prepared.configuration;
-    const handedOn = (id: string) => !nextStage || hasStageLabels(nextStageFolder(folder, nextStage), id);
-    for (const id of val) {
+    const unscored: string[] = [];
+    const handedOn = (id: string) => on === 'test' || !nextStage || hasStageLabels(nextStageFolder(folder, nextStage), id);
+    for (const id of ids) {
       onStage(`predict ${id}`);
       signal.throwIfAborted();
       const done = path.join(predictions, `${id}.scores.json`);
       let known = handedOn(id) ? readCase(done) : undefined;
       if (!known) {
         const begin = performance.now();
-        const classes = await predictAndScore(id, trained, order, folder, signal, onStage);
+        const classes = await predictAndScore(id, on === 'test', trained, order, folder, signal, onStage);
         lease.check();
         known = { id, classes, seconds: (performance.now() - begin) / 1000 };
         atomicWriteSealedJson(done, known);
       }
       const { seconds, ...scored } = known;
-      cases.push(scored);
+      if (scored.classes) cases.push({ id, classes: scored.classes });
+      else unscored.push(id);
       predictSeconds += seconds;
     }
     const scores: RunScores = {
@@ -52,6 +57,8 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
       seed,
       nsd: scorerOf(experiment.scoring, trained.prepared.labels).nsd,
       cases,
+      ...(on === 'validation' ? {} : { on }),
+      ...(unscored.length > 0 ? { unscored } : {}),
       cost: {
         parameters: trained.forecast.parameters,
         flops: trained.forecast.flops,
@@ -70,7 +77,8 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
 
 interface ScoredCase {
   id: string;
-  classes: Record<string, ClassScore>;
+  /** Null for a test case without a reference. */
+  classes: Record<string, ClassScore> | null;
   seconds: number;
 }
 
@@ -85,6 +93,15 @@ function readCase(file: string): ScoredCase | undefined {
   }
 }
 
+const noTestCascade = (name: string) =>
+  new VoxelbookError(`"${name}" cannot predict its test cases`, {
+    code: 'test-cascade',
+    path: 'folds',
+    given: "'all', with a previous stage",
+    expected: 'folds whose validation cases the previous stage has predicted',
+    fix: 'Predict the test cases of a cascade with voxelbook predict, stage by stage.',
+  });
+
 /** Settings of the machine, not of the experiment: they change no number. */
 function settings() {
   const number = (name: string) => (process.env[name] ? Number(process.env[name]) : undefined);
@@ -97,20 +114,24 @@ function settings() {
   };
 }
 
+/** @returns null for a test case without a reference */
 async function predictAndScore(
   id: string,
+  test: boolean,
   { network, params, prepared, previous }: Trained,
   { experiment }: RunOrder,
   folder: string,
   signal: AbortSignal,
   onStage: (stage: string) => void,
-): Promise<Record<string, ClassScore>> {
+): Promise<Record<string, ClassScore> | null> {
   const { dataset, labels, plan, configuration } = prepared;
   const { prediction, scoring } = experiment;
   const dimensions = configuration.patch_size.length;
-  const source = networkInput(prepared, previous, id);
-  const { next_stage: next } = configuration;
-  const nextShape = next ? preprocessedShape(source.properties, plan, next) : undefined;
+  const files = caseOf(dataset, id);
+  const stored = test ? undefined : networkInput(prepared, previous, id);
+  const source = stored ?? loadCase({ ...files, label: undefined });
+  const next = test ? undefined : configuration.next_stage;
+  const nextShape = next ? preprocessedShape(stored!.properties, plan, next) : undefined;
   const { labels: predicted, nextStage } = await predictCase(
     {
       forwards: [forwardOf(network, params)],
@@ -124,8 +145,13 @@ async function predictAndScore(
   );
   if (next) saveStageLabels(nextStageFolder(folder, next), id, nextStage!, nextShape!);
   onStage(`score ${id}`);
+  const file = path.join(folder, 'predictions', `${id}${dataset.json.file_ending}`);
+  const answerOn = (grid: Volume) => ({ ...grid, data: predicted as Uint8Array, channels: 1 });
+  if (!files.label) {
+    writeAs(file, answerOn((source as LoadedCase).image), files);
+    return null;
+  }
   const reference = referenceOf(dataset, id);
-  const labelMap = { ...reference, data: predicted as Uint8Array, channels: 1 };
-  writeAs(path.join(folder, 'predictions', `${id}${dataset.json.file_ending}`), labelMap, caseOf(dataset, id));
-  return scorerOf(scoring, labels).score(reference, labelMap);
+  writeAs(file, answerOn(reference), files);
+  return scorerOf(scoring, labels).score(reference, answerOn(reference));
 }

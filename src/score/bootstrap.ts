@@ -19,7 +19,7 @@ export function resamples(n: number, count: number, random: Random): Int32Array[
 }
 
 /**
- * Intervals of a statistic of `n` cases.
+ * Intervals of a statistic of `n` cases. BCa is NaN where leaving a case out changes nothing or leaves nothing: for one case, or equal ones.
  * @param statistic value for a list of case indices (a case may stand in it several times)
  * @param indices one list per resample; default 2000 drawn from seed 0
  * @param level default 0.95
@@ -50,6 +50,8 @@ export function bootstrap(
     cubes += (center - v) ** 3;
     squares += (center - v) ** 2;
   }
+  // What rounding alone leaves between equal values is no spread.
+  const spread = squares > n * (1e-14 * center) ** 2;
   const acceleration = cubes / (6 * squares ** 1.5);
   const shifted = (q: number) => {
     const z = bias + normalQuantile(q);
@@ -60,7 +62,7 @@ export function bootstrap(
     standardError,
     percentile,
     basic: [2 * estimate - percentile[1], 2 * estimate - percentile[0]],
-    bca: squares === 0 ? [Number.NaN, Number.NaN] : [shifted(alpha), shifted(1 - alpha)],
+    bca: spread ? [shifted(alpha), shifted(1 - alpha)] : [Number.NaN, Number.NaN],
   };
 }
 

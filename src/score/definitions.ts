@@ -53,6 +53,23 @@ export const definitions = {
     toleranceMm: 1,
     ...raw,
   },
+  'mednext-directed': {
+    label: 'SDC as mean of directed boundary-voxel fractions (medpy), spacing taken as 1, tolerance 1 voxel (nnU-Net 1, MedNeXt)',
+    nsd: 'directed-mean',
+    hd95: 'pooled',
+    spacingMm: unit,
+    toleranceMm: 1,
+    ...raw,
+  },
+  'kaist-brats21': {
+    label: 'HD95 pooled (medpy) in voxels; both empty 1 and 0, one empty 0 and 373.13 (KAIST BraTS21)',
+    nsd: 'voxel',
+    hd95: 'pooled',
+    spacingMm: unit,
+    bothEmpty: [1, 1, 0],
+    falseAlarm: [0, 0, 373.13],
+    missed: [0, 0, 373.13],
+  },
   'umamba-abdomen': {
     label: 'NSD area-weighted, per-organ tolerance, 4 digits (U-Mamba, Swin-UMamba)',
     nsd: 'area',

@@ -10,6 +10,9 @@ const sdOf = (values: readonly number[]) => {
 };
 
 export interface PairedEffect {
+  /** Pairs compared, and pairs left out because one of the two is not a number. */
+  pairs: number;
+  dropped: number;
   meanDifference: number;
   medianDifference: number;
   /** Pairs that differ. */
@@ -25,21 +28,25 @@ export interface PairedEffect {
   signTest: number;
 }
 
-/** Effect sizes of paired values of the same cases. */
-export function pairedEffect(x: readonly number[], y: readonly number[]): PairedEffect {
-  const d = x.map((v, i) => v - y[i]);
+/** Effect sizes of paired values of the same cases; pairs with NaN are left out and counted, two equal infinities do not differ. */
+export function pairedEffect(allX: readonly number[], allY: readonly number[]): PairedEffect {
+  const complete = allX.map((_, i) => i).filter((i) => !Number.isNaN(allX[i]) && !Number.isNaN(allY[i]));
+  const [x, y] = [complete.map((i) => allX[i]), complete.map((i) => allY[i])];
+  const d = x.map((v, i) => (v === y[i] ? 0 : v - y[i]));
   const n = d.length;
   const nonzero = d.filter((v) => v !== 0);
   const { ranks } = averageRanks(nonzero.map(Math.abs));
   const plus = ranks.reduce((sum, r, i) => sum + (nonzero[i] > 0 ? r : 0), 0);
   const whole = ranks.reduce((a, b) => a + b, 0);
   let wins = 0;
-  for (const a of x) for (const b of y) wins += Math.sign(a - b);
+  for (const a of x) for (const b of y) wins += a === b ? 0 : Math.sign(a - b);
   const walsh: number[] = [];
   for (let i = 0; i < n; i++) for (let j = i; j < n; j++) walsh.push((d[i] + d[j]) / 2);
   const sd = sdOf(d);
   const t = mean(d) / (sd / Math.sqrt(n));
   return {
+    pairs: d.length,
+    dropped: allX.length - d.length,
     meanDifference: mean(d),
     medianDifference: quantile(d, 0.5),
     nonzero: nonzero.length,

@@ -41,7 +41,7 @@ export { type Calibration, calibration } from './calibration.js';
 export { type Definition, type DefinitionName, definitions } from './definitions.js';
 export { distanceTransform } from './distanceTransform.js';
 export { type Agreement, blandAltman, kendallTau, type PairedEffect, pairedEffect, pearson, spearman } from './effect.js';
-export { type InstanceScore, instanceF1, panopticQuality, relabel, removeAtBorder } from './instances.js';
+export { type InstanceScore, instanceF1, instanceF1OfPicture, panopticQuality, relabel, removeAtBorder } from './instances.js';
 export { type Lesion, type LesionParameters, type LesionwiseScore, lesionParameters, lesionwise } from './lesionwise.js';
 export { cutMasks, type MaskPair } from './masks.js';
 export { type MetricDefinition, type MetricInput, scoreWith } from './metrics.js';
@@ -60,6 +60,7 @@ export {
   significance,
 } from './ranking.js';
 export { confusion, type MonaiReduction, monaiReduce, nanMean } from './reduce.js';
+export { definitionOf, type Order, type Rule, ruleNotes, type Scoring } from './rule.js';
 export { type Summary, summarise } from './summary.js';
 export { boundaryDistances, nsd, type Surfaces, surfelDistances } from './surface.js';
 export { contourLengths, surfelAreas } from './surfels.js';

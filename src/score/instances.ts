@@ -87,6 +87,41 @@ export function instanceF1(
   });
 }
 
+/** The challenge's script scores pictures of this many pixels and more in square tiles of this side. */
+const large = { pixels: 25_000_000, tile: 2000 };
+
+/**
+ * `instanceF1` of a picture as the challenge's script cuts it: a large one in tiles, each with its own outer two pixels, padded with background;
+ * counts are added up, and a tile without a predicted instance adds none.
+ * Source: NeurIPS-CellSeg `compute_metric.py`.
+ * @param cut for tests: from how many pixels on, and the side of a tile
+ */
+export function instanceF1OfPicture(
+  reference: ArrayLike<number>,
+  prediction: ArrayLike<number>,
+  [height, width]: readonly number[],
+  threshold = 0.5,
+  cut = large,
+): InstanceScore {
+  if (height * width < cut.pixels) return instanceF1(reference, prediction, [height, width], { thresholds: [threshold] })[0];
+  const { tile } = cut;
+  const sum = { reference: 0, prediction: 0, tp: 0, fp: 0, fn: 0 };
+  for (let top = 0; top < height; top += tile)
+    for (let left = 0; left < width; left += tile) {
+      const part = (map: ArrayLike<number>) => {
+        const out = new Int32Array(tile * tile);
+        for (let y = 0; y < Math.min(tile, height - top); y++)
+          for (let x = 0; x < Math.min(tile, width - left); x++) out[y * tile + x] = map[(top + y) * width + left + x];
+        return out;
+      };
+      const [found] = instanceF1(part(reference), part(prediction), [tile, tile], { thresholds: [threshold] });
+      if (found.prediction === 0) continue;
+      for (const key of ['reference', 'prediction', 'tp', 'fp', 'fn'] as const) sum[key] += found[key];
+    }
+  const { tp, fp, fn } = sum;
+  return { ...sum, precision: tp / sum.prediction, recall: tp / sum.reference, f1: (2 * tp) / (2 * tp + fp + fn) };
+}
+
 /** Panoptic quality of one class: pairs with IoU above 0.5 match (no two can compete). */
 export function panopticQuality(reference: ArrayLike<number>, prediction: ArrayLike<number>) {
   const { iou, reference: n, prediction: m } = overlaps(reference, prediction);

@@ -1,15 +1,19 @@
 // Quantiles with linear interpolation (numpy's default, R type 7), and numpy's summation, which decides ties at a percentile.
 
-/** Quantile `q` in [0, 1] of ascending values. */
+/**
+ * Quantile `q` in [0, 1] of ascending values. Between a number and infinity it is infinite, as a median of distances with more misses than
+ * finds is; NaN among the values (they sort last) makes it NaN.
+ */
 export function quantileSorted(sorted: ArrayLike<number>, q: number): number {
   const n = sorted.length;
-  if (n === 0) return Number.NaN;
+  if (n === 0 || Number.isNaN(q) || Number.isNaN(sorted[n - 1])) return Number.NaN;
   const position = (n - 1) * q;
   const low = Math.floor(position);
   const t = position - low;
   const a = sorted[low];
   const b = sorted[Math.min(low + 1, n - 1)];
-  if (a === b) return a;
+  if (a === b || t === 0) return a;
+  if (!Number.isFinite(b - a)) return Number.isFinite(a) || Number.isFinite(b) ? a + b : Number.NaN;
   // numpy interpolates from the nearer end
   return t < 0.5 ? a + (b - a) * t : b - (b - a) * (1 - t);
 }

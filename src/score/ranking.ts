@@ -12,10 +12,14 @@ export interface RankingOptions {
   missingAs?: number;
 }
 
-/** Ranks with ties "min"; values are compared after rounding to 1e-12, so that rounding in a mean makes no winner. */
+/**
+ * Ranks with ties "min"; values are compared after rounding to 1e-12, so that rounding in a mean makes no winner. What is not a number
+ * shares the last place.
+ */
 export function minRanks(values: readonly number[], smallerIsBetter = false): number[] {
   const key = values.map((v) => (smallerIsBetter ? 1 : -1) * (Math.round(v * 1e12) / 1e12));
-  return key.map((v) => 1 + key.filter((other) => other < v).length);
+  const numbers = key.filter((v) => !Number.isNaN(v)).length;
+  return key.map((v) => 1 + (Number.isNaN(v) ? numbers : key.filter((other) => other < v).length));
 }
 
 /** Values `[algorithm][case]` with what is missing filled in. */

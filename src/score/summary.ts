@@ -30,15 +30,17 @@ export function summarise(values: ArrayLike<number>): Summary {
   const sorted = Float64Array.from(Array.from(values).filter((v) => !Number.isNaN(v))).sort();
   const n = sorted.length;
   const at = (q: number) => quantileSorted(sorted, q);
+  // Equal infinities differ by nothing: a miss is as far from a miss as 0.
+  const minus = (a: number, b: number) => (a === b ? 0 : a - b);
   const constant = n > 0 && sorted[0] === sorted[n - 1];
   const mean = constant ? sorted[0] : sorted.reduce((a, b) => a + b, 0) / n;
-  const moment = (k: number) => sorted.reduce((sum, v) => sum + (v - mean) ** k, 0) / n;
+  const moment = (k: number) => sorted.reduce((sum, v) => sum + minus(v, mean) ** k, 0) / n;
   const second = moment(2);
   const sd = Math.sqrt((second * n) / (n - 1));
   const standardError = sd / Math.sqrt(n);
   const half = n > 1 && !constant ? studentQuantile(0.05, n - 1) * standardError : Number.NaN;
   const [q1, median, q3] = [at(0.25), at(0.5), at(0.75)];
-  const reach = 1.5 * (q3 - q1);
+  const reach = 1.5 * minus(q3, q1);
   const inside = sorted.filter((v) => v >= q1 - reach && v <= q3 + reach);
   return {
     n,
@@ -50,8 +52,8 @@ export function summarise(values: ArrayLike<number>): Summary {
     median,
     min: n > 0 ? sorted[0] : Number.NaN,
     max: n > 0 ? sorted[n - 1] : Number.NaN,
-    iqr: q3 - q1,
-    mad: quantileSorted(sorted.map((v) => Math.abs(v - median)).sort(), 0.5),
+    iqr: minus(q3, q1),
+    mad: quantileSorted(sorted.map((v) => Math.abs(minus(v, median))).sort(), 0.5),
     skewness: n > 2 ? moment(3) / second ** 1.5 : Number.NaN,
     tInterval: [mean - half, mean + half],
     box: {

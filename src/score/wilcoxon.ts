@@ -19,6 +19,9 @@ export interface WilcoxonResult {
   z: number;
   /** What a caption prints. */
   method: 'exact' | 'permutation' | 'asymptotic';
+  /** Pairs tested, and pairs left out because one of the two is not a number. */
+  pairs: number;
+  dropped: number;
 }
 
 /** Average ranks of values, and the size of each group of ties. */
@@ -37,16 +40,18 @@ export function averageRanks(values: readonly number[]): { ranks: number[]; ties
 }
 
 /**
- * Signed-rank test of paired values.
+ * Signed-rank test of paired values. A pair with NaN is left out and counted; two equal infinities do not differ.
  * @param x, y values of the same cases in the same order
- * @returns NaN where no pair differs and zeros are dropped
+ * @returns p NaN where no pair is left
  */
 export function wilcoxon(
   x: readonly number[],
   y: readonly number[],
   { zeros = 'wilcox', correction = true, alternative = 'two-sided', method = 'auto' }: WilcoxonOptions = {},
 ): WilcoxonResult {
-  const all = x.map((value, i) => value - y[i]);
+  const all = x.map((value, i) => (value === y[i] ? 0 : value - y[i])).filter((v) => !Number.isNaN(v));
+  const counts = { pairs: all.length, dropped: x.length - all.length };
+  if (all.length === 0) return { statistic: Number.NaN, pvalue: Number.NaN, z: Number.NaN, method: 'exact', ...counts };
   const d = zeros === 'wilcox' ? all.filter((v) => v !== 0) : all;
   const zeroCount = all.length - all.filter((v) => v !== 0).length;
   const n = d.length;
@@ -70,14 +75,14 @@ export function wilcoxon(
             : 'asymptotic';
   if (chosen === 'exact') {
     const [less, greater] = exactTails(n, Math.ceil(plus), Math.floor(plus));
-    return { statistic, pvalue: pick(alternative, less, greater), z: Number.NaN, method: 'exact' };
+    return { statistic, pvalue: pick(alternative, less, greater), z: Number.NaN, method: 'exact', ...counts };
   }
   if (chosen === 'permutation') {
     const [less, greater] = permutationTails(
       ranks.filter((_, i) => d[i] !== 0),
       plus - split,
     );
-    return { statistic, pvalue: pick(alternative, less, greater), z: Number.NaN, method: 'permutation' };
+    return { statistic, pvalue: pick(alternative, less, greater), z: Number.NaN, method: 'permutation', ...counts };
   }
   let mean = (n * (n + 1)) / 4;
   let variance = n * (n + 1) * (2 * n + 1);
@@ -92,7 +97,7 @@ export function wilcoxon(
   let z = (plus - mean) / error;
   if (correction) z -= ((alternative === 'two-sided' ? Math.sign(z) : alternative === 'greater' ? 1 : -1) * 0.5) / error;
   const pvalue = alternative === 'two-sided' ? 2 * normalCdf(-Math.abs(z)) : normalCdf(alternative === 'less' ? z : -z);
-  return { statistic, pvalue, z: alternative === 'two-sided' ? -Math.abs(z) : z, method: 'asymptotic' };
+  return { statistic, pvalue, z: alternative === 'two-sided' ? -Math.abs(z) : z, method: 'asymptotic', ...counts };
 }
 
 const pick = (alternative: string, less: number, greater: number) =>

@@ -101,8 +101,11 @@ export interface Experiment {
   model: ModelSpec;
   recipe: Recipe;
   prediction: PredictionSettings;
-  /** Folds to run; `all` trains and validates on every case. */
-  folds: Fold[];
+  /**
+   * Folds to run. `all`, alone or in the list: one run on every training case, which predicts the data set's test cases; where it has none,
+   * the training cases themselves.
+   */
+  folds: Fold[] | 'all';
   seeds: number[];
   /** Share of each fold's training cases that is used, above 0 to 1 (default); a smaller share is part of a larger one. */
   trainShare?: number;
@@ -113,8 +116,13 @@ export interface Experiment {
    */
   previousStage?: Experiment;
   /**
+   * Cases that a paper's published split trains on and holds out, by id; fold 0 is this split and there is no other.
+   */
+  split?: { train: string[]; val: string[] };
+  /**
    * Definition and tolerance (mm) of NSD, and what is scored: name → the labels it is made of (WT = [1, 2, 3]).
-   * Default: the score room's own definition, and the data set's labels or regions.
+   * Default: the score room's own definition, and the data set's labels or regions. Scores are computed from stored predictions: another
+   * scoring is no other run.
    */
   scoring?: {
     definition?: string;
@@ -126,6 +134,8 @@ export interface Experiment {
   scale: Scale;
   /** Modules that bring parts of one's own; code, which is loaded wherever the run is computed. */
   extensions?: OwnFile[];
+  /** What tells it from its neighbours in a figure (`{ size: 'S', share: 0.1 }`). Not part of the identity of a run. */
+  labels?: Record<string, string | number>;
 }
 
 /** One value of one class of one case; `state` says why a value is not a number. */
@@ -145,6 +155,10 @@ export interface RunScores {
   /** Tolerance of NSD in mm, and the definition used. */
   nsd: { toleranceMm: number; definition: string };
   cases: { id: string; classes: Record<string, ClassScore> }[];
+  /** Which cases these are; absent: the fold's validation cases. `training`: seen in training, no test of anything. */
+  on?: 'validation' | 'test' | 'training';
+  /** Cases predicted that have no reference to be scored against. */
+  unscored?: string[];
   cost: {
     parameters: number;
     /** Multiply-adds of one forward pass on one patch. */
@@ -155,3 +169,6 @@ export interface RunScores {
     forecastBytes: number;
   };
 }
+
+/** The folds of an experiment as a list. */
+export const foldsOf = ({ folds }: Pick<Experiment, 'folds'>): readonly Fold[] => (folds === 'all' ? ['all'] : folds);

@@ -176,8 +176,14 @@ function make(): z.ZodObject {
       }),
       prediction: optional(partially(prediction()), 'Sliding-window prediction', { defaultText: "the paper's" }),
       folds: optional(
-        list(either([whole(0, 999), z.literal('all')], 'a whole number from 0 to 999, or all'), 1, 1000, 'folds'),
-        'Folds of the cross-validation; `all` trains and validates on every case',
+        either(
+          [
+            list(either([whole(0, 999), z.literal('all')], 'a whole number from 0 to 999, or all'), 1, 1000, 'folds'),
+            z.literal('all'),
+          ],
+          'a list of folds, or all',
+        ),
+        'Folds of the cross-validation; `all` trains on every case and is scored on the test set',
         { default: [0] },
       ),
       seeds: optional(list(whole(0), 1, 1000, 'seeds'), 'Seeds, each a run of its own', { default: [0] }),
@@ -199,6 +205,15 @@ function make(): z.ZodObject {
         { defaultText: 'fresh parameters' },
       ),
       previousStage: optional(inner, 'Cascade: the experiment of the configuration before this one'),
+      split: optional(
+        object({ train: list(line(256), 1, 1e6, 'cases'), val: list(line(256), 1, 1e6, 'cases') }),
+        'Cases of a paper’s published split, by id; fold 0 is this split and there is no other',
+      ),
+      labels: optional(
+        record(either([line(100), z.number()], 'a text or a number')),
+        'What tells it from its neighbours in a figure; changes no number',
+        { defaultText: 'none', example: { size: 'S', share: 0.1 } },
+      ),
       scoring: optional(
         object({
           definition: optional(line(100), 'Whose NSD and HD95', { defaultText: 'default' }),

@@ -14,12 +14,14 @@ export { canonicalJson };
 
 const anything = z.looseObject({});
 
-/** The experiment without what does not change its numbers: its name, and which folds and seeds are run besides. */
+/** The experiment without what does not change its predictions: its name, which folds and seeds are run besides, how it is scored and labelled. */
 function essence(experiment: Experiment): unknown {
   const {
     name: _name,
     folds: _folds,
     seeds: _seeds,
+    scoring: _scoring,
+    labels: _labels,
     init,
     previousStage,
     model,
@@ -65,6 +67,34 @@ export function runName(experiment: Experiment, fold: Fold, seed: number): strin
 export function runFolderOf(experiment: Experiment, fold: Fold, seed: number): string {
   const hash = runHash(experiment, fold, seed);
   const root = runsFolder();
-  const existing = fs.existsSync(root) ? fs.readdirSync(root).find((name) => name.endsWith(`-${hash}`)) : undefined;
+  const names = fs.existsSync(root) ? fs.readdirSync(root) : [];
+  const existing = names.find((name) => name.endsWith(`-${hash}`)) ?? names.find((name) => earlierHash(root, name) === hash);
   return path.join(root, existing ?? runName(experiment, fold, seed));
+}
+
+const earlierHashes = new Map<string, string | undefined>();
+
+/**
+ * The present hash of a folder named when scoring was part of a run's name; the order in a run folder never changes, so it is read once.
+ */
+function earlierHash(root: string, name: string): string | undefined {
+  const file = path.join(root, name, 'experiment.json');
+  if (earlierHashes.has(file)) return earlierHashes.get(file);
+  if (!/-[0-9a-f]{12}$/.test(name) || !fs.existsSync(file)) return undefined;
+  const read = (): string | undefined => {
+    try {
+      const { experiment, fold, seed } = JSON.parse(fs.readFileSync(file, 'utf8'));
+      return scored(experiment) ? runHash(experiment, fold, seed) : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  earlierHashes.set(file, read());
+  return earlierHashes.get(file);
+}
+
+/** Whether an experiment or one it starts from says how it is scored and labelled. */
+function scored({ scoring, init, previousStage }: Experiment): boolean {
+  const before = init && ('from' in init ? init.from : 'upkernFrom' in init ? init.upkernFrom : undefined);
+  return Boolean(scoring || (before && scored(before)) || (previousStage && scored(previousStage)));
 }

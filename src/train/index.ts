@@ -9,20 +9,21 @@ export {
   writeCheckpoint,
 } from './checkpoint.js';
 export { type Dependency, dependenciesOf, initOf } from './dependencies.js';
-export type {
-  ClassScore,
-  Experiment,
-  Hooks,
-  Losses,
-  Named,
-  Optimisers,
-  OwnFile,
-  PredictionSettings,
-  Recipe,
-  RunScores,
-  Scale,
-  Schedules,
-  Start,
+export {
+  type ClassScore,
+  type Experiment,
+  foldsOf,
+  type Hooks,
+  type Losses,
+  type Named,
+  type Optimisers,
+  type OwnFile,
+  type PredictionSettings,
+  type Recipe,
+  type RunScores,
+  type Scale,
+  type Schedules,
+  type Start,
 } from './experiment.js';
 export { type Batch, type BatchSource, type FeedOptions, startFeed } from './feed/feed.js';
 export { cutPatch, type Phase, Sampler, type SampleSource, type TrainingSample } from './feed/sample.js';

@@ -1,5 +1,5 @@
 // Which cases a run trains and validates on.
-import { VoxelbookError } from '../base/errors.js';
+import { FaultList, VoxelbookError } from '../base/errors.js';
 import { Random } from '../base/random.js';
 import { type Dataset, type Fold, knownSplits, type Split, split, tell, warningText } from '../dataset/index.js';
 import type { Experiment } from './experiment.js';
@@ -9,7 +9,13 @@ import type { Experiment } from './experiment.js';
  * A fold beyond the file is nnU-Net's random split of 80:20, with a warning.
  * @throws VoxelbookError with every fault of a `splits_final.json` written by hand
  */
-export function splitOf({ trainShare }: Experiment, dataset: Dataset, fold: Fold): Split {
+export function splitOf({ trainShare, split: published }: Experiment, dataset: Dataset, fold: Fold): Split {
+  if (published)
+    return publishedSplit(
+      published,
+      dataset.cases.map((c) => c.id),
+      fold,
+    );
   const chosen = chosenSplit(dataset, fold);
   return { train: shareOf(chosen.train, trainShare, fold), val: chosen.val };
 }
@@ -27,6 +33,22 @@ function chosenSplit(dataset: Dataset, fold: Fold): Split {
     });
   for (const warning of warnings) tell(warningText(warning));
   return split(dataset, fold, splits);
+}
+
+/** A paper's own split, every fault of it at once. */
+function publishedSplit({ train, val }: Split, ids: readonly string[], fold: Fold): Split {
+  const faults = new FaultList();
+  const at = (path: string, given: string, expected: string, fix: string) => faults.add('split', path, given, expected, fix);
+  if (fold !== 0) at('folds', String(fold), '0', 'A published split is one split: fold 0.');
+  const unknown = [...train, ...val].filter((id) => !ids.includes(id));
+  if (unknown.length > 0) at('split', unknown.join(', '), 'cases of the data set', 'Name cases as the data set does.');
+  const both = val.filter((id) => train.includes(id));
+  if (both.length > 0)
+    at('split', `${both.join(', ')} in both parts`, 'two parts without a common case', 'Take them out of one.');
+  for (const [name, list] of Object.entries({ train, val }))
+    if (list.length === 0) at(`split.${name}`, 'no case', 'at least one', 'List the cases.');
+  faults.throwIfAny('this split cannot be used');
+  return { train: [...train], val: [...val] };
 }
 
 /**

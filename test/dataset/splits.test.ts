@@ -15,6 +15,7 @@ describe('splits_final.json', () => {
     folder,
     json: {} as Dataset['json'],
     cases: names.map((id) => ({ id, images: [] })),
+    testCases: [],
   });
   const write = (text: string) => fs.writeFileSync(path.join(folder, 'splits_final.json'), text);
   const known = (names?: string[]) => knownSplits(dataset(names), folder);

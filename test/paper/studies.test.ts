@@ -1,15 +1,22 @@
 // A paper's study has every row of every published table, or one of a few reasons why a row has no experiment.
 import assert from 'node:assert/strict';
+import { describedNames, descriptor } from '../../src/dataset/index.js';
 import {
   demoTable,
   hoursReference,
   type PaperName,
+  protocolOf,
   published,
+  publishedSplit,
   reasons,
   rowName,
+  scoredOn,
   study,
   studyNames,
+  type Verdict,
+  verdicts,
 } from '../../src/paper/index.js';
+import type { RunScores } from '../../src/train/index.js';
 
 const tablesOf = (paper: PaperName) => published[paper].tables;
 const rowsOf = (paper: PaperName, id: string) => {
@@ -62,7 +69,12 @@ describe('studies of the papers', () => {
     );
     const nnFormer = { nnFormer: reasons.noCode };
     const data = (...rows: string[]) => Object.fromEntries(rows.map((row) => [row, reasons.otherData]));
+    const elsewhere = ['touchstone', 'touchstone-totalsegmentator', 'rep3d', 'auto-nnunet'].map((name) => `independent-${name}`);
     assert.deepEqual(without, {
+      ...Object.fromEntries(elsewhere.map((id) => [`mednext/${id}`, data(...rowsOf('mednext', id))])),
+      'mednext/independent-primus': Object.fromEntries(
+        ['Primus-M', 'PrimusV2-M', 'PrimusV3-S'].map((row) => [row, reasons.otherNetwork]),
+      ),
       'mednext/fig1c-leaderboard': data('AMOS, average Dice', 'BTCV / Synapse multi-organ CT, average DSC', 'KiTS19'),
       'stu-net/table4-direct-inference': data(...rowsOf('stuNet', 'table4-direct-inference').filter((row) => row !== 'Mean')),
       ...Object.fromEntries(tablesOf('swinUmamba').map(({ id }) => [`swin-umamba/${id}`, nnFormer])),
@@ -119,5 +131,80 @@ describe('studies of the papers', () => {
     assert.equal(row('nnUNet'), 'nnU-Net (org.): 9');
     assert.equal(row('3D-UX-Net'), 'no published hours of this network');
     assert.equal(row('TransUNet', 2), 'hours are published of 3-D networks only');
+  });
+});
+
+describe('protocols', () => {
+  it('every described data set says how each of its papers used it, with the source', () => {
+    for (const name of describedNames()) {
+      const { protocols, papers } = descriptor(name);
+      for (const { kind, source } of protocols) assert.ok(kind.length > 3 && source.length > 5, name);
+      assert.deepEqual(
+        papers.filter((paper) => !protocols.some((p) => p.paper === paper)),
+        [],
+        name,
+      );
+    }
+  });
+
+  it('TransUNet’s 18:12 of BTCV is a split of an experiment', () => {
+    const ids = [...Array(10).keys(), ...[...Array(20).keys()].map((i) => i + 20)].map(
+      (i) => `img00${String(i + 1).padStart(2, '0')}`,
+    );
+    const { train, val } = publishedSplit('BTCV', 'TransUNet', ids);
+    assert.deepEqual([train.length, val.length], [18, 12]);
+    assert.deepEqual(val.slice(0, 5), ['img0001', 'img0002', 'img0003', 'img0004', 'img0008']);
+    assert.throws(() => publishedSplit('BTCV', 'UNet', ids), /"UNet"; expected TransUNet/);
+    assert.throws(() => publishedSplit('BTCV', 'TransUNet', ids.slice(1)), /without img0001/);
+  });
+
+  it('what a row was scored on is said beside what the paper’s was', () => {
+    const run = (fold: number | 'all', n: number, on?: 'test'): RunScores =>
+      ({ fold, on, cases: Array.from({ length: n }, (_, i) => ({ id: `${fold}/${i}`, classes: {} })) }) as unknown as RunScores;
+    const cv = protocolOf('mednext', 'table2');
+    assert.deepEqual(scoredOn(cv, 'BTCV', [run(0, 6)]), { text: 'fold 0 of 5, 6 of 30 cases', same: false });
+    assert.deepEqual(
+      scoredOn(
+        cv,
+        '/data/Dataset017_BTCV',
+        [0, 1, 2, 3, 4].map((fold) => run(fold, 6)),
+      ),
+      {
+        text: '5 folds, 30 of 30 cases',
+        same: true,
+      },
+    );
+    const all = protocolOf('swinUmamba', 'v2-table1-abdomenmri');
+    assert.deepEqual(scoredOn(all, 'AbdomenMRI', [run('all', 4, 'test')]), { text: 'test cases, 4 of 50 cases', same: false });
+    assert.equal(scoredOn(all, 'AbdomenMRI', [run('all', 50, 'test')]).same, true);
+    assert.equal(scoredOn(all, 'AbdomenMRI', [run(0, 12)]).same, false);
+  });
+
+  it('Swin-UMamba trains on all and tests on the test set at paper scale; others in five folds', () => {
+    for (const e of study('swin-umamba', { scale: 'paper' }).experiments) assert.equal(e.folds, 'all');
+    for (const e of study('mednext', { scale: 'paper' }).experiments) assert.deepEqual(e.folds, [0, 1, 2, 3, 4]);
+    for (const name of studyNames)
+      for (const e of study(name, { scale: 'paper' }).experiments) assert.equal(e.scoring, undefined, e.name);
+  });
+
+  it('verdicts counts findings and names them', () => {
+    const finding = (says: string, verdict: Verdict, metric?: string) => ({
+      statement: { says, variant: 'a', base: 'b', metric },
+      pairs: 1,
+      difference: 0,
+      interval: [0, 0] as [number, number],
+      p: 1,
+      verdict,
+    });
+    assert.deepEqual(
+      verdicts([finding('a helps', 'seen in this run'), finding('b helps', 'seen in this run', 'hd95'), finding('c', 'not run')]),
+      [
+        'seen in this run: 2 of 3 (a helps; b helps (HD95))',
+        'opposite in this run: 0 of 3',
+        'not decided by this run: 0 of 3',
+        'both below the baseline: 0 of 3',
+        'not run: 1 of 3 (c)',
+      ],
+    );
   });
 });

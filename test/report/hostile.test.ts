@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { parse, parseFragment, type DefaultTreeAdapterTypes as Tree } from 'parse5';
 import { VoxelbookError } from '../../src/base/errors.js';
+import { shownTable } from '../../src/base/show.js';
 import * as report from '../../src/report/index.js';
+import { listText } from '../../src/run/list.js';
+import { picture } from '../../src/run/live.js';
 import { identityDirection } from '../../src/volume/volume.js';
 import { allFigures } from './figures.js';
 import { hostileStrings } from './hostile.js';
@@ -55,7 +58,7 @@ describe('names from outside never become markup', () => {
         { name, scores: runs('a', 0.8, { cases: 3, folds: 1, seeds: 1 }).map((run) => dressed(run, name)) },
         { name: `${name} 2`, scores: [], missing: name },
       ];
-      const claim = { paper: name, table: name, row: name, column: 'DSC', value: 80, unit: name, source: name };
+      const claim = { paper: name, table: name, row: name, column: 'DSC', metric: 'dsc', value: 80, unit: name, source: name };
       const table = report.ablation([{ ...rows[0], published: [claim] }, rows[1]], { caption: name, resamples: 10 });
       clean(`ablation ${JSON.stringify(name)}`, table.toHtml());
       clean(`comparison ${JSON.stringify(name)}`, report.comparison(rows, { caption: name }).toHtml());
@@ -69,7 +72,96 @@ describe('names from outside never become markup', () => {
     for (const name of hostileStrings) {
       const csv = new report.ResultTable('t', [{ key: 'a', label: 'a' }], [{ a: { value: name, text: name } }]).toCsv();
       assert.doesNotMatch(csv, /(^|,|\n)"?[=+@\t]/, JSON.stringify(name));
+      // One cell in any spreadsheet: whatever separates cells elsewhere stands inside quotes.
+      const cell = csv.slice(csv.indexOf('\n') + 1, -1);
+      if (/[;|\t]/.test(cell)) assert.match(cell, /^"[\s\S]*"$/, JSON.stringify(name));
     }
+  });
+
+  it('a formula behind blanks, quotes, in full width or after a break is text', () => {
+    const cells = [
+      ' =1+1',
+      '\t=1+1',
+      '\n=1+1',
+      '"=1+1',
+      "'=1+1",
+      '\u200b=1',
+      '\uff1dSUM(A1)',
+      '\uff0b1',
+      '-2+3',
+      '@SUM(A1)',
+      '+1',
+      '\r\n=1',
+    ];
+    for (const value of cells) {
+      const table = new report.ResultTable('t', [{ key: 'a', label: value }], [{ a: { value, text: value } }]);
+      const csv = table.toCsv();
+      const [head, body] = [csv.slice(0, csv.length / 2), csv.slice(csv.length / 2)];
+      assert.equal(head, body);
+      assert.match(body, /^"?'/, JSON.stringify(value));
+    }
+    const numbers = new report.ResultTable('t', [{ key: 'a', label: 'a' }], [{ a: { value: -0.5, text: '−0.5' } }]);
+    assert.equal(numbers.toCsv(), 'a\n-0.5\n');
+  });
+
+  it('in LaTeX no character is a command, an argument of one, or opens anything', () => {
+    const texts = [
+      '\\input{/etc/passwd}',
+      '[4cm]x',
+      '*[2cm]',
+      '$\\write18{id}$',
+      'a & b \\\\',
+      '%',
+      '#1',
+      '^^5c',
+      '~',
+      '{',
+      'x_y',
+      '|',
+      '\x1b[31m',
+    ];
+    for (const text of [...texts, ...hostileStrings]) {
+      const latex = new report.ResultTable(
+        text,
+        [{ key: 'a', label: text }],
+        [{ a: { value: text, text, why: text } }],
+      ).toLatex();
+      const rows = latex.split('\n').filter((line) => !/^\\(begin|end|centering|toprule|midrule|bottomrule)/.test(line));
+      const bare = rows
+        .join('\n')
+        .replace(/^\\caption\{|^\{\\footnotesize |\\\\$/gm, '')
+        .replace(
+          /\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar|textdagger)\{\}|\{[[\]*]\}|\$(\\(pm|Delta|times|geq|leq|infty)|-|\^3)\$/g,
+          '',
+        )
+        .replace(/\\[{}$&#%_]/g, '');
+      assert.doesNotMatch(bare, /[\\$&#%_^~[\]*|]/, JSON.stringify(text));
+      for (const line of rows) assert.doesNotMatch(line, /^[[*]/, JSON.stringify(text));
+    }
+  });
+
+  it('a list of runs, a table of a data set and a live view steer no terminal', () => {
+    const name = 'x\x1b]0;title\x07\u202egnp.exe\x9b2J';
+    const texts = [
+      listText([
+        {
+          name,
+          experiment: name,
+          fold: 0,
+          seed: 0,
+          state: 'failed',
+          step: 0,
+          steps: 1,
+          loss: null,
+          pseudoDsc: null,
+          note: name,
+          folder: name,
+        },
+      ]),
+      shownTable(name, [name], [[name]]).text,
+      picture(name, [], name)['text/plain'],
+    ];
+    for (const text of texts) assert.doesNotMatch(text, /(?!\n)\p{Cc}|[\u202a-\u202e\u2066-\u2069]/u);
   });
 
   it('in every figure, as SVG and as plotly labels', () => {

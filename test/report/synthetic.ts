@@ -58,6 +58,8 @@ export const variants = () => [
         column: 'BTCV_DSC',
         value: 83.5,
         unit: 'percent',
+        metric: 'dsc',
+        percent: true,
         source: 'the paper',
       },
     ],

@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { nodeArguments } from '../../src/base/workers.js';
-import { published, type StudyName, study, studyNames } from '../../src/paper/index.js';
+import { methodNotes, published, type StudyName, study, studyNames } from '../../src/paper/index.js';
 import { type DryRun, type DryRunRow, dryRun, graph, readScores } from '../../src/run/index.js';
 import { forecastOf, prepare } from '../../src/train/index.js';
 import { type Cluster, startCluster, whyNoCluster } from './cluster.js';
@@ -41,7 +41,14 @@ describe('dry run of a study', () => {
         assert.ok(r.hours === null ? r.hoursBasis.length > 0 : r.hours > 0);
       }
       const text = String(plan);
-      for (const { experiments } of study(name, { scale: 'paper' }).tables)
+      const { paper, tables } = study(name, { scale: 'paper' });
+      for (const { id } of tables)
+        for (const note of methodNotes(paper, id))
+          assert.ok(
+            plan.notes.some((n) => n.includes(id) && n.includes(note)),
+            `${id}: ${note}`,
+          );
+      for (const { experiments } of tables)
         for (const e of experiments) {
           assert.ok(row(plan, e.name, e.dataset), `${e.name}, ${e.dataset}`);
           assert.ok(text.includes(e.name), e.name);

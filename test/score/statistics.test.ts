@@ -11,6 +11,7 @@ import {
   erode,
   fillHoles,
   instanceF1,
+  instanceF1OfPicture,
   kendallTau,
   panopticQuality,
   quantile,
@@ -207,6 +208,26 @@ describe('instances', () => {
     const a = square(1, 5, 5, 6, square(2, 5, 11, 6, new Uint8Array(1600)));
     const b = a.map((v) => (v ? 1 : 0));
     assert.equal(instanceF1(a, b, [40, 40])[0].tp, 1);
+  });
+
+  it('a large picture is scored in tiles: cells at a tile’s edge leave it, a tile without a prediction counts nothing', () => {
+    const [height, width] = [20, 30];
+    const square = (map: Int32Array, id: number, y: number, x: number, size = 3) => {
+      for (let j = 0; j < size; j++) for (let i = 0; i < size; i++) map[(y + j) * width + x + i] = id;
+    };
+    const [reference, prediction] = [new Int32Array(height * width), new Int32Array(height * width)];
+    square(reference, 1, 3, 3);
+    square(prediction, 7, 3, 3); // found, first tile
+    square(reference, 2, 13, 13); // missed, in a tile without any prediction
+    square(reference, 3, 4, 8); // across the edge of two tiles
+    square(prediction, 8, 4, 8);
+    square(prediction, 9, 3, 23); // invented, third tile
+    const tiled = instanceF1OfPicture(reference, prediction, [height, width], 0.5, { pixels: 600, tile: 10 });
+    assert.deepEqual([tiled.tp, tiled.fp, tiled.fn], [1, 1, 0]);
+    assert.equal(tiled.f1, 2 / 3);
+    const whole = instanceF1OfPicture(reference, prediction, [height, width], 0.5);
+    assert.deepEqual(whole, instanceF1(reference, prediction, [height, width])[0]);
+    assert.deepEqual([whole.tp, whole.fp, whole.fn], [2, 1, 1]);
   });
 
   it('two empty maps are no score', () => {

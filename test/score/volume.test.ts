@@ -170,7 +170,7 @@ describe('scores of a label map', () => {
         message: [
           'this prediction cannot be scored',
           "  prediction.shape: [4,4,5]; expected the reference's [4,4,4]. Resample the prediction to the grid of the reference.",
-          '  definition: "best"; expected default, deepmind, voxel, medpy, nnunet-v1, mednext, umamba-abdomen, umamba-endoscopy, totalsegmentator, transunet, nnformer, brats. Choose one of these names, or pass a definition of your own.',
+          '  definition: "best"; expected default, deepmind, voxel, medpy, nnunet-v1, mednext, mednext-directed, kaist-brats21, umamba-abdomen, umamba-endoscopy, totalsegmentator, transunet, nnformer, brats. Choose one of these names, or pass a definition of your own.',
           '  classes.it: -1; expected whole numbers from 0 to 65535. List its labels.',
           `  metrics: "dice"; expected ${metricNames.join(', ')}. Choose among these.`,
           '  nsdToleranceMm.it: undefined; expected a length of at least 0 mm. Give one for each class.',

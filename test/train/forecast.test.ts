@@ -5,7 +5,7 @@ import type { VoxelbookError } from '../../src/base/errors.js';
 import { nodeArguments } from '../../src/base/workers.js';
 import { labels } from '../../src/dataset/index.js';
 import { network } from '../../src/model/index.js';
-import { mednext } from '../../src/paper/shared/recipes.js';
+import { mednext } from '../../src/paper/recipes.js';
 import { forecast, objectiveOf, refuseIfTooLarge } from '../../src/train/index.js';
 
 const run = promisify(execFile);

@@ -3,7 +3,7 @@ import { peakResidentBytes } from '../../src/base/memory.js';
 import { Random } from '../../src/base/random.js';
 import { labels } from '../../src/dataset/index.js';
 import { initialise, type ModelSpec, network as networkOf } from '../../src/model/index.js';
-import { mednext } from '../../src/paper/shared/recipes.js';
+import { mednext } from '../../src/paper/recipes.js';
 import { tf } from '../../src/tensor/tf.js';
 import {
   batchTensors,

@@ -4,7 +4,8 @@
 import type { AxialAttentionSettings, KaistUnetSpec } from '../../model/papers/kaistUnet.js';
 import type { Experiment, Scale } from '../../train/experiment.js';
 import { type DemoBudget, demoExperiment } from '../shared/demoExperiment.js';
-import { briefMomentum, predictions, kaist as recipe } from '../shared/recipes.js';
+import { briefMomentum } from '../shared/recipe.js';
+import { prediction, recipe } from './recipe.js';
 
 export interface Options extends DemoBudget {
   scale: Scale;
@@ -43,7 +44,7 @@ export function crossValidation(options: Options): Experiment[] {
             dataset: 'SimGliomaRegions',
             model: narrow(model),
             recipe: briefMomentum(recipe),
-            prediction: predictions.kaist,
+            prediction,
             brief: true,
           },
           { epochs: 10, ...options },
@@ -55,8 +56,7 @@ export function crossValidation(options: Options): Experiment[] {
           plan: 'kaistBrats21',
           model,
           recipe,
-          prediction: predictions.kaist,
-          scoring: { definition: 'brats' },
+          prediction,
           folds: options.folds ?? [0, 1, 2, 3, 4],
           seeds: options.seeds ?? [0],
           scale: 'paper',

@@ -8,7 +8,8 @@ import type { MedNextSpec } from '../../model/papers/mednext.js';
 import type { Experiment, Recipe, Scale } from '../../train/experiment.js';
 import { type DemoBudget, demoExperiment } from '../shared/demoExperiment.js';
 import { narrow2d, narrow3d } from '../shared/demoNetworks.js';
-import { nnunetv2, predictions, mednext as recipe } from '../shared/recipes.js';
+import { nnunetv2, nnunetv2Prediction } from '../shared/recipe.js';
+import { prediction, recipe } from './recipe.js';
 
 /** An experiment whose network is a MedNeXt. */
 export type MedNextExperiment = Experiment & { model: MedNextSpec };
@@ -31,7 +32,7 @@ const paperScale = (
   plan: 'mednext',
   model,
   recipe,
-  prediction: predictions.mednext,
+  prediction,
   folds,
   seeds,
   scale: 'paper',
@@ -68,7 +69,7 @@ function medNext(
     dataset: options.dataset ?? 'SimGlioma',
     model,
     recipe: brief ? briefRecipe : recipe,
-    prediction: predictions.mednext,
+    prediction,
     learningRate: brief ? briefRate : 1e-2,
     brief,
   };
@@ -179,7 +180,7 @@ function baseline(name: string, system: string, options: Options): Experiment {
     dataset: options.dataset ?? 'SimGlioma',
     model,
     recipe: { ...briefRecipe, deepSupervision: supervisionOf(model) },
-    prediction: predictions.mednext,
+    prediction,
     learningRate: halfRate.has(model.network) ? briefRate / 2 : briefRate,
     brief: true,
   };
@@ -230,7 +231,7 @@ export function independent(options: Options): Experiment[] {
             // Swin UNETR halves the grid five times; nnU-Net's plans do not always. 96³ is its own code's patch.
             ...(model.network === 'swin-unetr' ? { patchSize: [96, 96, 96] } : {}),
           },
-          prediction: predictions.nnunetv2,
+          prediction: nnunetv2Prediction,
           folds,
           seeds,
           scale,

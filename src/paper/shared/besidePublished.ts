@@ -1,10 +1,13 @@
 // A paper's table with this run beside it: the paper's rows and columns in the paper's order, ours next to them.
 import { VoxelbookError } from '../../base/errors.js';
-import { classNames, isDistance, mean, perCase } from '../../report/aggregate.js';
-import { type Cell, type Column, ResultTable, type Variant } from '../../report/index.js';
+import { classNames, isDistance, numberText, overall, spreadOf } from '../../report/aggregate.js';
+import { type Cell, type Column, type Counting, ResultTable, type Variant } from '../../report/index.js';
+import { type Rule, ruleNotes } from '../../score/index.js';
 import { demoTable } from '../studies.js';
-import { namesRow, type PaperName, published, rowName } from './claims.js';
+import { type PaperName, type PublishedTable, rowName } from './claims.js';
+import { scoredOn } from './protocol.js';
 import { table } from './publishedTable.js';
+import { protocolOf, publishedTable, ruleOf } from './rules.js';
 
 /** A column of ours: a score of this run's variants, or values found otherwise (parameters, FLOPs). */
 export type OwnColumn = {
@@ -29,44 +32,24 @@ export interface BesideOptions {
 }
 
 /**
- * A published table and this run's numbers side by side. Fractions are shown in the table's own unit (percent where it prints
- * percent); a row we did not run says why; nothing is compared across data sets, for ours are never the paper's at demo scale.
+ * A published table and this run's numbers side by side, counted by the table's rule. Fractions are shown in the table's own unit (percent
+ * where it prints percent); a row we did not run says why, and a row scored on other cases than the paper's says on which. Where the table
+ * prints a ±, ours of the same kind stands beside it and none of another kind.
  * @throws VoxelbookError when `as` or `beside` name what is not in the table, or `as` a variant that is not in the run
  */
 export function beside(paper: PaperName, id: string, options: BesideOptions): ResultTable {
   const shown = table(paper, id);
-  const source = published[paper].tables.find((t) => t.id === id)!;
+  const source = publishedTable(paper, id);
   const names = source.rows.map((row) => rowName(source, row));
-  const { rows = [], why = {}, where } = options;
+  const { rows = [] } = options;
   check(names, source.columns, options);
-  const { as: known = {}, absent = {} } = demoTable(paper, id);
-  const as = { ...known, ...options.as };
-  const percent = /^percent/.test(source.unit ?? '');
-  const reasonFor = (name: string) =>
-    typeof why === 'string' ? why : (why[name] ?? absent[name] ?? 'no experiment of this run is this row');
-  const classes = classNames(rows);
-
-  const ourCell = (column: OwnColumn, name: string): Cell => {
-    if ('values' in column) {
-      const value = column.values[name];
-      return value === undefined ? { value: null, text: '—', why: reasonFor(name) } : { value, text: String(value) };
-    }
-    const variant = rows.find((row) => row.name === (as[name] ?? name));
-    if (!variant) return { value: null, text: '—', why: reasonFor(name) };
-    const values = [...perCase(variant.scores, column.classes ?? classes, column.metric, 'metrics-reloaded').values()];
-    if (values.length === 0) return { value: null, text: '—', why: variant.missing ?? 'not scored in these runs' };
-    const scale = percent && !isDistance(column.metric) ? 100 : 1;
-    const value = mean(values) * scale;
-    return { value, text: value.toFixed(isDistance(column.metric) ? 2 : percent ? 1 : 3) };
-  };
-
+  const cellOf = ownCells(paper, id, source, options);
   const ownAt = (key: string | undefined) =>
     options.columns.flatMap((column, i) => (column.beside === key ? [{ column, key: `ours.${i}` }] : []));
   const columns: Column[] = [
     ...shown.columns.flatMap((published): Column[] => {
       const own = ownAt(published.key);
-      const isName = namesRow(source, published.key);
-      if (own.length === 0) return [isName ? published : { ...published, group: 'published' }];
+      if (own.length === 0) return [source.cells[published.key] ? { ...published, group: 'published' } : published];
       return [
         { ...published, group: published.label, label: 'published' },
         ...own.map(({ column, key }) => ({ key, group: published.label, label: column.label, align: 'right' as const })),
@@ -74,26 +57,76 @@ export function beside(paper: PaperName, id: string, options: BesideOptions): Re
     }),
     ...ownAt(undefined).map(({ column, key }) => ({
       key,
-      group: `this run (${where})`,
+      group: `this run (${options.where})`,
       label: column.label,
       align: 'right' as const,
     })),
   ];
   const cells = names.map((name, r) => ({
     ...shown.cells[r],
-    ...Object.fromEntries(options.columns.map((column, i) => [`ours.${i}`, ourCell(column, name)])),
+    ...Object.fromEntries(options.columns.map((column, i) => [`ours.${i}`, cellOf(column, name)])),
   }));
-  const runs = rows.flatMap((row) => row.scores);
-  const tolerances = [...new Set(runs.map((run) => `NSD at ${run.nsd.toleranceMm} mm, ${run.nsd.definition}.`))];
-  const usesScores = options.columns.some((column) => 'metric' in column);
-  const notes = [
-    ...shown.notes,
-    usesScores
-      ? `This run: ${where}; mean over cases, a case's seeds averaged first; other data and other size than published: not comparable with the published columns.`
-      : `This run: ${where}.`,
-    ...(usesScores ? tolerances : []),
-  ];
+  const notes = [...shown.notes, ...runNotes(rows, ruleOf(paper, id), source, options)];
   return new ResultTable(`${shown.caption}: published, and this run`, columns, cells, notes);
+}
+
+/** What stands in a cell of ours. */
+function ownCells(paper: PaperName, id: string, source: PublishedTable, options: BesideOptions) {
+  const { rows = [], why = {} } = options;
+  const { as: known = {}, absent = {} } = demoTable(paper, id);
+  const as = { ...known, ...options.as };
+  const protocol = protocolOf(paper, id);
+  const classes = classNames(rows);
+  const missing = (reason: string): Cell => ({ value: null, text: '—', why: reason });
+  const reasonFor = (name: string) =>
+    typeof why === 'string' ? why : (why[name] ?? absent[name] ?? 'no experiment of this run is this row');
+  const rule = ruleOf(paper, id);
+  return (column: OwnColumn, name: string): Cell => {
+    if ('values' in column) {
+      const value = column.values[name];
+      return value === undefined ? missing(reasonFor(name)) : { value, text: String(value) };
+    }
+    const variant = rows.find((row) => row.name === (as[name] ?? name));
+    if (!variant) return missing(reasonFor(name));
+    const counting: Counting = variant.rule ?? rule ?? 'metrics-reloaded';
+    const [own, distance] = [column.classes ?? classes, isDistance(column.metric)];
+    const found = overall(variant.scores, own, column.metric, counting);
+    if (Number.isNaN(found)) return missing(variant.missing ?? 'not scored in these runs');
+    const scale = source.percent && !distance ? 100 : 1;
+    const digits = distance ? 2 : source.percent ? 1 : 3;
+    const spread = source.spread ? spreadOf(variant.scores, own, column.metric, counting, source.spread) : Number.NaN;
+    const more = Number.isFinite(spread) ? ` ± ${(spread * scale).toFixed(digits)}` : '';
+    const on = scoredOn(protocol, variant.dataset ?? '', variant.scores);
+    return {
+      value: found * scale,
+      text: `${numberText(found * scale, digits)}${more}`,
+      ...(on.same ? {} : { why: `scored on ${on.text}` }),
+    };
+  };
+}
+
+/** What must be known of this run's numbers. */
+function runNotes(
+  rows: readonly Variant[],
+  rule: Rule | undefined,
+  { spread }: PublishedTable,
+  { columns, where }: BesideOptions,
+): string[] {
+  const metrics = columns.flatMap((column) => ('metric' in column ? [column.metric] : []));
+  if (metrics.length === 0) return [`This run: ${where}.`];
+  const others = [...new Set(rows.flatMap((row) => (row.rule && row.rule.label !== rule?.label ? [row.rule] : [])))];
+  const unruled = rows.filter((row) => row.scores.length > 0 && !row.rule);
+  const surface = metrics.some((metric) => metric !== 'dsc');
+  const scoredBy = [...new Set(unruled.flatMap((row) => row.scores.map((s) => s.nsd.definition)))];
+  return [
+    `This run: ${where}; a case's seeds averaged first. A number scored on other cases than the paper's says so and is not comparable with it.`,
+    ...(spread ? [`± of this run: over ${spread}, as published; none where its runs do not vary so.`] : []),
+    ...others.slice(0, 1).flatMap((other) => ['This run is scored by another rule than the table:', ...ruleNotes(other)]),
+    ...(unruled.length > 0 && surface
+      ? [`${unruled.length} rows of this run are averaged by the table's rule but scored by their own: ${scoredBy.join('; ')}.`]
+      : []),
+    ...(rule ? [] : ['The rule of the published table is not at hand: empty masks of this run count as in Metrics Reloaded.']),
+  ];
 }
 
 function check(names: readonly string[], published: readonly string[], { rows = [], columns, as = {} }: BesideOptions): void {

@@ -1,7 +1,7 @@
 // What every demo experiment has in common: an embedded data set, small patches, a short budget, one fold, and how it is scored.
 import type { ModelSpec } from '../../model/index.js';
 import type { Experiment, PredictionSettings, Recipe } from '../../train/experiment.js';
-import { demo } from './recipes.js';
+import { demo } from './recipe.js';
 
 /** What a demo may change; every function that makes a demo table takes these. */
 export interface DemoBudget {

@@ -5,7 +5,7 @@
 import type { Experiment } from '../../train/experiment.js';
 import * as mednext from '../mednext/index.js';
 import { published } from './claims.js';
-import { nnunetv2 } from './recipes.js';
+import { nnunetv2 } from './recipe.js';
 
 export const hoursGpu = 'A100 PCIe 40 GB';
 export const hoursSource = 'nnU-Net Revisited (2404.09556), run time on one A100 PCIe 40 GB, PyTorch in mixed precision';
@@ -39,7 +39,7 @@ function rowOf({ model, planner }: Experiment): string | undefined {
     case 'plain-conv-unet':
       return 'nnU-Net (org.)';
     case 'residual-encoder-unet':
-      return `nnU-Net ResEnc ${planner?.match(/ResEnc(M|L|XL)$/)?.[1] ?? 'M'}`;
+      return resEncRows[planner ?? 'nnUNetPlannerResEncM'] ?? 'nnU-Net ResEnc M';
     case 'kaist-unet':
       // nnU-Net's own convolutions; of axial attention nothing is published.
       return model.attention ? undefined : 'nnU-Net (org.)';
@@ -59,6 +59,12 @@ function rowOf({ model, planner }: Experiment): string | undefined {
   }
 }
 
+const resEncRows: Record<string, string> = {
+  nnUNetPlannerResEncM: 'nnU-Net ResEnc M',
+  nnUNetPlannerResEncL: 'nnU-Net ResEnc L',
+  nnUNetPlannerResEncXL: 'nnU-Net ResEnc XL',
+};
+
 let known: Record<string, HoursReference> | undefined;
 
 /** By published row; each with the plan that system has here on BTCV, as the source does not say which set was timed. */
@@ -74,11 +80,14 @@ function references(): Record<string, HoursReference> {
     'MedNeXt L k5': of('MedNeXt-L (kernel 5)'),
     'U-Mamba Bot': of('U-Mamba_Bot'),
     'U-Mamba Enc': of('U-Mamba_Enc'),
+    'nnU-Net ResEnc M': of('ResEnc M'),
+    'nnU-Net ResEnc L': of('ResEnc L'),
+    'nnU-Net ResEnc XL': of('ResEnc XL'),
   };
   known = {};
   for (const { network, train_hours_A100: hours } of rows) {
     const row = String(network);
-    const experiment = named[row] ?? of(row.replace(/^nnU-Net /, ''));
+    const experiment = named[row] ?? of(row);
     if (experiment && typeof hours === 'number') known[row] = { row, hours, experiment };
   }
   return known;

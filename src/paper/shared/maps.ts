@@ -1,5 +1,5 @@
 // Small maps side by side, each with its own grey scale: feature maps of a block, kernels, attention.
-import { escapeText, type MimeBundle, Shown } from '../../report/index.js';
+import { escapeText, type MimeBundle, NotebookOutput } from '../../report/index.js';
 import { besideEachOther, dataUri, paint, png } from '../../report/picture.js';
 
 /** One map: values row by row. */
@@ -15,7 +15,7 @@ export interface ValueMap {
 const edge = 150;
 
 /** Maps in one row, black the smallest and white the largest value of each. */
-export class Maps extends Shown {
+export class Maps extends NotebookOutput {
   constructor(
     readonly title: string,
     readonly maps: readonly ValueMap[],

@@ -8,7 +8,8 @@ import type { StuNetSpec } from '../../model/papers/stuNet.js';
 import type { Experiment, Recipe, Scale } from '../../train/experiment.js';
 import { type DemoBudget, demoExperiment } from '../shared/demoExperiment.js';
 import { narrow3d } from '../shared/demoNetworks.js';
-import { briefMomentum, predictions, stuNetFinetuning, stuNetPretraining } from '../shared/recipes.js';
+import { briefMomentum } from '../shared/recipe.js';
+import { prediction, pretraining, finetuning as tuning } from './recipe.js';
 
 export interface Options extends DemoBudget {
   scale: Scale;
@@ -31,7 +32,7 @@ const demoModel = (size: Size): StuNetSpec => ({
   deepSupervision: true,
 });
 
-function experiment(name: string, model: ModelSpec, { scale, ...options }: Options, recipe = stuNetPretraining): Experiment {
+function experiment(name: string, model: ModelSpec, { scale, ...options }: Options, recipe = pretraining): Experiment {
   const deep = model.deepSupervision ? recipe : { ...recipe, deepSupervision: 'none' as const };
   if (scale === 'demo') {
     const of = {
@@ -39,7 +40,7 @@ function experiment(name: string, model: ModelSpec, { scale, ...options }: Optio
       dataset: options.dataset ?? 'IcbmTissue',
       model,
       recipe: briefMomentum(deep),
-      prediction: predictions.stuNet,
+      prediction,
       brief: true,
     };
     const made = demoExperiment(of, { epochs: 3, ...options });
@@ -54,7 +55,7 @@ function experiment(name: string, model: ModelSpec, { scale, ...options }: Optio
     plan: 'stuNet',
     model,
     recipe: deep,
-    prediction: { ...predictions.stuNet, mirrorAxes: options.dataset ? [0, 1, 2] : [] },
+    prediction: { ...prediction, mirrorAxes: options.dataset ? [0, 1, 2] : [] },
     folds: options.folds ?? [0],
     seeds: options.seeds ?? [0],
     scale,
@@ -103,15 +104,19 @@ export function bubbles(options: Options): Experiment[] {
 }
 
 /** Demo: two groups of classes instead of the paper's five, each a data set of its own. */
-const groups = { CSF: 'IcbmFluid', 'GM and WM': 'IcbmMatter' };
+const expertSets = { CSF: 'IcbmFluid', 'GM and WM': 'IcbmMatter' };
+export const groups = Object.keys(expertSets);
 
 /** The experts that stand behind the row `STU-Net-S, 5 experts`. */
-export const expertNames = (size: Size) => Object.keys(groups).map((group) => `STU-Net-${size}, expert for ${group}`);
+export const expertNames = (size: Size) => groups.map((group) => `STU-Net-${size}, expert for ${group}`);
 
 /** Demo only: for each size one network per group of classes, trained on a data set that has no other class. */
 export function experts(options: Options): Experiment[] {
   return sizes.flatMap((size) =>
-    Object.values(groups).map((dataset, g) => experiment(expertNames(size)[g], stuNet(size, options), { ...options, dataset })),
+    Object.entries(expertSets).map(([group, dataset], g) => ({
+      ...experiment(expertNames(size)[g], stuNet(size, options), { ...options, dataset }),
+      labels: { size, expert: group },
+    })),
   );
 }
 
@@ -126,7 +131,8 @@ export function dataShare({ percents, ...options }: Options & { percents?: numbe
   const wanted = percents ?? (options.scale === 'demo' ? [10, 50, 100] : shares);
   return sizes.flatMap((size) =>
     wanted.map((percent): Experiment => {
-      const whole = experiment(`STU-Net-${size}, ${percent} %`, stuNet(size, options), options);
+      const labels = { size, share: percent / 100 };
+      const whole = { ...experiment(`STU-Net-${size}, ${percent} %`, stuNet(size, options), options), labels };
       return percent === 100 ? whole : { ...whole, trainShare: percent / 100 };
     }),
   );
@@ -166,11 +172,11 @@ export function finetuning(options: Options): Experiment[] {
   const scratch = demoSizes.map((size) => experiment(`STU-Net-${size}`, stuNet(size, options), target, fromScratch));
   const tuned = demoSizes.map((size): Experiment => {
     const before = experiment(`STU-Net-${size}`, stuNet(size, options), source);
-    return { ...experiment(`STU-Net-${size}-ft`, stuNet(size, options), target, stuNetFinetuning), init: { from: before } };
+    return { ...experiment(`STU-Net-${size}-ft`, stuNet(size, options), target, tuning), init: { from: before } };
   });
   const nnunet = options.scale === 'demo' ? narrow3d.nnUNet : ({ network: 'plain-conv-unet', deepSupervision: true } as const);
   return [experiment('nnU-Net', nnunet, target, fromScratch), ...scratch, ...tuned];
 }
 
 /** The trainer's default of 1000 epochs (`STUNetTrainer_base`); the 4000 of pre-training have trainers of their own (`…_ep4k`). */
-const fromScratch: Recipe = { ...stuNetFinetuning, optimiser: stuNetPretraining.optimiser };
+const fromScratch: Recipe = { ...tuning, optimiser: pretraining.optimiser };

@@ -1,23 +1,26 @@
 // This run's rows as STU-Net's tables and figures want them.
-import { classNames, mean, perCase } from '../../report/aggregate.js';
+import { classNames, mean, overall } from '../../report/aggregate.js';
 import type { DataShareCurve, Variant } from '../../report/index.js';
 import type { Experiment, RunScores } from '../../train/experiment.js';
-import { expertNames, sizes } from './experiments.js';
+import { ruleOf } from '../shared/rules.js';
+import { groups, sizes } from './experiments.js';
 
-/** Mean DSC over cases and classes in per cent, one decimal; undefined without scores. */
+/** Mean DSC in per cent by the paper's rule, one decimal; undefined without scores. */
 export function percentDsc(row: Variant | undefined): string | undefined {
-  const values = row ? [...perCase(row.scores, classNames([row]), 'dsc', 'metrics-reloaded').values()] : [];
-  return values.length > 0 ? (100 * mean(values)).toFixed(1) : undefined;
+  const rule = row?.rule ?? ruleOf('stuNet', 'totalsegmentator-mean')!;
+  const value = row ? overall(row.scores, classNames([row]), 'dsc', rule) : Number.NaN;
+  return Number.isNaN(value) ? undefined : (100 * value).toFixed(1);
 }
 
-/** One curve a size from rows named `STU-Net-S, 10 %`. */
+/** One curve a size from rows labelled with size and share. */
 export function shareCurves(rows: readonly Variant[]): DataShareCurve[] {
+  const rule = rows.find((row) => row.rule)?.rule ?? ruleOf('stuNet', 'data-efficiency');
   return sizes.map((size) => ({
     name: `STU-Net-${size}`,
-    points: rows.flatMap((row) => {
-      const [, name, percent] = row.name.match(/^(\S+), (\d+) %$/) ?? [];
-      return name === `STU-Net-${size}` ? [{ share: Number(percent) / 100, scores: row.scores }] : [];
-    }),
+    rule,
+    points: rows
+      .filter(({ labels }) => labels?.size === size && labels.share !== undefined)
+      .map(({ labels, scores }) => ({ share: Number(labels!.share), scores })),
   }));
 }
 
@@ -25,7 +28,7 @@ export function shareCurves(rows: readonly Variant[]): DataShareCurve[] {
 export function shareColumn(rows: readonly Variant[], percent: number): Record<string, string> {
   return Object.fromEntries(
     sizes.flatMap((size) => {
-      const value = percentDsc(rows.find((row) => row.name === `STU-Net-${size}, ${percent} %`));
+      const value = percentDsc(rows.find(({ labels }) => labels?.size === size && labels.share === percent / 100));
       return value === undefined ? [] : [[`STU-Net-${size}`, value]];
     }),
   );
@@ -49,7 +52,9 @@ export function expertRows(runs: readonly { experiment: Experiment; scores: RunS
   const number = (id: string) => id.slice(id.lastIndexOf('_') + 1);
   return sizes.map((size) => {
     const name = `STU-Net-${size}, 5 experts`;
-    const [first, ...others] = expertNames(size).map((expert) => runs.filter((run) => run.experiment.name === expert));
+    const [first, ...others] = groups.map((group) =>
+      runs.filter(({ experiment: { labels } }) => labels?.size === size && labels.expert === group),
+    );
     const scores = first.flatMap(({ scores: own }): RunScores[] => {
       const same = others.map((list) => list.find((run) => run.scores.seed === own.seed && run.scores.fold === own.fold));
       if (same.some((run) => !run)) return [];

@@ -8,7 +8,8 @@ import type { FixedPlanName } from '../../plan/index.js';
 import type { Experiment, Scale } from '../../train/experiment.js';
 import { type DemoBudget, demoExperiment } from '../shared/demoExperiment.js';
 import { narrow2d } from '../shared/demoNetworks.js';
-import { briefMomentum, nnunetv2, predictions, swinUmamba as recipe } from '../shared/recipes.js';
+import { briefMomentum, nnunetv2 } from '../shared/recipe.js';
+import { prediction, recipe } from './recipe.js';
 
 export type Task = 'AbdomenMRI' | 'Endoscopy' | 'Microscopy';
 
@@ -106,7 +107,7 @@ function experiment(name: string, system: string, options: Options, dataset?: st
         dataset: dataset ?? task.demo,
         model,
         recipe: briefMomentum(shown),
-        prediction: predictions.swinUmamba,
+        prediction,
         learningRate,
         brief: true,
       },
@@ -128,11 +129,8 @@ function experiment(name: string, system: string, options: Options, dataset?: st
       patchSize: task.patchSize,
       deepSupervision: model.deepSupervision ? 'nnunet' : 'none',
     },
-    prediction: predictions.swinUmamba,
-    ...(options.task === 'Microscopy'
-      ? {}
-      : { scoring: { definition: options.task === 'AbdomenMRI' ? 'umamba-abdomen' : 'umamba-endoscopy' } }),
-    folds: options.folds ?? [0],
+    prediction,
+    folds: options.folds ?? 'all',
     seeds: options.seeds ?? [0],
     scale: 'paper',
   };

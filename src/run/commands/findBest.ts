@@ -1,4 +1,5 @@
 // `voxelbook find-best`: choose among trained experiments or configurations and pairs of them, and their post-processing, as nnU-Net does.
+
 import fs from 'node:fs';
 import path from 'node:path';
 import { open } from '../../dataset/index.js';

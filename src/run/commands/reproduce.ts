@@ -62,9 +62,9 @@ export const reproduce: Command = {
       if (wrong) throw new Error(`${wrong.name}, ${wrong.dataset}: ${wrong.error}`);
       return;
     }
-    const { reproduce } = await import('../reproduce.js');
+    const { reproduce, rowsByTable } = await import('../reproduce.js');
     const { ablation } = await import('../../report/index.js');
-    const { rows, failures } = await reproduce(experiments, {
+    const { runs, rows, failures } = await reproduce(experiments, {
       scale,
       atOnce: integer(values['at-once'], 'at-once', 1, 1),
       target,
@@ -74,14 +74,17 @@ export const reproduce: Command = {
       onEvent: print,
     });
     // One table for each table of the paper and data set: rows of different data are not one comparison.
-    const parts = 'tables' in study ? study.tables : [{ id: '', experiments }];
+    const sets = [...new Set(rows.map((row) => row.dataset ?? ''))];
+    const parts =
+      'tables' in study
+        ? await rowsByTable(study, { runs, rows })
+        : sets.map((dataset) => ({ id: '', dataset, rows: rows.filter((row) => row.dataset === dataset), note: '' }));
     const csv: string[] = [];
-    for (const { id, experiments: part } of parts)
-      for (const dataset of new Set(part.map((e) => e.dataset))) {
-        const table = ablation(rows.filter((_, i) => part.includes(experiments[i]) && experiments[i].dataset === dataset));
-        print(`${id ? `${id}, ${dataset}\n` : ''}${table.toMarkdown()}`);
-        csv.push(table.toCsv());
-      }
+    for (const { id, dataset, rows: own, note } of parts) {
+      const table = ablation(own);
+      print(`${id ? `${id}, ${dataset}. ${note}\n` : ''}${table.toMarkdown()}`);
+      csv.push(table.toCsv());
+    }
     if (values.csv) fs.writeFileSync(String(values.csv), csv.join('\n'));
     if (failures.length > 0) throw failures[0].error;
   },

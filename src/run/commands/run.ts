@@ -1,4 +1,5 @@
 // `voxelbook run`: train, predict and score experiments, each with what it starts from.
+import { foldsOf } from '../../train/experiment.js';
 import {
   bar,
   type Command,
@@ -24,7 +25,7 @@ export const run: Command = {
   },
   help: {
     ...extensionHelp,
-    fold: 'only this fold, or all: every case in training and validation (default: those of the experiment)',
+    fold: 'only this fold, or all: trained on every case, scored on the test set (default: those of the experiment)',
     seed: 'only this seed',
     'at-once': 'runs computed at the same time (default 1)',
     'in-process': 'compute here instead of in a child process; ends with code 85 after USR1, for job scripts',
@@ -37,14 +38,14 @@ export const run: Command = {
     const { statusLine } = await import('../live.js');
     const experiments = (await readExperiments(file, values)).map((e) => ({
       ...e,
-      folds: values.fold === undefined ? e.folds : [foldOf(values.fold, 0)],
+      folds: values.fold === undefined ? foldsOf(e).slice() : [foldOf(values.fold, 0)],
       seeds: values.seed === undefined ? e.seeds : [integer(values.seed, 'seed', 0)],
     }));
     if (values['in-process']) {
       const { prepareFolder } = await import('../folder.js');
       const { child } = await import('../child.js');
       const [experiment] = experiments;
-      process.exit(await child(prepareFolder({ experiment, fold: experiment.folds[0], seed: experiment.seeds[0] })));
+      process.exit(await child(prepareFolder({ experiment, fold: foldsOf(experiment)[0], seed: experiment.seeds[0] })));
     }
     const show = bar();
     const { runs, failures } = await study(experiments, {

@@ -1,5 +1,7 @@
 // `voxelbook train`: train one fold of an experiment in this process, without prediction.
+
 import path from 'node:path';
+import { foldsOf } from '../../train/experiment.js';
 import type { ProgressLine } from '../../train/index.js';
 import {
   bar,
@@ -32,7 +34,7 @@ export const train: Command = {
     const { takeLease } = await import('../lease.js');
     const { statusLine } = await import('../live.js');
     const [experiment] = await readExperiments(file, values);
-    const fold = foldOf(values.fold, experiment.folds[0]);
+    const fold = foldOf(values.fold, foldsOf(experiment)[0]);
     const seed = integer(values.seed, 'seed', experiment.seeds[0]);
     const folder = prepareFolder({ experiment, fold, seed });
     const lease = takeLease(folder);
