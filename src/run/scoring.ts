@@ -48,7 +48,7 @@ export function scorerOf(scoring: Experiment['scoring'] | Scoring, labels: Label
     ignoreLabel: labels.ignoreLabel ?? undefined,
   };
   // What a table scores is told by its rule's definition; further metrics are an experiment's own.
-  const further = 'order' in own ? [] : ((scoring as Experiment['scoring'])?.metrics ?? []);
+  const further = furtherOf(scoring) ?? [];
   const cells = (reference: Volume<Uint8Array>, answer: Volume<Uint8Array>) =>
     instances ? { [instances.name]: objectScore(reference, answer, instances) } : {};
   return {
@@ -152,14 +152,14 @@ interface Scored {
 }
 
 /** The part of a rule that decides the scores of a case. */
-const scoringPart = ({ definition, nsdToleranceMm, classes, names, betweenReferenceSlices, instances }: Scoring) => ({
-  definition,
-  nsdToleranceMm,
-  classes,
-  names,
-  betweenReferenceSlices,
-  instances,
-});
+function scoringPart(scoring: Experiment['scoring'] | Scoring) {
+  const { definition, nsdToleranceMm, classes, names, betweenReferenceSlices, instances } = scoring as Scoring;
+  return { definition, nsdToleranceMm, classes, names, betweenReferenceSlices, instances, metrics: furtherOf(scoring) };
+}
+
+/** An experiment's further metrics; the `metrics` of a rule are those its table shows. */
+const furtherOf = (scoring: Experiment['scoring'] | Scoring): string[] | undefined =>
+  !scoring || 'order' in scoring ? undefined : (scoring as Experiment['scoring'])?.metrics;
 
 const digest = (file: string) => createHash('sha256').update(fs.readFileSync(file)).digest('hex');
 

@@ -80,7 +80,10 @@ describe('scoring apart from training', () => {
     fs.rmSync(path.join(raw, 'imagesTs/ball_0_0000.nii.gz'));
 
     const { runs, failures } = await study([brief(root, { folds: 'all' })], { display: null });
-    assert.deepEqual(failures, []);
+    assert.deepEqual(
+      failures.map(({ error }) => error.message),
+      [],
+    );
     const [run] = runs;
     assert.equal(run.fold, 'all');
     assert.equal(run.scores.on, 'test');
@@ -114,9 +117,12 @@ describe('scoring apart from training', () => {
     assert.equal((await scoreBy(run, rule({ nsdToleranceMm: 30 }))).cases[0].classes.shell.dsc, 1);
 
     // The same run under another scoring: no training, its own numbers.
-    const again = await study([brief(root, { folds: 'all', scoring: { nsdToleranceMm: 0 } })], { display: null });
+    const again = await study([brief(root, { folds: 'all', scoring: { nsdToleranceMm: 0, metrics: ['iou'] } })], {
+      display: null,
+    });
     assert.equal(again.runs[0].folder, run.folder);
     assert.equal(again.runs[0].scores.nsd.toleranceMm, 0);
+    assert.equal(again.runs[0].scores.cases[0].classes.shell.iou, 1);
 
     const joined = await ensemble('twice', [run, run], { rule: rule({}) });
     assert.deepEqual(
