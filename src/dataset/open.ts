@@ -1,7 +1,7 @@
 // Opening a data set: nnU-Net v2's raw layout, by folder, by name, or one of the embedded sets.
 import fs from 'node:fs';
 import path from 'node:path';
-import { VoxelbookError } from '../base/errors.js';
+import { FaultList, VoxelbookError } from '../base/errors.js';
 import { dataFolder } from '../base/paths.js';
 import type { WorkOptions } from '../base/progress.js';
 import { displayed, type Shown, shownTable } from '../base/show.js';
@@ -64,21 +64,14 @@ export function casesIn(folder: string, ending: string, reader?: CaseFiles['read
 
 function trainingCases(folder: string, json: Dataset['json']): CaseFiles[] {
   const reader = readerOf(json);
-  const listed = json.dataset as Record<string, { images: string[]; label: string }> | undefined;
+  const listed = json.dataset as Record<string, unknown> | undefined;
   if (listed && typeof listed === 'object') {
-    const place = (file: string) =>
-      path.resolve(
-        folder,
-        file.replace(/\$(\w+|\{\w+\})/g, (all, name) => process.env[name.replace(/[{}]/g, '')] ?? all),
-      );
-    return Object.keys(listed)
+    const faults = new FaultList();
+    const cases = Object.keys(listed)
       .sort()
-      .map((id) => ({
-        id,
-        images: listed[id].images.map(place),
-        label: place(listed[id].label),
-        ...(reader && { reader }),
-      }));
+      .map((id) => listedCase(id, listed[id], folder, faults));
+    faults.throwIfAny(`${folder} is no usable data set`);
+    return cases.map((c) => ({ ...c, ...(reader && { reader }) }));
   }
   return casesIn(path.join(folder, 'imagesTr'), json.file_ending, reader).map((c) =>
     withLabel(c, path.join(folder, 'labelsTr'), json),
@@ -93,6 +86,33 @@ const testCases = (folder: string, json: Dataset['json']): CaseFiles[] =>
 function withLabel(files: CaseFiles, folder: string, { file_ending }: Dataset['json']): CaseFiles {
   const label = path.join(folder, files.id + file_ending);
   return fs.existsSync(label) ? { ...files, label } : files;
+}
+
+/**
+ * A case of the list `dataset` in dataset.json. Variables of the environment in file names are filled in as nnU-Net does; a message shows a
+ * name as it is written, never what a variable holds.
+ */
+function listedCase(id: string, entry: unknown, folder: string, faults: FaultList): CaseFiles {
+  const at = `dataset.json dataset[${JSON.stringify(id)}]`;
+  // An id becomes the name of a file.
+  if (!/^[\p{L}\p{N}_][^\p{Cc}/\\]{0,200}$/u.test(id))
+    faults.add('case-id', at, 'an id that is no plain name', 'letters, digits, - and _', 'Rename the case.');
+  const { images, label } = Object(entry) as { images?: unknown; label?: unknown };
+  const place = (file: unknown, key: string): string => {
+    if (typeof file !== 'string') {
+      faults.add('case-file', `${at}.${key}`, JSON.stringify(file) ?? 'missing', 'the path of a file', 'Name it.');
+      return '';
+    }
+    const found = path.resolve(
+      folder,
+      file.replace(/\$(\w+|\{\w+\})/g, (all, name) => process.env[name.replace(/[{}]/g, '')] ?? all),
+    );
+    if (!fs.existsSync(found))
+      faults.add('case-file', `${at}.${key}`, `${file}, which is not there`, 'an existing file', 'Correct the path.');
+    return found;
+  };
+  const list: unknown[] = Array.isArray(images) ? images : [images];
+  return { id, images: list.map((file, i) => place(file, `images[${i}]`)), label: place(label, 'label') };
 }
 
 function locate(given: string, options: WorkOptions): string {

@@ -26,6 +26,41 @@ describe('opening a data set', () => {
     assert.ok(shown['text/html'].includes('SIMULATED') && !shown['text/html'].includes('<b>'));
   });
 
+  it('listed cases: ids are plain names, and a message shows a variable as it is written, never what it holds', () => {
+    folder = rawFolder(1);
+    process.env.VB_TEST_SECRET = 'secret-of-the-test';
+    process.env.VB_TEST_RAW = folder;
+    const json = JSON.parse(fs.readFileSync(path.join(folder, 'dataset.json'), 'utf8'));
+    const files = { images: ['imagesTr/a0_0000.nii.gz', '$VB_TEST_RAW/imagesTr/a0_0001.nii.gz'], label: 'labelsTr/a0.nii.gz' };
+    try {
+      writeJson(folder, {
+        ...json,
+        dataset: { '../../outside': files, 'a\nb': files, b: { images: ['$VB_TEST_SECRET/x.nii.gz'] } },
+      });
+      assert.throws(
+        () => open(folder),
+        (error: VoxelbookError) => {
+          assert.deepEqual(
+            error.faults.map((f) => [f.path, f.given]),
+            [
+              ['dataset.json dataset["../../outside"]', 'an id that is no plain name'],
+              ['dataset.json dataset["a\\nb"]', 'an id that is no plain name'],
+              ['dataset.json dataset["b"].images[0]', '$VB_TEST_SECRET/x.nii.gz, which is not there'],
+              ['dataset.json dataset["b"].label', 'missing'],
+            ],
+          );
+          return !error.message.includes('secret-of-the-test');
+        },
+      );
+      writeJson(folder, { ...json, dataset: { a: files } });
+      const image1 = path.join(folder, 'imagesTr/a0_0001.nii.gz');
+      assert.equal(open(folder).cases[0].images[1], image1);
+    } finally {
+      delete process.env.VB_TEST_SECRET;
+      delete process.env.VB_TEST_RAW;
+    }
+  });
+
   it('by name or number below nnUNet_raw', () => {
     folder = rawFolder(1);
     const before = process.env.nnUNet_raw;

@@ -38,7 +38,8 @@ export const evaluate: Command = {
       const work = {
         ending: json.file_ending,
         reader: readerOf(json),
-        chill: values.chill === true,
+        // A run holds out some cases of the set, which has labels of all.
+        chill: values.chill === true || !isFolder,
         output,
         onProgress: workProgress,
       };
