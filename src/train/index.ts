@@ -3,6 +3,7 @@ export { availableBytes } from '../base/memory.js';
 export {
   type Checkpoint,
   CheckpointFolder,
+  computeThreads,
   type Position,
   readCheckpoint,
   startPosition,
