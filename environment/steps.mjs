@@ -310,7 +310,9 @@ with zipfile.ZipFile(sys.argv[2]) as z:
   {
     name: 'jupyter kernels',
     seconds: 1,
-    key: () => `${process.execPath} ${root} ${hashOf(['kernels'])}`,
+    key: () => `${process.execPath} ${root} ${hashOf(['kernels', 'environment/papermill'])}`,
+    // A new Python environment has neither.
+    done: () => fs.existsSync(at('environment/.venv/share/jupyter/kernels/voxelbook/kernel.json')),
     skip: () => !fs.existsSync(at('kernels/voxelbook/register.mjs')),
     async work() {
       const { register } = await import(at('kernels/voxelbook/register.mjs'));

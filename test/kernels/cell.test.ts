@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import ts from 'typescript';
 
-const { cellModule, resultName } = await import(new URL('../../kernels/voxelbook/cell.mjs', import.meta.url).href);
+const { cellModule } = await import(new URL('../../kernels/voxelbook/cell.mjs', import.meta.url).href);
 
 const statements = [
   'let a = 1;',
@@ -43,10 +43,10 @@ describe('the module of a cell', () => {
     );
   });
 
-  it('lines stay lines: the cell begins on the second line of the module', () => {
+  it('the cell’s text stays as it is, between a line of earlier names and one of its own', () => {
     fc.assert(
       fc.property(cell, (code) => {
-        assert.equal(cellModule(ts, code, known).text.split('\n').length, code.split('\n').length + 1);
+        assert.equal(cellModule(ts, code, known).text.split('\n').slice(1, -1).join('\n'), code);
       }),
     );
   });
@@ -61,16 +61,26 @@ describe('the module of a cell', () => {
   it('only names the cell mentions are brought in, variables so that they can be assigned', () => {
     const header = (code: string) => cellModule(ts, code, known).text.split('\n')[0];
     assert.equal(header('1 + 1'), '');
-    assert.equal(
-      header('earlier = a'),
-      "export declare let earlier: typeof import('cell:1').earlier; import { a } from 'cell:2';",
-    );
+    assert.equal(header('earlier = a'), "declare let earlier: typeof import('cell:1').earlier; import { a } from 'cell:2';");
     assert.equal(header('const a = imported'), "import { imported } from 'x';");
   });
 
-  it('the last expression is kept as the result, an assignment is not', () => {
-    assert.equal(cellModule(ts, '({ a: 1 }).a // end', new Map()).text, `\nexport const ${resultName} = (({ a: 1 }).a) // end`);
-    assert.equal(cellModule(ts, 'a = 5', new Map()).hasResult, false);
-    assert.equal(cellModule(ts, '', new Map()).hasResult, false);
+  it('the last line exports what the cell declares and has not exported itself; imports are repeated instead', () => {
+    const last = (code: string) => cellModule(ts, code, new Map()).text.split('\n').at(-1);
+    assert.equal(last('1 + 1'), 'export {  };');
+    assert.equal(last('let a = 1; export const b = 2; for (var c of [a]) {} export { a as d };'), 'export { a, c };');
+    assert.equal(last("import x from 'y'; interface T {} export default function area() {}"), 'export { T, area };');
+  });
+
+  it('lines of the shell and of measuring become statements of the same length, but not inside a text', () => {
+    const { text, magics } = cellModule(ts, '!echo x\n%time f()\n`\n!echo x\n%whos`', new Map());
+    assert.equal(text.split('\n').slice(1, -1).join('\n'), ';;     \n;     f()\n`\n!echo x\n%whos`');
+    assert.deepEqual(
+      [...magics].map(([at, { kind }]: [number, { kind: string }]) => [at, kind]),
+      [
+        [0, 'shell'],
+        [14, 'time'],
+      ],
+    );
   });
 });

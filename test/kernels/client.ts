@@ -61,7 +61,7 @@ export class Kernel {
     fs.writeFileSync(file, JSON.stringify(connection));
     const child = spawn(command, [...args, file], {
       cwd: folder,
-      env: { ...process.env, ...kernelEnvironment, JPY_PARENT_PID: String(process.pid), ...env },
+      env: { ...process.env, ...kernelEnvironment, JPY_PARENT_PID: String(process.pid), VOXELBOOK_HISTORY: '', ...env },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const options = { linger: 0 };

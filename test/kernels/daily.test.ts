@@ -53,7 +53,6 @@ describe('a day at the notebook', function () {
           wrong: 'nothing',
           thrown: "(() => { throw new RangeError('boo') })()",
           later: 'await Promise.resolve(5)',
-          ['__proto__x']: 'count',
         },
       }),
     );

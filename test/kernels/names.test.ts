@@ -110,7 +110,7 @@ describe('names of cells', function () {
       await n.text('({ p, [key]: q = 9 } = { p: 1 } as { p: number; q?: number }); [, ...r] = [1, 2, 3]; [p, q, r.join()]'),
       "[ 1, 9, '2,3' ]",
     );
-    assert.equal(await n.text('[p, q] = [q, p]; `${p} ${q}`'), "'9 1'");
+    assert.equal(await n.text('[p, q] = [q, p]; [p, q].join()'), "'9,1'");
   });
 
   it('`_` is the last result, until it is declared', async () => {

@@ -93,7 +93,7 @@ describe('voxelbook register', function () {
     };
     const tool = (program: string, ...args: string[]) => {
       const bin = [tools, own].find((b) => b && fs.existsSync(path.join(b, program)));
-      return bin && run(path.join(bin, program), args, { cwd: folder, env });
+      return bin ? run(path.join(bin, program), args, { cwd: folder, env }) : undefined;
     };
     before(async function () {
       if (!fs.existsSync(own)) {
