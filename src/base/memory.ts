@@ -1,15 +1,15 @@
 // Memory of this process and of what it may still take, as the system counts it: the machine's, and that of every control group
 // around it (cgroups version 1 and 2, nested, as containers and cluster jobs set them).
-import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { controlGroups, readText } from './controlGroups.js';
 
 /**
  * Largest resident memory so far, in bytes. Linux: VmHWM, which begins anew with every program; `resourceUsage().maxRSS` (used
  * elsewhere) starts at what the parent process held when it forked.
  */
 export function peakResidentBytes(): number {
-  const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(read('/proc/self/status') ?? '')?.[1];
+  const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(readText('/proc/self/status') ?? '')?.[1];
   return kilobytes ? Number(kilobytes) * 1024 : process.resourceUsage().maxRSS * 1024;
 }
 
@@ -19,9 +19,10 @@ export function peakResidentBytes(): number {
  * @param root for tests: where `/proc` and `/sys` lie
  */
 export function availableBytes(root = '/'): number {
-  const meminfo = read(path.join(root, 'proc/meminfo'))?.match(/^MemAvailable:\s+(\d+) kB/m);
+  const read = within(root);
+  const meminfo = read('/proc/meminfo')?.match(/^MemAvailable:\s+(\d+) kB/m);
   const left = [meminfo ? Number(meminfo[1]) * 1024 : os.freemem()];
-  for (const { folder, version } of controlGroups(root)) {
+  for (const { folder, version } of controlGroups('memory', read)) {
     const [limitFile, usedFile, cacheKey] = files[version];
     const limit = Number(read(path.join(folder, limitFile)) ?? Number.NaN);
     const used = Number(read(path.join(folder, usedFile)) ?? Number.NaN);
@@ -37,13 +38,17 @@ export function availableBytes(root = '/'): number {
  * When a process died and this grew meanwhile, that is why.
  */
 export function outOfMemoryKills(root = '/'): number {
-  const counts = [/^oom_kill (\d+)$/m.exec(read(path.join(root, 'proc/vmstat')) ?? '')?.[1]];
-  for (const { folder, version } of controlGroups(root)) {
+  const read = within(root);
+  const counts = [/^oom_kill (\d+)$/m.exec(read('/proc/vmstat') ?? '')?.[1]];
+  for (const { folder, version } of controlGroups('memory', read)) {
     const text = read(path.join(folder, version === 2 ? 'memory.events' : 'memory.oom_control'));
     counts.push(/^oom_kill (\d+)$/m.exec(text ?? '')?.[1]);
   }
   return counts.reduce((sum, n) => sum + Number(n ?? 0), 0);
 }
+
+/** Reads below another root. */
+const within = (root: string) => (file: string) => readText(path.join(root, file));
 
 /** Files of the limit, of what is used, and the entry of `memory.stat` that can be given back. */
 const files = {
@@ -52,44 +57,3 @@ const files = {
 } as const;
 /** Version 1 writes a number near 2^63 where there is no limit. */
 const unlimited = 2 ** 60;
-
-/** The memory groups around this process, innermost first, as far as they can be seen from here. */
-function controlGroups(root: string): { folder: string; version: 1 | 2 }[] {
-  const groups: { folder: string; version: 1 | 2 }[] = [];
-  for (const { version, at, shown } of memoryMounts(root)) {
-    const mine = (read(path.join(root, 'proc/self/cgroup')) ?? '')
-      .split('\n')
-      .map((line) => /^\d+:([^:]*):(.*)$/.exec(line))
-      .find((m) => m && (version === 2 ? m[1] === '' : m[1].split(',').includes('memory')))?.[2];
-    // A container may see its own group as the top of the mount, whatever its path outside.
-    let inside = mine?.startsWith(shown === '/' ? '/' : `${shown}/`) ? mine.slice(shown === '/' ? 0 : shown.length) : '/';
-    if (!fs.existsSync(path.join(at, inside))) inside = '/';
-    for (;;) {
-      groups.push({ folder: path.join(at, inside), version });
-      if (inside === '/' || inside === '') break;
-      inside = path.dirname(inside);
-    }
-  }
-  return groups;
-}
-
-/** Where groups that count memory are mounted; `shown` is the group at the top of the mount. */
-function memoryMounts(root: string): { version: 1 | 2; at: string; shown: string }[] {
-  const mounts: { version: 1 | 2; at: string; shown: string }[] = [];
-  for (const line of (read(path.join(root, 'proc/self/mountinfo')) ?? '').split('\n')) {
-    const [fields, rest = ''] = line.split(' - ');
-    const [, , , shown, at] = fields.split(' ');
-    const [kind, , options = ''] = rest.split(' ');
-    const version = kind === 'cgroup2' ? 2 : kind === 'cgroup' && options.split(',').includes('memory') ? 1 : undefined;
-    if (version && shown && at) mounts.push({ version, at: path.join(root, at), shown });
-  }
-  return mounts;
-}
-
-function read(file: string): string | undefined {
-  try {
-    return fs.readFileSync(file, 'utf8').trim();
-  } catch {
-    return undefined;
-  }
-}

@@ -1,8 +1,8 @@
 // How many threads this process may compute with: the one number that TensorFlow's pool, our kernels, worker threads, child
 // processes and job scripts take.
-import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { controlGroups, type ReadText, readText } from './controlGroups.js';
 import { VoxelbookError } from './errors.js';
 
 /** What the number is derived from; the process's own by default. */
@@ -10,8 +10,7 @@ export interface ThreadSources {
   env?: Record<string, string | undefined>;
   /** Cores this process may be scheduled on. */
   cores?: number;
-  /** Text of a file, undefined where there is none. */
-  read?: (file: string) => string | undefined;
+  read?: ReadText;
 }
 
 /**
@@ -49,52 +48,15 @@ function wholeNumber(text: string | undefined): number | undefined {
  * Processors' worth of time that the control groups of this process (version 1 or 2) and those around them allow.
  * @returns undefined without a limit
  */
-export function cpuQuota(read: (file: string) => string | undefined = readText): number | undefined {
-  const groups = (read('/proc/self/cgroup') ?? '').split('\n').flatMap((line) => {
-    const [, controllers, group] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-    return group === undefined ? [] : [{ controllers: controllers.split(','), group }];
-  });
-  const limits: number[] = [];
-  for (const mount of cgroupMounts(read('/proc/self/mountinfo') ?? '')) {
-    const own = groups.find(({ controllers }) => controllers.includes(mount.version === 2 ? '' : 'cpu'));
-    if (!own) continue;
-    // Where the group lies below the mount; inside a container the mount often is the group itself.
-    const inside = own.group === mount.root || own.group.startsWith(`${mount.root.replace(/\/$/, '')}/`);
-    let group = inside ? path.posix.join('/', own.group.slice(mount.root.replace(/\/$/, '').length)) : '/';
-    for (;;) {
-      const limit = limitOf(path.posix.join(mount.point, group), mount.version, read);
-      if (limit !== undefined) limits.push(limit);
-      if (group === '/') break;
-      group = path.posix.dirname(group);
-    }
-  }
+export function cpuQuota(read: ReadText = readText): number | undefined {
+  const limits = controlGroups('cpu', read).flatMap(({ folder, version }) => limitOf(folder, version, read) ?? []);
   return limits.length > 0 ? Math.min(...limits) : undefined;
 }
 
-function limitOf(folder: string, version: 1 | 2, read: (file: string) => string | undefined): number | undefined {
+function limitOf(folder: string, version: 1 | 2, read: ReadText): number | undefined {
   const [quota, period] =
     version === 2
       ? (read(path.posix.join(folder, 'cpu.max')) ?? '').trim().split(/\s+/).map(Number)
       : ['cpu.cfs_quota_us', 'cpu.cfs_period_us'].map((name) => Number(read(path.posix.join(folder, name)) ?? Number.NaN));
   return quota > 0 && period > 0 ? quota / period : undefined;
-}
-
-/** Where the hierarchies that may limit the processor are mounted, and which group is their root there. */
-function cgroupMounts(mountinfo: string): { version: 1 | 2; root: string; point: string }[] {
-  const plain = (text: string) => text.replaceAll(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
-  return mountinfo.split('\n').flatMap((line) => {
-    const [before, after] = line.split(' - ');
-    const [, , , root, point] = before.split(' ');
-    const [type, , options] = (after ?? '').split(' ');
-    const version = type === 'cgroup2' ? 2 : type === 'cgroup' && options?.split(',').includes('cpu') ? 1 : undefined;
-    return version && point ? [{ version, root: plain(root), point: plain(point) }] : [];
-  });
-}
-
-function readText(file: string): string | undefined {
-  try {
-    return fs.readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
 }
