@@ -57,8 +57,7 @@ def page(notebook):
 def main(task):
     notebook = nbformat.read(task["file"], as_version=4)
     if task["parameters"]:
-        sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "papermill"))
-        import voxelbook_papermill  # noqa: F401
+        # Loads our translator by its entry point, which set-up writes.
         from papermill.parameterize import parameterize_notebook
 
         notebook.metadata.setdefault("papermill", {})
