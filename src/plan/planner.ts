@@ -116,7 +116,12 @@ export function plan(
     label_manager: 'LabelManager',
     foreground_intensity_properties_per_channel: structuredClone(fingerprint.foreground_intensity_properties_per_channel),
   };
-  const impossible = planFaults(JSON.parse(JSON.stringify(result)));
+  // A data set known by its description alone has no intensities yet.
+  const intensities = 'foreground_intensity_properties_per_channel';
+  const described = Object.keys(fingerprint[intensities]).length === 0;
+  const impossible = planFaults(JSON.parse(JSON.stringify(result))).filter(
+    ({ path }) => !described || !path.startsWith(intensities),
+  );
   if (impossible.length > 0) throw new VoxelbookError(`${dataset.name} cannot be planned`, impossible);
   const changed = Object.entries(options.overrides ?? {}).reduce((p, [name, changes]) => override(p, name, changes), result);
   return displayPlan(changed);

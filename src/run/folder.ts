@@ -65,7 +65,7 @@ export const readOrder = (folder: string) => read<RunOrder>(path.join(folder, 'e
 /** Scores of a finished run; a damaged file is none, and is made again of the cases' own. JSON has no NaN and no infinity: `state` says which of them a null was. */
 export function readScores(folder: string): RunScores | undefined {
   const scores = readWhole<RunScores>(path.join(folder, 'scores.json'));
-  if (scores) scores.nsd.toleranceMm ??= Number.NaN;
+  if (scores?.nsd) scores.nsd.toleranceMm ??= Number.NaN;
   for (const { classes } of scores?.cases ?? []) restoreNonFinite(classes);
   return scores;
 }

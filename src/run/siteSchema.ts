@@ -1,6 +1,6 @@
 // What a site may say of its Slurm: the schema that site.json and `submit` are checked by.
 import { z } from 'zod';
-import { flag, line, list, object, optional, whole } from '../base/schema.js';
+import { either, flag, line, list, object, optional, whole } from '../base/schema.js';
 
 /** A value of an option in a job script: nothing that a shell or a comment line could read otherwise. */
 const value = () =>
@@ -11,16 +11,23 @@ export const siteSchema = object(
     $schema: optional(line(), 'Where an editor finds the schema'),
     partition: optional(value(), 'Partition of the jobs', { defaultText: "the cluster's", example: 'gpu' }),
     account: optional(value(), 'Account that is charged', { defaultText: 'your own', example: 'my-group' }),
-    gres: optional(value(), 'Devices of a job', { defaultText: 'none', example: 'gpu:1' }),
+    gres: optional(either([z.literal(''), value()], 'devices, or nothing'), 'Devices of a job', {
+      defaultText: 'none',
+      example: 'gpu:1',
+    }),
     time: optional(
       line(32).regex(/^(\d+-)?\d+(:\d+){0,2}$/, { error: 'minutes, hours:minutes:seconds or days-hours:minutes:seconds' }),
       'Time limit of one leg; a run that needs longer is started again',
       { unit: 'hours:minutes:seconds', defaultText: "the partition's", example: '24:00:00' },
     ),
-    memory: optional(line(32).regex(/^\d+[KMGT]?$/, { error: 'a number with K, M, G or T' }), 'Memory of a job', {
-      defaultText: "the partition's",
-      example: '48G',
-    }),
+    memory: optional(
+      either([z.literal(''), line(32).regex(/^\d+[KMGT]?$/)], 'a number with K, M, G or T, or nothing'),
+      'Memory of a job',
+      {
+        defaultText: "the partition's",
+        example: '48G',
+      },
+    ),
     cpus: optional(whole(1, 4096), 'Cores of a job', { defaultText: '1' }),
     atOnce: optional(whole(1, 100000), 'Runs at the same time', { defaultText: 'no limit' }),
     warningSeconds: optional(whole(1, 86400), 'Time before the limit at which the checkpoint is written', {

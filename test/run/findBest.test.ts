@@ -68,6 +68,6 @@ describe('find-best', function () {
       { encoding: 'utf8' },
     );
     assert.equal(mixed.status, 1);
-    assert.match(mixed.stderr, /these runs are no folds of one experiment/);
+    assert.match(mixed.stderr, /these runs belong to different experiments/);
   });
 });
