@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { nodeArguments } from '../../src/base/workers.js';
 import { finishedRun, list, listText, trainedModel } from '../../src/run/index.js';
 import { LiveView, type MimeBundle, picture, statusLine } from '../../src/run/live.js';
@@ -65,23 +64,6 @@ describe('voxelbook in a terminal', () => {
     ])
       assert.match(stdout, new RegExp(`^  ${name} `, 'm'));
     assert.match(voxelbook('run', '--help').stdout, /--fold … .*\n(.*\n)*example: npx voxelbook run mednext\.json --fold 0/);
-  });
-
-  it('help loads no room and no package: what a command needs is loaded when it works', () => {
-    const dist = fileURLToPath(new URL('../../dist/', import.meta.url));
-    const seen = new Set<string>();
-    const load = (module: string) => {
-      if (seen.has(module)) return;
-      seen.add(module);
-      const text = fs.readFileSync(path.join(dist, module), 'utf8');
-      for (const [, from] of text.matchAll(/^(?:import|export)\b[^'"(;]*from ['"]([^'"]+)['"]/gm))
-        if (from.startsWith('.')) load(path.posix.join(path.posix.dirname(module), from));
-        else if (!from.startsWith('node:')) seen.add(from);
-    };
-    load('run/cli.js');
-    assert.ok(seen.has('run/commands/train.js'));
-    const heavy = [...seen].filter((name) => !/^(run\/commands\/\w+|run\/cli|base\/\w+|train\/experiment)\.js$/.test(name));
-    assert.deepEqual(heavy, []);
   });
 
   it('says what is wrong with a command line, with exit code 2', () => {
