@@ -53,8 +53,8 @@ export { type LoopInput, type LoopOptions, loop, type ProgressLine, Stopped } fr
 export { type DcAndBceOptions, type DcAndCeOptions, dcAndBce, dcAndCe } from './loss/compound.js';
 export { binaryCrossEntropy, crossEntropy, topKCrossEntropy } from './loss/crossEntropy.js';
 export { deepSupervision, deepSupervisionScales, deepSupervisionWeights } from './loss/deepSupervision.js';
-export { downsampleLabels } from './loss/downsampleLabels.js';
 export { type DiceOptions, diceLoss } from './loss/dice.js';
+export { downsampleLabels } from './loss/downsampleLabels.js';
 export { type FocalOptions, focal } from './loss/focal.js';
 export { type MonaiDiceCeOptions, type MonaiDiceOptions, monaiDice, monaiDiceCe } from './loss/monaiLoss.js';
 export { type TverskyOptions, tversky } from './loss/tversky.js';
