@@ -71,4 +71,26 @@ describe('train step', () => {
           for (const [name, values] of Object.entries(reference)) assertClose(ours[name], values, 1e-5, name);
           assert.equal(tf.memory().numTensors, before);
         });
+
+  it('the whole loss is one operation and the whole optimiser step another', async () => {
+    const batches = [await new TinyFeed(3).next('train', 0), await new TinyFeed(3).next('train', 1)];
+    const backend = tf.backend() as unknown as Record<string, (name: string, ...rest: unknown[]) => unknown>;
+    const called: string[] = [];
+    const names = ['executeSingleOutput', 'executeMultipleOutputs'];
+    const originals = names.map((name) => backend[name]);
+    for (const [i, name] of names.entries())
+      backend[name] = function (this: unknown, operation: string, ...rest: unknown[]) {
+        called.push(operation);
+        return originals[i].call(this, operation, ...rest);
+      };
+    try {
+      trained(batches, tinyRecipe, overLabels, 3);
+    } finally {
+      for (const [i, name] of names.entries()) backend[name] = originals[i];
+    }
+    const times = (name: string) => called.filter((operation) => operation === name).length;
+    assert.deepEqual([times('VoxelbookLabelLoss'), times('VoxelbookOptimiserStep')], [2, 2]);
+    // What the plain loss, the clip and the plain optimiser are made of.
+    for (const name of ['OneHot', 'Softmax', 'LogSoftmax', 'Square', 'Sqrt', 'AddN']) assert.equal(times(name), 0, name);
+  });
 });
