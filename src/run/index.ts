@@ -12,6 +12,7 @@ export { type ListedRun, list, listText, stateOf } from './list.js';
 export { predictFolder, trainedModel } from './predictFolder.js';
 export { type Reproducible, type Reproduction, reproduce, rowsByTable } from './reproduce.js';
 export { type FinishedRun, finishedRun } from './result.js';
-export { type Predictions, rowBy, scoreBy, tableRows } from './scoring.js';
+export { type Predictions, rowBy, scoreBy } from './scoring.js';
 export { type StartOptions, start, stop } from './start.js';
 export { graph, type PlannedRun, type Study, type StudyOptions, study } from './study.js';
+export { tableRows } from './tableRows.js';

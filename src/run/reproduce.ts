@@ -3,8 +3,8 @@ import { type PaperStudy, protocolOf, protocolText, ruleOf, scoredOn } from '../
 import type { Claim, Variant } from '../report/index.js';
 import type { Experiment, Scale } from '../train/index.js';
 import { completeAll, type ShortExperiment } from './complete.js';
-import { tableRows } from './scoring.js';
 import { type Study, type StudyOptions, study } from './study.js';
+import { tableRows } from './tableRows.js';
 
 /** Experiments of a paper: a list, or what makes one for a scale (`paper.mednext.ablation`). */
 export type Reproducible =

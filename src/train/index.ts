@@ -52,8 +52,9 @@ export { beginWith, changedText, changes, inputsOf, type RunInputs, readInputs, 
 export { type LoopInput, type LoopOptions, loop, type ProgressLine, Stopped } from './loop.js';
 export { type DcAndBceOptions, type DcAndCeOptions, dcAndBce, dcAndCe } from './loss/compound.js';
 export { binaryCrossEntropy, crossEntropy, topKCrossEntropy } from './loss/crossEntropy.js';
-export { deepSupervision, deepSupervisionScales, deepSupervisionWeights, downsampleLabels } from './loss/deepSupervision.js';
+export { deepSupervision, deepSupervisionScales, deepSupervisionWeights } from './loss/deepSupervision.js';
 export { type DiceOptions, diceLoss } from './loss/dice.js';
+export { downsampleLabels } from './loss/downsampleLabels.js';
 export { type FocalOptions, focal } from './loss/focal.js';
 export { type MonaiDiceCeOptions, type MonaiDiceOptions, monaiDice, monaiDiceCe } from './loss/monaiLoss.js';
 export { type TverskyOptions, tversky } from './loss/tversky.js';

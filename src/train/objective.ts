@@ -4,6 +4,7 @@ import { VoxelbookError } from '../base/errors.js';
 import { lookup, openKind, register } from '../base/registry.js';
 import { flag, key, number, object, one } from '../base/schema.js';
 import type { Labels } from '../dataset/index.js';
+import { nativeLoss, nativeLossAvailable } from '../tensor/native/segmentationLoss.js';
 import { tf } from '../tensor/tf.js';
 import type { Recipe } from './experiment.js';
 import { dcAndBce, dcAndCe } from './loss/compound.js';
@@ -27,6 +28,17 @@ export interface LossDefinition {
    * @returns the scalar to minimise; the caller owns it
    */
   loss(logits: tf.Tensor, target: tf.Tensor, settings: any, labels: LossLabels): tf.Scalar;
+  /**
+   * The weighted sum of the loss over several outputs in one operation; undefined where there is none for it now. Left out, the
+   * outputs are evaluated one by one.
+   */
+  supervised?(
+    outputs: readonly tf.Tensor[],
+    targets: readonly tf.Tensor[],
+    weights: readonly number[],
+    settings: any,
+    labels: LossLabels,
+  ): tf.Scalar | undefined;
   /** Only for data sets with regions. */
   needsRegions?: boolean;
 }
@@ -50,29 +62,47 @@ const diceSettings = () =>
 
 type DiceSettings = Extract<Recipe['loss'], { kind: 'dice+ce' }>;
 
+const optionsOf = (loss: DiceSettings) => ({ batchDice: loss.batchDice, smooth: loss.smooth, variant: loss.dice });
+
 /** Cross entropy over labels, binary cross entropy where the data set has regions, as nnU-Net chooses. */
 function diceAnd(logits: tf.Tensor, target: tf.Tensor, loss: DiceSettings, { regions, ignoreLabel }: LossLabels): tf.Scalar {
-  const options = { batchDice: loss.batchDice, smooth: loss.smooth, variant: loss.dice };
   return regions
-    ? dcAndBce(logits, target, { ...options, background: true, ignore: ignoreLabel !== undefined })
-    : dcAndCe(logits, target, { ...options, background: false, ignoreLabel });
+    ? dcAndBce(logits, target, { ...optionsOf(loss), background: true, ignore: ignoreLabel !== undefined })
+    : dcAndCe(logits, target, { ...optionsOf(loss), background: false, ignoreLabel });
 }
 
-register('losses', { name: 'dice+ce', settings: diceSettings(), loss: diceAnd });
-register('losses', { name: 'dice+bce', settings: diceSettings(), loss: diceAnd, needsRegions: true });
+/** The same for all outputs of a network together, on our own kernel. */
+function supervisedDiceAnd(
+  outputs: readonly tf.Tensor[],
+  targets: readonly tf.Tensor[],
+  weights: readonly number[],
+  loss: DiceSettings,
+  { regions, ignoreLabel }: LossLabels,
+): tf.Scalar | undefined {
+  if (!nativeLossAvailable()) return undefined;
+  const target = regions ? 'regions' : 'labels';
+  const ignored = regions ? { ignore: ignoreLabel !== undefined } : { ignoreLabel };
+  return nativeLoss(outputs, targets, weights, { ...optionsOf(loss), target, background: regions, ...ignored });
+}
+
+const dice = { settings: diceSettings(), loss: diceAnd, supervised: supervisedDiceAnd };
+register('losses', { name: 'dice+ce', ...dice });
+register('losses', { name: 'dice+bce', ...dice, needsRegions: true });
 
 /** The loss of a recipe on a data set's labels. */
 export interface Objective {
   /** What a label map becomes before the loss sees it; the caller owns the tensor. */
   target(labels: tf.Tensor): tf.Tensor;
   loss(logits: tf.Tensor, target: tf.Tensor): tf.Scalar;
+  /** The weighted sum of the loss over several outputs in one operation, where there is one for it now. */
+  supervised?(outputs: readonly tf.Tensor[], targets: readonly tf.Tensor[], weights: readonly number[]): tf.Scalar | undefined;
   counts(logits: tf.Tensor, target: tf.Tensor): Counts;
 }
 
 /** @throws VoxelbookError when the loss does not fit the labels */
 export function objectiveOf(recipe: Pick<Recipe, 'loss'>, labels: Labels): Objective {
   const settings = recipe.loss;
-  const { loss, needsRegions } = lookup('losses', settings.kind, 'recipe.loss.kind');
+  const { loss, supervised, needsRegions } = lookup('losses', settings.kind, 'recipe.loss.kind');
   const ignoreLabel = labels.ignoreLabel ?? undefined;
   const about: LossLabels = { regions: labels.regions !== null, ignoreLabel };
   if (needsRegions && !about.regions)
@@ -83,10 +113,14 @@ export function objectiveOf(recipe: Pick<Recipe, 'loss'>, labels: Labels): Objec
       expected: 'dice+ce',
       fix: 'Use dice+ce, or define regions in dataset.json.',
     });
+  const minimised: Pick<Objective, 'loss' | 'supervised'> = {
+    loss: (logits, target) => loss(logits, target, settings, about),
+    supervised: supervised && ((outputs, targets, weights) => supervised(outputs, targets, weights, settings, about)),
+  };
   if (!labels.regions)
     return {
       target: (x) => x.clone(),
-      loss: (logits, target) => loss(logits, target, settings, about),
+      ...minimised,
       counts: (logits, target) => hardCounts(logits, target, 'labels', ignoreLabel),
     };
   const regions = labels.regions.map((r) => [r].flat());
@@ -95,7 +129,7 @@ export function objectiveOf(recipe: Pick<Recipe, 'loss'>, labels: Labels): Objec
   const table = Array.from({ length: highest + 1 }, (_, label) => regions.map((r) => (r.includes(label) ? 1 : 0)));
   return {
     target: (x) => tf.tidy(() => tf.gather(tf.tensor2d(table), x as tf.Tensor1D)),
-    loss: (logits, target) => loss(logits, target, settings, about),
+    ...minimised,
     counts: (logits, target) => hardCounts(logits, target, 'regions', ignoreLabel !== undefined),
   };
 }

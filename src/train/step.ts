@@ -9,6 +9,22 @@ import type { Objective } from './objective.js';
 import { applyGradients, type Optimiser, type TrainState } from './optim/optimiser.js';
 import { addCounts, type Counts } from './pseudoDice.js';
 
+/** The loss over all outputs, weighted; an output of weight 0 is not evaluated. The caller owns it. */
+function supervisedLoss(
+  objective: Objective,
+  outputs: readonly tf.Tensor[],
+  targets: readonly tf.Tensor[],
+  weights: readonly number[],
+): tf.Scalar {
+  const evaluated = outputs.flatMap((_, i) => (weights[i] ? [i] : []));
+  const [used, compared, shares] = [
+    evaluated.map((i) => outputs[i]),
+    evaluated.map((i) => targets[i]),
+    evaluated.map((i) => weights[i]),
+  ];
+  return objective.supervised?.(used, compared, shares) ?? deepSupervision(objective.loss, used, compared, shares);
+}
+
 /** A batch as tensors; the caller owns them. A 2-D network gets `[batch, height, width, channel]`. */
 export function batchTensors(batch: Batch, shapes: readonly (readonly number[])[], dimensions: 2 | 3, objective: Objective) {
   const size = batch.caseIds.length;
@@ -46,7 +62,7 @@ export function lossAndGradients(settings: StepSettings, params: Params, x: tf.T
     () => {
       const outputs = network.forward(context, x);
       for (const update of Object.values(context.updates)) tf.keep(update);
-      return deepSupervision(objective.loss, outputs, targets, weights);
+      return supervisedLoss(objective, outputs, targets, weights);
     },
     trainable.map((name) => params[name]),
   );
@@ -131,7 +147,7 @@ export function validationStep(
   try {
     // A network that has only one output outside of training is judged by that one.
     const weights = settings.weights.slice(0, outputs.length);
-    const loss = tf.tidy(() => deepSupervision(settings.objective.loss, outputs, targets, weights).dataSync()[0]);
+    const loss = tf.tidy(() => supervisedLoss(settings.objective, outputs, targets, weights).dataSync()[0]);
     const now = settings.objective.counts(outputs[0], targets[0]);
     return { loss, counts: counts ? addCounts(counts, now) : now };
   } finally {

@@ -1,8 +1,9 @@
-// What a command is, and what several of them do alike.
+// What a command is, and what several of them do alike. A command loads the rooms it needs when it works, so that help and a
+// mistyped line are answered at once.
 import fs from 'node:fs';
 import type { ParseArgsConfig } from 'node:util';
 import { printable, VoxelbookError } from '../../base/errors.js';
-import { type DatasetJson, type Fold, readDatasetJson } from '../../dataset/index.js';
+import type { DatasetJson, Fold } from '../../dataset/index.js';
 import type { Experiment, ProgressLine, Scale } from '../../train/index.js';
 import type { SlurmOptions } from '../slurm.js';
 
@@ -47,10 +48,11 @@ export function need(positionals: string[], ...names: string[]): string[] {
   return positionals;
 }
 
-export const readDataset = (file: string): DatasetJson => {
+export async function readDataset(file: string): Promise<DatasetJson> {
   if (!fs.existsSync(file)) throw usage(file, 'an existing dataset.json');
+  const { readDatasetJson } = await import('../../dataset/index.js');
   return readDatasetJson(file);
-};
+}
 
 /** Every command that reads experiments takes it. */
 export const extensionOption = { 'no-extensions': { type: 'boolean' } } as const;

@@ -33,7 +33,7 @@ export const ensemble: Command = {
       need(positionals, 'folder', 'folder');
       if (!values.out) throw usage('no --out', 'an output folder');
       const { ensembleFolders } = await import('../../predict/index.js');
-      const json = readDataset(path.join(positionals[0], 'dataset.json'));
+      const json = await readDataset(path.join(positionals[0], 'dataset.json'));
       const keepProbabilities = values.probabilities === true;
       ensembleFolders(positionals, String(values.out), json, { keepProbabilities, onProgress: workProgress });
       print(`written to ${values.out}`);

@@ -1,7 +1,6 @@
 // `voxelbook evaluate`: compare predictions with reference labels, as nnU-Net does (summary.json).
 import fs from 'node:fs';
 import path from 'node:path';
-import { labels, open, readerOf } from '../../dataset/index.js';
 import { type Command, extensionHelp, extensionOption, need, print, readDataset, readRuns, workProgress } from './command.js';
 
 export const evaluate: Command = {
@@ -17,6 +16,7 @@ export const evaluate: Command = {
   example: 'npx voxelbook evaluate out labelsTs',
   async work(positionals, values) {
     const [given, references] = need(positionals, 'predictions');
+    const { labels, open, readerOf } = await import('../../dataset/index.js');
     const { evaluateFolder } = await import('../../nnunet/summary.js');
     const isFolder =
       fs.existsSync(given) && fs.statSync(given).isDirectory() && !fs.existsSync(path.join(given, 'experiment.json'));
@@ -32,7 +32,7 @@ export const evaluate: Command = {
           json: path.join(folder, 'dataset.json'),
         }));
     for (const part of parts) {
-      const json = readDataset(String(values.dataset ?? part.json));
+      const json = await readDataset(String(values.dataset ?? part.json));
       const heads = labels(json);
       const output = String(values.out ?? path.join(part.predictions, 'summary.json'));
       const work = {

@@ -3,7 +3,6 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../../base/atomicWrite.js';
 import { projectRoot } from '../../base/paths.js';
-import { withDefaults } from '../../base/schema.js';
 import type { ShortExperiment } from '../complete.js';
 import { type Command, need, print, usage } from './command.js';
 
@@ -38,6 +37,7 @@ export const experiment: Command = {
     const { network, plan, configuration, scale, out } = values as Record<string, string | undefined>;
     if (!network) throw usage('no --network', 'the name of a network');
     const { complete } = await import('../complete.js');
+    const { withDefaults } = await import('../../base/schema.js');
     const { settingsOf } = await import('../../model/settings.js');
     const short = { dataset, model: modelOf(network, values), plan, configuration, scale };
     const whole = await complete(JSON.parse(JSON.stringify(short)) as ShortExperiment, { onNote: () => {} });

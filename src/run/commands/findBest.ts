@@ -2,7 +2,6 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { open } from '../../dataset/index.js';
 import {
   type Command,
   extensionHelp,
@@ -59,6 +58,7 @@ const holdsRuns = (name: string) =>
   ['.', ...fs.readdirSync(name)].some((n) => fs.existsSync(path.join(name, n, 'experiment.json')));
 
 async function ofRuns(positionals: string[], values: Values): Promise<void> {
+  const { open } = await import('../../dataset/index.js');
   const { findBest: best } = await import('../findBest.js');
   // Runs are compared with the labels they were held out of; whoever names these besides means the same.
   const last = positionals.at(-1)!;

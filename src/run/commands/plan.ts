@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../../base/atomicWrite.js';
 import { VoxelbookError } from '../../base/errors.js';
-import { type Plan, planDifferences, readPlan } from '../../plan/index.js';
+import type { Plan } from '../../plan/index.js';
 import { type Command, interrupt, need, print, usage, workProgress } from './command.js';
 
 export const plan: Command = {
@@ -31,7 +31,7 @@ export const plan: Command = {
     const folder = path.resolve(String(values.out ?? preprocessedFolder(dataset)));
     fs.mkdirSync(folder, { recursive: true });
     atomicWriteJson(path.join(folder, 'dataset_fingerprint.json'), print_);
-    if (!storePlan(folder, planned, { overwrite: values.overwrite === true })) throw kept(folder, planned);
+    if (!storePlan(folder, planned, { overwrite: values.overwrite === true })) throw await kept(folder, planned);
     for (const [key, c] of Object.entries(planned.configurations))
       if (c.patch_size) print(`${key}: patch [${c.patch_size}], batch ${c.batch_size}, spacing [${c.spacing}] mm`);
     print(`written to ${folder}`);
@@ -39,7 +39,8 @@ export const plan: Command = {
 };
 
 /** A person's plan that stays, with what would be planned otherwise. */
-function kept(folder: string, planned: Plan): VoxelbookError {
+async function kept(folder: string, planned: Plan): Promise<VoxelbookError> {
+  const { planDifferences, readPlan } = await import('../../plan/index.js');
   const file = path.join(folder, `${planned.plans_name}.json`);
   const lines = planDifferences(planned, readPlan(file));
   return new VoxelbookError(`${file} is not as it was planned, and stays`, {

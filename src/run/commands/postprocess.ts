@@ -12,7 +12,7 @@ export const postprocess: Command = {
     const { input, output, steps } = values;
     if (!input || !output || !steps) throw usage('too little', '-i <folder> -o <folder> --steps <postprocessing.json>');
     const { applyPostprocessing, readPostprocessing } = await import('../../nnunet/postprocessing.js');
-    const json = readDataset(path.join(String(input), 'dataset.json'));
+    const json = await readDataset(path.join(String(input), 'dataset.json'));
     const work = { ending: json.file_ending, onProgress: workProgress };
     applyPostprocessing(String(input), String(output), readPostprocessing(String(steps)), work);
     print(`written to ${output}`);

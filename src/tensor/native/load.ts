@@ -112,11 +112,17 @@ export const execute = (
   outputs: number,
   ints: readonly number[] = [],
   floats: readonly number[] = [],
-): tf.Tensor[] => run(name, inputs, outputs, ints, floats, false);
+): tf.Tensor[] => run(name, inputs, outputs, ints, floats);
 
-/** The same for an operator that takes a list of tensors. */
-export const executeOnList = (name: string, inputs: tf.Tensor[], outputs: number, ints: readonly number[] = []): tf.Tensor[] =>
-  run(name, inputs, outputs, ints, [], true);
+/** The same for an operator that takes a list of tensors, or several lists of `length`. */
+export const executeOnList = (
+  name: string,
+  inputs: tf.Tensor[],
+  outputs: number,
+  ints: readonly number[] = [],
+  floats: readonly number[] = [],
+  length = inputs.length,
+): tf.Tensor[] => run(name, inputs, outputs, ints, floats, length);
 
 function run(
   name: string,
@@ -124,14 +130,14 @@ function run(
   outputs: number,
   ints: readonly number[],
   floats: readonly number[],
-  list: boolean,
+  list?: number,
 ): tf.Tensor[] {
   const backend = tf.backend() as unknown as Backend;
   const { TF_ATTR_INT, TF_ATTR_FLOAT } = backend.binding;
   const attributes = [
     { name: 'ints', type: TF_ATTR_INT, value: [...ints] },
     { name: 'floats', type: TF_ATTR_FLOAT, value: [...floats] },
-    ...(list ? [{ name: 'N', type: TF_ATTR_INT, value: inputs.length }] : []),
+    ...(list === undefined ? [] : [{ name: 'N', type: TF_ATTR_INT, value: list }]),
   ];
   return backend.executeMultipleOutputs(name, attributes, inputs, outputs);
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <new>
 #include <string>
@@ -73,6 +74,11 @@ class Call {
   const float* input(int i) {
     fetch(i);
     return static_cast<const float*>(TF_TensorData(inputs_[i]));
+  }
+  /// Of an operator that takes int32 there.
+  const int32_t* integers(int i) {
+    fetch(i);
+    return static_cast<const int32_t*>(TF_TensorData(inputs_[i]));
   }
   /// An input to be written to: only for tensors of which the caller knows that their memory is shared with nothing else.
   float* inPlace(int i) {
@@ -146,22 +152,32 @@ inline bool firstCopy() {
   return first;
 }
 
-/// Number of inputs of an operator that takes a list of any length.
-constexpr int list = -1;
+/// Inputs or outputs of an operator: so many float tensors, or TensorFlow's own words for others ("x: N * float").
+struct Arguments {
+  int count = 0;
+  std::vector<std::string> words;
+  Arguments(int count) : count(count) {}
+  Arguments(std::initializer_list<const char*> words) : words(words.begin(), words.end()) {}
+  std::vector<std::string> named(const char* letter) const {
+    std::vector<std::string> all = words;
+    for (int i = 0; i < count; i++) all.push_back(letter + std::to_string(i) + ": float");
+    return all;
+  }
+};
 
-/// Registers an operator with `inputs` float inputs (or a list) and `outputs` float outputs. `kernel` is a template argument so
-/// that each operator has its own plain C function.
+/// Registers an operator. `kernel` is a template argument so that each operator has its own plain C function.
 template <Kernel kernel>
-void registerOp(const char* name, int inputs, int outputs) {
+void registerOp(const char* name, const Arguments& inputs, const Arguments& outputs) {
   if (!firstCopy()) return;
   TF_Status* status = TF_NewStatus();
   TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
-  if (inputs == list) {
-    TF_OpDefinitionBuilderAddInput(op, "i: N * float");
-    TF_OpDefinitionBuilderAddAttr(op, "N: int >= 1");
+  bool list = false;
+  for (const std::string& words : inputs.named("i")) {
+    list = list || words.find("N *") != std::string::npos;
+    TF_OpDefinitionBuilderAddInput(op, words.c_str());
   }
-  for (int i = 0; i < inputs; i++) TF_OpDefinitionBuilderAddInput(op, ("i" + std::to_string(i) + ": float").c_str());
-  for (int i = 0; i < outputs; i++) TF_OpDefinitionBuilderAddOutput(op, ("o" + std::to_string(i) + ": float").c_str());
+  for (const std::string& words : outputs.named("o")) TF_OpDefinitionBuilderAddOutput(op, words.c_str());
+  if (list) TF_OpDefinitionBuilderAddAttr(op, "N: int >= 1");
   TF_OpDefinitionBuilderAddAttr(op, "ints: list(int)");
   TF_OpDefinitionBuilderAddAttr(op, "floats: list(float)");
   TF_OpDefinitionBuilderSetShapeInferenceFunction(

@@ -132,8 +132,8 @@ void fresh(Call& call) {
 }
 
 __attribute__((constructor)) void add() {
-  registerOp<globalNorm>("VoxelbookGlobalNorm", list, 1);
-  registerOp<step>("VoxelbookOptimiserStep", list, 1);
+  registerOp<globalNorm>("VoxelbookGlobalNorm", {"i: N * float"}, 1);
+  registerOp<step>("VoxelbookOptimiserStep", {"i: N * float"}, 1);
   registerOp<fresh>("VoxelbookFresh", 1, 1);
 }
 

@@ -3,7 +3,7 @@ import { cutBox, type Pipeline, pipeline } from '../../augment/index.js';
 import { Random } from '../../base/random.js';
 import { loadStageLabels, type StageLabels, StoredCase } from '../../preprocess/index.js';
 import type { Recipe } from '../experiment.js';
-import { downsampleLabels } from '../loss/deepSupervision.js';
+import { downsampleLabels } from '../loss/downsampleLabels.js';
 import type { PreviousStage } from '../previousStage.js';
 import { isForced, patchPlace } from './sampling.js';
 

@@ -1,4 +1,5 @@
 // The two losses the five recipes use: Dice + cross entropy over labels, Dice + binary cross entropy over regions.
+import { nativeLoss, nativeLossAvailable } from '../../tensor/native/segmentationLoss.js';
 import { tf } from '../../tensor/tf.js';
 import { binaryCrossEntropy, crossEntropy } from './crossEntropy.js';
 import { type DiceOptions, diceLoss } from './dice.js';
@@ -19,6 +20,7 @@ export interface DcAndCeOptions extends DiceOptions {
  * @returns scalar; the caller owns it
  */
 export function dcAndCe(logits: tf.Tensor, labels: tf.Tensor, options: DcAndCeOptions): tf.Scalar {
+  if (nativeLossAvailable()) return nativeLoss([logits], [labels], [1], { ...options, target: 'labels' });
   return tf.tidy(() => {
     const { ceWeight = 1, diceWeight = 1, ignoreLabel } = options;
     const classes = logits.shape[logits.rank - 1];
@@ -52,6 +54,7 @@ export interface DcAndBceOptions extends DiceOptions {
  * @returns scalar; the caller owns it
  */
 export function dcAndBce(logits: tf.Tensor, target: tf.Tensor, options: DcAndBceOptions): tf.Scalar {
+  if (nativeLossAvailable()) return nativeLoss([logits], [target], [1], { ...options, target: 'regions' });
   return tf.tidy(() => {
     const { ceWeight = 1, diceWeight = 1, ignore = false } = options;
     let regions = target;

@@ -16,7 +16,7 @@ import { affineMatrix, type SpatialDraw } from '../../../src/augment/spatial.js'
 import { applyStep } from '../../../src/augment/transform.js';
 import { roundHalfEven } from '../../../src/base/numpy/round.js';
 import { readSafetensors, type StoredTensor } from '../../../src/base/safetensors.js';
-import { downsampleLabels } from '../../../src/train/loss/deepSupervision.js';
+import { downsampleLabels } from '../../../src/train/loss/downsampleLabels.js';
 import { close, equal, type GoldenCase, type Row, readJson } from '../case.js';
 import { channelsFirst } from './layout.js';
 

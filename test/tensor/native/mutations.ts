@@ -10,8 +10,10 @@ interface Call {
   outputs: number;
   ints: number[];
   floats: number[];
-  /** Takes a list of tensors, and no floats. */
-  list?: boolean;
+  /** Takes lists of this many tensors. */
+  list?: number;
+  /** Places of inputs that are whole numbers. */
+  integers?: number[];
   /** Contents of an input that random numbers would not fit, by its place. */
   contents?: Record<number, number[]>;
 }
@@ -109,7 +111,7 @@ const fitting: Call[] = [
     outputs: 1,
     ints: [0, 2],
     floats: [],
-    list: true,
+    list: 7,
   },
   {
     name: 'VoxelbookOptimiserStep',
@@ -117,9 +119,32 @@ const fitting: Call[] = [
     outputs: 1,
     ints: [1, 1],
     floats: [],
-    list: true,
+    list: 5,
   },
-  { name: 'VoxelbookGlobalNorm', shapes: [[4, 5], [3]], outputs: 1, ints: [], floats: [], list: true },
+  { name: 'VoxelbookGlobalNorm', shapes: [[4, 5], [3]], outputs: 1, ints: [], floats: [], list: 2 },
+  {
+    name: 'VoxelbookLabelLoss',
+    shapes: [
+      [2, 3, 4, 5],
+      [2, 3, 4],
+    ],
+    outputs: 2,
+    ints: [1, 0, 0, 0, 1, 5],
+    floats: [1e-5, 1, 1, 0.1, 1, 1, 2, 3, 4, 5],
+    list: 1,
+    integers: [1],
+  },
+  {
+    name: 'VoxelbookRegionLoss',
+    shapes: [
+      [2, 3, 4, 5],
+      [2, 3, 4, 6],
+    ],
+    outputs: 2,
+    ints: [1, 1, 1, 1, 1, 0],
+    floats: [1, 1, 1, 0, 1],
+    list: 1,
+  },
   { name: 'VoxelbookFresh', shapes: [[4, 5]], outputs: 1, ints: [1], floats: [] },
   { name: 'VoxelbookSelectiveScan', shapes: scan, outputs: 3, ints: [4, 1, 1, 3, 4], floats: [] },
 ];
@@ -169,22 +194,17 @@ for (let i = 0; i < count; i++) {
     call = changed(call, random);
   const inputs = call.shapes.map((s, k) => {
     const own = call.contents?.[k];
+    if (call.integers?.includes(k)) return tf.randomUniform(s, -2, 8, 'int32', 1);
     return own?.length === s.reduce((a, b) => a * b, 1) ? tf.tensor(own, s, 'float32') : tf.randomUniform(s, 0, 3, 'float32', 1);
   });
   // Said beforehand: where the process dies, this line is the last.
   process.stderr.write(`${JSON.stringify(call)}\n`);
   try {
     const outputs = call.list
-      ? executeOnList(call.name, inputs, call.outputs, call.ints)
+      ? executeOnList(call.name, inputs, call.outputs, call.ints, call.floats, call.list)
       : execute(call.name, inputs, call.outputs, call.ints, call.floats);
-    for (const output of outputs)
-      if (output.size > 0)
-        output
-          .slice(
-            output.shape.map(() => 0),
-            output.shape.map(() => 1),
-          )
-          .dataSync();
+    // The first value is enough to wait for the result.
+    for (const output of outputs) if (output.size > 0) tf.slice(tf.reshape(output, [-1]), 0, 1).dataSync();
     tf.dispose(outputs);
     returned++;
   } catch (error) {

@@ -2,7 +2,7 @@
 
     python test/train/optim/unfrozen.py
 
-Writes test/golden/optim/adamw-unfrozen.json: values of both parameters after every step, in float64 and float32.
+Writes unfrozen.json beside it: values of both parameters after every step, in float64 and float32.
 """
 
 import json
@@ -44,7 +44,7 @@ out = {
     "afterFloat32": run(torch.float32)[2],
     "steps": counts,
 }
-with open(os.path.join(here, "..", "..", "golden", "optim", "adamw-unfrozen.json"), "w") as file:
+with open(os.path.join(here, "unfrozen.json"), "w") as file:
     json.dump(out, file, indent=1)
     file.write("\n")
 print(counts)
