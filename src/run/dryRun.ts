@@ -2,6 +2,7 @@
 //
 // The plan is made by the function that training calls (`planOf`), the memory by the forecast that training makes, on shapes alone. A data
 // set that is not on this machine is stood for by its descriptor; what only the data can say is said to be so.
+import { product } from '../base/shape.js';
 import { type Descriptor, descriptorIfAny, labels, open, placeOf } from '../dataset/index.js';
 import { hoursReference, type PaperStudy, passes } from '../paper/index.js';
 import { type Configuration, configuration, describedFingerprint, fixedPlans, type Plan } from '../plan/index.js';
@@ -223,8 +224,6 @@ function plannedOf(experiment: Experiment, source: Source): { planned: Plan; con
   const planned = planOf({ name: source.name, json: source.json }, source.fingerprint, experiment);
   return { planned, config: configuration(planned, experiment.configuration) };
 }
-
-const product = (list: readonly number[]) => list.reduce((a, b) => a * b, 1);
 
 /** Median shape of a preprocessed case, `[depth, height, width]`; a 2-D configuration keeps the distance of slices. */
 function caseShape(planned: Plan, config: Configuration, { fingerprint }: Source): number[] {

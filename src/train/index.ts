@@ -1,5 +1,6 @@
 // The room of training: what a notebook sees as `train`.
 export { availableBytes } from '../base/memory.js';
+export { roundHalfEven } from '../base/numpy/round.js';
 export {
   type Checkpoint,
   CheckpointFolder,
@@ -35,7 +36,6 @@ export {
   locationsOf,
   type PatchPlace,
   patchPlace,
-  roundHalfEven,
 } from './feed/sampling.js';
 export {
   type Forecast,

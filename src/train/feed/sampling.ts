@@ -1,18 +1,11 @@
 // Which patch of which case: foreground oversampling by position, and the patch's place (nnU-Net v2 data loader).
+import { roundHalfEven } from '../../base/numpy/round.js';
 import type { StoredLocations } from '../../preprocess/index.js';
 
 /** Draws whole numbers: `Random`, or numpy's generator where a test wants nnU-Net's own sequence. */
 export interface IntegerDraws {
   /** Uniform integer in [low, high). */
   int(low: number, high: number): number;
-}
-
-/** Python's `round`: halves go to the even neighbour. */
-export function roundHalfEven(x: number): number {
-  const floor = Math.floor(x);
-  const rest = x - floor;
-  if (rest !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
 }
 
 /** Whether sample `position` of a batch must contain foreground: the last `share` of the positions, rounded as nnU-Net does. */
