@@ -22,7 +22,7 @@ export function readDatasetJson(file: string): DatasetJson {
       path: file,
       given: (error as Error).message,
       expected: 'a JSON file',
-      fix: 'Mend the file at the place named.',
+      fix: 'Correct the file at the place named.',
     });
   }
   const faults = datasetJsonFaults(value);
@@ -49,7 +49,7 @@ export function datasetJsonFaults(value: unknown): Fault[] {
       'dataset.json file_ending',
       JSON.stringify(ending) ?? 'missing',
       `one of ${fileEndings.join(', ')}`,
-      'Convert the images, or mend the entry.',
+      'Convert the images, or correct the entry.',
     );
   if (!(Number.isInteger(value.numTraining) && (value.numTraining as number) >= 0))
     faults.add(
@@ -124,7 +124,7 @@ function labelFaults(value: Record<string, unknown>, faults: FaultList): void {
     return;
   }
   const found = new Set<number>();
-  let sound = true;
+  let valid = true;
   let regions = 0;
   const inverted = value.labels.background === undefined && Object.values(value.labels).includes('background');
   if (inverted) {
@@ -137,7 +137,7 @@ function labelFaults(value: Record<string, unknown>, faults: FaultList): void {
     const list: unknown[] = (Array.isArray(label) ? label : [label]).map((l) => (textual && name === 'ignore' ? l : asNumber(l)));
     const good = list.length > 0 && list.every((l) => Number.isInteger(l) && (l as number) >= 0 && (l as number) <= maxLabel);
     if (!good) {
-      sound = false;
+      valid = false;
       faults.add(
         'labels',
         `${path}["${name}"]`,
@@ -153,7 +153,7 @@ function labelFaults(value: Record<string, unknown>, faults: FaultList): void {
   const background = asNumber(value.labels.background);
   if (background !== 0 && !(Array.isArray(background) && background.length === 1 && background[0] === 0))
     faults.add('labels', `${path}["background"]`, JSON.stringify(background) ?? 'missing', '0', 'Label 0 is the background.');
-  if (!sound) return;
+  if (!valid) return;
   const highest = Math.max(...found);
   const missing = Array.from({ length: highest + 1 }, (_, i) => i).filter((i) => !found.has(i));
   if (missing.length > 0)

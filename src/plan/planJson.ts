@@ -21,7 +21,7 @@ type Say = (path: string, given: unknown, expected: string, fix?: string) => voi
  */
 export function planFaults(value: unknown): Fault[] {
   const faults = new FaultList();
-  const say: Say = (path, given, expected, fix = 'Mend plans.json, or plan again.') =>
+  const say: Say = (path, given, expected, fix = 'Correct plans.json, or plan again.') =>
     faults.add('plan', path, shortJson(given), expected, fix);
   if (isDeeperThan(value)) {
     say('plans.json', value, `at most ${deepest} levels of nesting`);

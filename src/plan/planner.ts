@@ -310,7 +310,7 @@ function checkShapes(cases: Dataset['cases'] | undefined, fingerprint: Fingerpri
         cases?.[i]?.id ?? `case ${i}`,
         `${fingerprint.shapes_after_crop[i].join('×')} voxels of ${mm(fingerprint.spacings[i])} become ${shape.join('×')} of ${mm(target)}`,
         'at least one voxel along every axis',
-        'The voxel size in its header is probably wrong; mend it, or leave the case out.',
+        'The voxel size in its header is probably wrong; correct it, or leave the case out.',
       );
   faults.throwIfAny('cases would shrink to nothing at the planned spacing');
 }

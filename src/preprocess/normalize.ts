@@ -64,7 +64,7 @@ export function normalize(
         path: 'normalization_schemes',
         given: String(scheme),
         expected: `one of ${schemes.join(', ')}`,
-        fix: 'Mend the plan.',
+        fix: 'Correct the plan.',
       });
   }
 }

@@ -76,7 +76,7 @@ export function preprocessCase(
       path: loaded.id,
       given: `${cropped.shape.join('×')} voxels of ${spacing.join('×')} mm become ${shape.join('×')} at the spacing of ${configurationName}`,
       expected: 'at least one voxel along every axis',
-      fix: 'The voxel size in its header is probably wrong; mend it, or leave the case out.',
+      fix: 'The voxel size in its header is probably wrong; correct it, or leave the case out.',
     });
   stage('normalise and resample');
   const data = channelsTo(cropped, before, image.channels, shape, spacing, target, plan, config);

@@ -52,7 +52,7 @@ export interface PreprocessJob {
   folder: string;
 }
 
-/** Changing how a case is made changes this, and cases are made anew. */
+/** Changing how a case is made changes this, and cases are made again. */
 const version = 'voxelbook-preprocess-3';
 
 /**

@@ -105,7 +105,7 @@ export function readCheckpoint(file: string, run: string, network: Pick<Network,
   const refuse = (code: string, given: string, expected: string, fix: string): never => {
     throw new VoxelbookError(`checkpoint ${file} cannot be used`, { code, path: file, given, expected, fix });
   };
-  const again = 'Restore the file from a copy, or remove the run folder to begin anew.';
+  const again = 'Restore the file from a copy, or remove the run folder to begin again.';
   if (!fs.existsSync(file)) refuse('checkpoint-missing', 'no such file', 'the checkpoint that checkpoints.json names', again);
   let content: ReturnType<typeof readSafetensors>;
   try {

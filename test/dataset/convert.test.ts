@@ -54,7 +54,7 @@ const labelOf = (folder: string, id: string, ending = '.nii.gz') => readVolume(p
 
 describe('descriptors of public data sets', () => {
   for (const name of describedNames())
-    it(`${name}: complete, and its dataset.json is sound`, () => {
+    it(`${name}: complete, and its dataset.json is valid`, () => {
       const d = descriptor(name);
       for (const key of ['title', 'folder', 'modality', 'licence', 'apply', 'split'] as const) assert.ok(d[key].length > 1, key);
       assert.ok(d.cases.train > 0 && d.papers.length > 0);

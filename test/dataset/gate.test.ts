@@ -1,4 +1,4 @@
-// Three sets made by hand (BraTS-like, ACDC-like, pictures): silence when sound; with one fault of every kind planted, one report of them all.
+// Three sets made by hand (BraTS-like, ACDC-like, pictures): silence when valid; with one fault of every kind planted, one report of them all.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -94,7 +94,7 @@ function brats(): HandMade {
 const b = (k: number) => `BraTS2021_${String(k).padStart(5, '0')}`;
 
 describe('the gate on a BraTS-like set', () => {
-  it('is silent when the set is sound, and reads nothing the second time', async () => {
+  it('is silent when the set is valid, and reads nothing the second time', async () => {
     const set = brats();
     await silent(set);
     const { files } = hashed;
@@ -249,7 +249,7 @@ const sformOf = (scale: number[], code: number) => (bytes: Buffer) => {
 };
 
 describe('the gate on an ACDC-like set', () => {
-  it('is silent when the set is sound, single slices included; patients stay together', async () => {
+  it('is silent when the set is valid, single slices included; patients stay together', async () => {
     const set = acdc();
     await silent(set);
     for (const file of [set.image(p(0)), set.label(p(0))]) {
@@ -346,7 +346,7 @@ const picture = (file: string, seed: number, channels: 1 | 3 | 4) =>
   });
 
 describe('the gate on pictures', () => {
-  it('is silent when the set is sound', async () => silent(pictures()));
+  it('is silent when the set is valid', async () => silent(pictures()));
 
   it('lists every planted fault in one report', async () => {
     const set = pictures();
@@ -422,7 +422,7 @@ describe('voxelbook check', () => {
       encoding: 'utf8',
     });
 
-  it('--fix mends what is certain, says each before, keeps a copy; then the set is sound', async () => {
+  it('--fix repairs what is certain, says each before, keeps a copy; then the set is valid', async () => {
     const set = acdc();
     set.describe({ labels: { background: 0, heart: 1 }, numTraining: 3 });
     for (let k = 0; k < 10; k++) set.put(set.label(p(k)), set.labels(1));

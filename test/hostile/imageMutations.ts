@@ -1,5 +1,5 @@
 // Odd and damaged images of every format but NIfTI, in a process of its own. `node --import tsx imageMutations.ts <count> <seed>` prints JSON.
-// Every file must become a sound volume or a typed error.
+// Every file must become a valid volume or a typed error.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -23,9 +23,9 @@ for (let i = 0; i < count; i++) {
     const v = readVolume(file, { onWarning: () => {} });
     read++;
     const numbers = [...v.shape, ...v.spacingMm, ...v.originMm, ...v.direction];
-    const sound =
+    const valid =
       numbers.every(Number.isFinite) && v.spacingMm.every((s) => s > 0) && [...v.shape, v.channels].every((n) => n >= 1);
-    if (!sound || v.data.length !== v.shape[0] * v.shape[1] * v.shape[2] * v.channels)
+    if (!valid || v.data.length !== v.shape[0] * v.shape[1] * v.shape[2] * v.channels)
       bad.push(`unsound volume: ${ending} ${bytes.toString('base64')}`);
     readGrid(file);
   } catch (error) {

@@ -1,5 +1,5 @@
 // F4, F5: hostile weights by chance, in a process of its own with a memory limit. `node --import tsx weightMutations.ts --count N
-// --seed S` prints JSON. Every file must become sound tensors or a typed error; nothing may run, nothing outlive its file.
+// --seed S` prints JSON. Every file must become valid tensors or a typed error; nothing may run, nothing outlive its file.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

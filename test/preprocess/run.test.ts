@@ -117,7 +117,7 @@ describe('preprocessing a data set', function () {
     }
   });
 
-  it('interrupted, it stops at once; started again, it makes none of the finished cases anew', async () => {
+  it('interrupted, it stops at once; started again, it makes none of the finished cases again', async () => {
     const base = fresh();
     const stop = new AbortController();
     await assert.rejects(

@@ -27,7 +27,7 @@ describe('hostile weights (F4, F5)', () => {
       fs.rmSync(folder, { recursive: true });
     });
 
-  it(`${inputs} files by chance become sound tensors or a typed error, within 512 MiB`, function () {
+  it(`${inputs} files by chance become valid tensors or a typed error, within 512 MiB`, function () {
     this.timeout(120_000 + inputs * 10);
     const args = ['--max-old-space-size=512', '--import', 'tsx', script, '--count', String(inputs)];
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { timeout: 110_000 + inputs * 10, encoding: 'utf8' });
