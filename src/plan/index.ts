@@ -12,6 +12,7 @@ export type { Configuration, Fingerprint, IntensityStatistics, Plan } from './pl
 export { planFaults, planFromJson } from './planJson.js';
 export { normalizationOf, type PlanOptions, plan } from './planner.js';
 export { type PlannerName, planners } from './planners.js';
+export { type Resampling, resamplingOf } from './resampling.js';
 export { show } from './show.js';
 export { ownDifferences, ownPlan, type PlanFile, planDifferences, planFile, readPlan, storePlan } from './stored.js';
 export { type Topology, topology } from './topology.js';

@@ -2,7 +2,9 @@
 import { type Fault, FaultList, VoxelbookError } from '../base/errors.js';
 import { deepest, isDeeperThan, shortJson } from '../base/json.js';
 import { product } from '../base/shape.js';
+import { presentForm } from './nnunetForms.js';
 import type { Plan } from './plan.js';
+import { resamplingFunctions } from './resampling.js';
 
 const schemes = ['CTNormalization', 'ZScoreNormalization', 'RescaleTo01Normalization', 'RGBTo01Normalization', 'NoNormalization'];
 const statistics = ['max', 'mean', 'median', 'min', 'percentile_00_5', 'percentile_99_5', 'std'];
@@ -51,13 +53,14 @@ export function planFaults(value: unknown): Fault[] {
 }
 
 /**
- * A checked plan.
+ * A checked plan; one of nnU-Net 2.0's form in the present one.
  * @throws VoxelbookError with all faults
  */
 export function planFromJson(value: unknown): Plan {
-  const faults = planFaults(value);
+  const plan = isDeeperThan(value) ? value : presentForm(value);
+  const faults = planFaults(plan);
   if (faults.length > 0) throw new VoxelbookError('this plan cannot be used', faults);
-  return value as Plan;
+  return plan as Plan;
 }
 
 function transposeFaults(value: Json, say: Say): void {
@@ -166,26 +169,37 @@ function normalizationFaults(c: Json, at: (key: string) => string, plan: Json, s
 
 function resamplingFaults(c: Json, kind: string, orders: readonly number[], at: (key: string) => string, say: Say): void {
   const name = c[`resampling_fn_${kind}`];
-  if (name !== 'resample_data_or_seg_to_shape')
+  if (!resamplingFunctions.includes(name as 'no_resampling_hack'))
     say(
       at(`resampling_fn_${kind}`),
       name,
-      'resample_data_or_seg_to_shape',
-      'Other functions of nnU-Net are not supported here; use this one.',
+      `one of ${resamplingFunctions.join(', ')}`,
+      'Other functions of nnU-Net are not supported here; use one of these.',
     );
+  if ((name === 'no_resampling_hack') !== (c.resampling_fn_data === 'no_resampling_hack'))
+    say(at(`resampling_fn_${kind}`), name, `no_resampling_hack for data, seg and probabilities, or for none of them`);
   const key = at(`resampling_fn_${kind}_kwargs`);
   const kwargs = c[`resampling_fn_${kind}_kwargs`];
   if (!isRecord(kwargs)) {
     say(key, kwargs, '{"order": …, "order_z": 0, "force_separate_z": null}');
     return;
   }
-  if (!orders.includes(kwargs.order as number)) say(`${key}.order`, kwargs.order, `one of ${orders.join(', ')}`);
+  const torch = name === 'resample_torch_fornnunet';
+  const needs = name === 'resample_data_or_seg_to_shape';
+  if ((needs || kwargs.order !== undefined) && !orders.includes(kwargs.order as number))
+    say(`${key}.order`, kwargs.order, `one of ${orders.join(', ')}`);
   if (kwargs.order_z !== undefined && !orders.concat(0).includes(kwargs.order_z as number))
     say(`${key}.order_z`, kwargs.order_z, '0, 1 or 3');
   const force = kwargs.force_separate_z;
   if (force !== undefined && force !== null && typeof force !== 'boolean')
     say(`${key}.force_separate_z`, force, 'null, true or false');
+  for (const [name_, expected] of Object.entries(torch ? torchArguments : {}))
+    if (kwargs[name_] !== undefined && kwargs[name_] !== expected)
+      say(`${key}.${name_}`, kwargs[name_], JSON.stringify(expected));
 }
+
+/** Arguments of `resample_torch_fornnunet` that are known with their default only. */
+const torchArguments = { mode: 'linear', aniso_axis_mode: 'nearest-exact', separate_z_anisotropy_threshold: 3 };
 
 function architectureFaults(c: Json, axes: number, path: string, say: Say): void {
   const architecture = c.architecture;

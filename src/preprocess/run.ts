@@ -119,8 +119,9 @@ export function preprocessJob(job: PreprocessJob, stage: (name: string) => void)
 
 /** Over the contents of the case's files and everything of plan and labels that acts on it. */
 function contentHash({ files, contents, plan, configuration: name, labels: names }: PreprocessJob): string {
-  const { spacing, normalization_schemes, use_mask_for_norm, resampling_fn_data_kwargs, resampling_fn_seg_kwargs } =
-    configuration(plan, name);
+  const config = configuration(plan, name);
+  const { spacing, normalization_schemes, use_mask_for_norm, resampling_fn_data_kwargs, resampling_fn_seg_kwargs } = config;
+  const functions = [config.resampling_fn_data, config.resampling_fn_seg];
   const settings = {
     version,
     spacing,
@@ -128,6 +129,8 @@ function contentHash({ files, contents, plan, configuration: name, labels: names
     use_mask_for_norm,
     resampling_fn_data_kwargs,
     resampling_fn_seg_kwargs,
+    // The default is not named, so that what was made before other functions were known stays.
+    functions: functions.every((f) => f === 'resample_data_or_seg_to_shape') ? undefined : functions,
     transpose: plan.transpose_forward,
     intensities: normalization_schemes.includes('CTNormalization') ? plan.foreground_intensity_properties_per_channel : null,
     names,

@@ -9,6 +9,7 @@ import { type Command, print, stopped, type Values } from './commands/command.js
 import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
 import { experiment } from './commands/experiment.js';
+import { exportNnunet } from './commands/exportNnunet.js';
 import { findBest } from './commands/findBest.js';
 import { list } from './commands/list.js';
 import { model } from './commands/model.js';
@@ -36,6 +37,7 @@ const commands: Record<string, Command> = {
   evaluate,
   ensemble,
   'find-best': findBest,
+  'export-nnunet': exportNnunet,
   postprocess,
   model,
   register,
