@@ -15,15 +15,18 @@ type Shape = [number, number, number];
 
 let base: string;
 const before = process.env.VOXELBOOK_DATA;
-beforeEach(() => {
-  base = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-gate-'));
-  process.env.VOXELBOOK_DATA = path.join(base, 'data');
-});
-afterEach(() => {
-  fs.rmSync(base, { recursive: true });
-  if (before === undefined) delete process.env.VOXELBOOK_DATA;
-  else process.env.VOXELBOOK_DATA = before;
-});
+/** A folder of its own for each test of a `describe`; the tests of other files keep their environment. */
+function ownFolder(): void {
+  beforeEach(() => {
+    base = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-gate-'));
+    process.env.VOXELBOOK_DATA = path.join(base, 'data');
+  });
+  afterEach(() => {
+    fs.rmSync(base, { recursive: true });
+    if (before === undefined) delete process.env.VOXELBOOK_DATA;
+    else process.env.VOXELBOOK_DATA = before;
+  });
+}
 
 /** A set of images that differ, written file by file. */
 class HandMade {
@@ -94,6 +97,8 @@ function brats(): HandMade {
 const b = (k: number) => `BraTS2021_${String(k).padStart(5, '0')}`;
 
 describe('the gate on a BraTS-like set', () => {
+  ownFolder();
+
   it('is silent when the set is valid, and reads nothing the second time', async () => {
     const set = brats();
     await silent(set);
@@ -249,6 +254,8 @@ const sformOf = (scale: number[], code: number) => (bytes: Buffer) => {
 };
 
 describe('the gate on an ACDC-like set', () => {
+  ownFolder();
+
   it('is silent when the set is valid, single slices included; patients stay together', async () => {
     const set = acdc();
     await silent(set);
@@ -346,6 +353,8 @@ const picture = (file: string, seed: number, channels: 1 | 3 | 4) =>
   });
 
 describe('the gate on pictures', () => {
+  ownFolder();
+
   it('is silent when the set is valid', async () => silent(pictures()));
 
   it('lists every planted fault in one report', async () => {
@@ -377,6 +386,8 @@ describe('the gate on pictures', () => {
 });
 
 describe('what the gate must let pass', () => {
+  ownFolder();
+
   for (const name of embeddedNames)
     it(`the embedded set ${name}`, async function () {
       this.timeout(600_000);
@@ -417,6 +428,8 @@ describe('what the gate must let pass', () => {
 });
 
 describe('voxelbook check', () => {
+  ownFolder();
+
   const voxelbook = (...args: string[]) =>
     spawnSync(process.execPath, [...nodeArguments(new URL('../../src/run/cli.js', import.meta.url)), 'check', ...args], {
       encoding: 'utf8',
