@@ -17,16 +17,64 @@ export interface Schedules {
   cosine: { total: number; minimum: number };
 }
 
-interface DiceAnd {
+interface DicePart {
   /** `v1`: 1e-8 added to the denominator; `v2`: the denominator clamped at 1e-8. */
   dice: 'nnunetv1' | 'nnunetv2';
   batchDice: boolean;
   smooth: number;
 }
 
+/** Factors of the two terms; default 1. */
+interface TermWeights {
+  diceWeight?: number;
+  ceWeight?: number;
+}
+
+interface ClassPart {
+  /** One factor a class, background first. */
+  classWeights?: number[];
+  /** Share of the target spread evenly over the classes. */
+  labelSmoothing?: number;
+}
+
+/** What MONAI's losses have in common. */
+interface MonaiPart {
+  /** Default: softmax over labels, sigmoid over regions. */
+  activation?: 'softmax' | 'sigmoid';
+  includeBackground: boolean;
+  reduction: 'mean' | 'sum';
+}
+
+interface MonaiOverlap extends MonaiPart {
+  batch: boolean;
+  smoothNumerator: number;
+  smoothDenominator: number;
+}
+
+interface MonaiDice extends MonaiOverlap {
+  squaredPrediction: boolean;
+  jaccard: boolean;
+  classWeights?: number[];
+}
+
+interface FocalPart {
+  gamma: number;
+  alpha?: number;
+}
+
 export interface Losses {
-  'dice+ce': DiceAnd;
-  'dice+bce': DiceAnd;
+  'dice+ce': DicePart & TermWeights & ClassPart;
+  'dice+bce': DicePart & TermWeights;
+  dice: DicePart;
+  ce: ClassPart;
+  /** `percent` of the voxels count: those with the largest cross entropy. */
+  topk: { percent: number } & ClassPart;
+  'dice+topk': { percent: number } & DicePart & TermWeights & ClassPart;
+  focal: FocalPart & MonaiPart & { classWeights?: number[] };
+  tversky: { alpha: number; beta: number } & MonaiOverlap;
+  'monai-dice': MonaiDice;
+  'monai-dice+ce': MonaiDice & TermWeights & { labelSmoothing?: number };
+  'monai-dice+focal': MonaiDice & FocalPart & { diceWeight?: number; focalWeight?: number };
 }
 
 /** What is called at the start and end of an epoch and a step. */

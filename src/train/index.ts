@@ -51,15 +51,23 @@ export { readStart, type StartRecord, type StartRow, saveStart, startingParams, 
 export { beginWith, changedText, changes, inputsOf, type RunInputs, readInputs, supersede } from './inputs.js';
 export { type LoopInput, type LoopOptions, loop, type ProgressLine, Stopped } from './loop.js';
 export { type DcAndBceOptions, type DcAndCeOptions, dcAndBce, dcAndCe } from './loss/compound.js';
-export { binaryCrossEntropy, crossEntropy, topKCrossEntropy } from './loss/crossEntropy.js';
+export { binaryCrossEntropy, type CrossEntropyOptions, crossEntropy, topKCrossEntropy } from './loss/crossEntropy.js';
 export { deepSupervision, deepSupervisionScales, deepSupervisionWeights } from './loss/deepSupervision.js';
+export type { LossDefinition, LossLabels } from './loss/definitions.js';
 export { type DiceOptions, diceLoss } from './loss/dice.js';
 export { downsampleLabels } from './loss/downsampleLabels.js';
 export { type FocalOptions, focal } from './loss/focal.js';
-export { type MonaiDiceCeOptions, type MonaiDiceOptions, monaiDice, monaiDiceCe } from './loss/monaiLoss.js';
+export {
+  type DiceFocalOptions,
+  diceFocal,
+  type MonaiDiceCeOptions,
+  type MonaiDiceOptions,
+  monaiDice,
+  monaiDiceCe,
+} from './loss/monaiLoss.js';
 export { type TverskyOptions, tversky } from './loss/tversky.js';
 export { endsOf, modelOf, type Planned } from './model.js';
-export { type LossDefinition, type LossLabels, type Objective, objectiveOf } from './objective.js';
+export { type Objective, objectiveOf } from './objective.js';
 export {
   adamW,
   applyGradients,

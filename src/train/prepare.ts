@@ -36,19 +36,21 @@ import {
 import { run as preprocess, preprocessedFolder } from '../preprocess/index.js';
 import type { Experiment, OwnFile, Scale } from './experiment.js';
 import { withLock } from './lock.js';
+import { objectiveOf } from './objective.js';
 import { fittedPatch } from './patch.js';
 import type { Prepared } from './prepared.js';
 import { checkStages } from './previousStage.js';
 import { splitOf } from './split.js';
 
 /**
- * Asks before anything is computed whether the data set and its splits allow a run.
+ * Asks before anything is computed whether the data set, its splits and its labels allow a run.
  * @throws VoxelbookError with all faults
  */
 export async function admit(experiment: Experiment, fold: Fold, options: WorkOptions = {}): Promise<void> {
   const dataset = open(experiment.dataset, options);
   await gate(dataset, options);
   splitOf(experiment, dataset, fold);
+  objectiveOf(experiment.recipe, labels(dataset.json));
 }
 
 /** Foreground draws of the fingerprint: nnU-Net's own number, or few, which hardly changes the statistics. */
