@@ -4,6 +4,7 @@
 // Works slice by slice as the sliding window finishes them: of all classes only two slices are held at full size.
 import { VoxelbookError } from '../base/errors.js';
 import { toHalf } from '../base/float16.js';
+import { axisFirst, product } from '../base/shape.js';
 import type { Configuration, Plan } from '../plan/plan.js';
 import { type Resampling, resamplingOf } from '../plan/resampling.js';
 import { separateAxis } from '../volume/index.js';
@@ -38,6 +39,8 @@ export interface RestoreSettings {
   /** Round resampled values as nnU-Net's float16 arrays do. */
   precision?: 'float32' | 'float16';
   keepProbabilities?: boolean;
+  /** Axis of the prediction along which its slices come; 0 by default. */
+  axis?: number;
 }
 
 /**
@@ -48,14 +51,15 @@ export interface RestoreSettings {
 export function restorer(
   shape: readonly number[],
   geometry: CaseGeometry,
-  { plan, configuration, heads, kind = 'logits', precision = 'float32', keepProbabilities = false }: RestoreSettings,
+  settings: RestoreSettings,
 ): { consume: SlabConsumer; result(): Restored } {
+  const { plan, configuration, heads, kind = 'logits', precision = 'float32', keepProbabilities = false, axis = 0 } = settings;
   const target = geometry.shape_after_cropping_and_before_resampling;
   const spacing = plan.transpose_forward.map((axis) => geometry.spacing[axis]);
   const current = spacingOf(configuration, geometry, plan);
-  const axis = separate(current, spacing, resamplingOf(configuration, 'probabilities'));
-  const paste = paster(geometry, plan, heads, keepProbabilities);
-  const bySlice = sliceResampler(shape, target, heads.heads, axis, precision, (z, values) => {
+  const nearest = separate(current, spacing, resamplingOf(configuration, 'probabilities'));
+  const paste = paster(geometry, plan, heads, keepProbabilities, axis);
+  const bySlice = sliceResampler(shape, target, heads.heads, nearest, precision, axis, (z, values) => {
     if (!keepProbabilities) return paste.labels(z, segmentation(values, heads, kind, paste.slice));
     if (kind === 'logits') probabilities(values, heads, values);
     paste.probabilities(z, values);
@@ -93,14 +97,20 @@ export function labelsForNextStage(
   shape: readonly number[],
   geometry: Pick<CaseGeometry, 'spacing'>,
   target: readonly number[],
-  { plan, configuration, heads, kind = 'logits', precision = 'float32' }: Omit<RestoreSettings, 'keepProbabilities'>,
+  { plan, configuration, heads, kind = 'logits', precision = 'float32', axis = 0 }: Omit<RestoreSettings, 'keepProbabilities'>,
 ): { consume: SlabConsumer; result(): Uint8Array | Uint16Array } {
-  const slice = target[1] * target[2];
-  const labels = labelArray(target[0] * slice, heads);
+  const labels = labelArray(product(target), heads);
   const spacing = spacingOf(configuration, geometry, plan);
-  const axis = separate(spacing, spacing, resamplingOf(configuration, 'probabilities'));
-  const resampler = sliceResampler(shape, target, heads.heads, axis, precision, (z, values) => {
-    segmentation(values, heads, kind, labels.subarray(z * slice, (z + 1) * slice));
+  const nearest = separate(spacing, spacing, resamplingOf(configuration, 'probabilities'));
+  const [rolling, rows, columns] = axisFirst(axis);
+  const strides = [target[1] * target[2], target[2], 1];
+  const slice = new Uint16Array(target[rows] * target[columns]);
+  const resampler = sliceResampler(shape, target, heads.heads, nearest, precision, axis, (z, values) => {
+    segmentation(values, heads, kind, slice);
+    for (let y = 0, i = 0; y < target[rows]; y++) {
+      let at = z * strides[rolling] + y * strides[rows];
+      for (let x = 0; x < target[columns]; x++, at += strides[columns]) labels[at] = slice[i++];
+    }
   });
   return {
     consume: resampler.push,
@@ -166,16 +176,23 @@ function taps(from: number, to: number, nearest: boolean): Taps {
   return { low, high, lead, rest };
 }
 
-/** Linear resampling of slices as they come; `emit` gets each target slice `[height, width, channel]`, valid during the call only. */
+/**
+ * Linear resampling of slices as they come along `axis`; `emit` gets each target slice `[…the other two axes, channel]`, valid during the
+ * call only.
+ */
 function sliceResampler(
-  shape: readonly number[],
-  target: readonly number[],
+  whole: readonly number[],
+  wanted: readonly number[],
   channels: number,
   nearestAxis: number | null,
   precision: 'float32' | 'float16',
+  axis: number,
   emit: (z: number, values: Float32Array) => void,
 ) {
-  const [tz, ty, tx] = shape.map((n, axis) => taps(n, target[axis], axis === nearestAxis));
+  const order = axisFirst(axis);
+  const shape = order.map((a) => whole[a]);
+  const target = order.map((a) => wanted[a]);
+  const [tz, ty, tx] = order.map((a, i) => taps(shape[i], target[i], a === nearestAxis));
   const [, height, width] = shape;
   const size = height * width * channels;
   const held = new Map<number, Float32Array>();
@@ -274,11 +291,18 @@ function sliceResampler(
   };
 }
 
-/** Writes slices of the crop into the whole image, axes as in the file. */
-function paster(geometry: CaseGeometry, plan: Pick<Plan, 'transpose_backward'>, outputs: Heads, keepProbabilities: boolean) {
+/** Writes slices of the crop along `axis` into the whole image, axes as in the file. */
+function paster(
+  geometry: CaseGeometry,
+  plan: Pick<Plan, 'transpose_backward'>,
+  outputs: Heads,
+  keepProbabilities: boolean,
+  axis: number,
+) {
+  const order = axisFirst(axis);
   const before = geometry.shape_before_cropping;
-  const [[z0], [y0], [x0]] = geometry.bbox_used_for_cropping;
-  const [, height, width] = geometry.shape_after_cropping_and_before_resampling;
+  const [[z0], [y0], [x0]] = order.map((a) => geometry.bbox_used_for_cropping[a]);
+  const [, height, width] = order.map((a) => geometry.shape_after_cropping_and_before_resampling[a]);
   const shape = plan.transpose_backward.map((axis) => before[axis]) as [number, number, number];
   // Stride of each of the plan's axes in the file's array.
   const strides = [0, 0, 0];
@@ -287,7 +311,7 @@ function paster(geometry: CaseGeometry, plan: Pick<Plan, 'transpose_backward'>, 
     strides[plan.transpose_backward[k]] = stride;
     stride *= shape[k];
   }
-  const [sz, sy, sx] = strides;
+  const [sz, sy, sx] = order.map((a) => strides[a]);
   const { heads, hasRegions } = outputs;
   const labels = labelArray(stride, outputs);
   const all = keepProbabilities ? new Float32Array(stride * heads) : undefined;

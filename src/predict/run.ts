@@ -4,6 +4,7 @@ import path from 'node:path';
 import { atomicWrite } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
+import { rollingAxis } from '../base/shape.js';
 import { tell, warningText } from '../dataset/check.js';
 import { Contents } from '../dataset/content.js';
 import type { CaseFiles, DatasetJson } from '../dataset/dataset.js';
@@ -22,6 +23,7 @@ import { probabilityFile, writeProbabilities } from './ensemble.js';
 import { anonymous, digest, imagesDigest, keptCases, readRecord, writeRecord } from './record.js';
 import { labelsForNextStage, type Restored, restorer } from './restore.js';
 import { type Forward, predictSlabs } from './slidingWindow.js';
+import { padToPatch } from './tiles.js';
 
 /** Everything a prediction needs to know about what was trained. */
 export interface PredictionModel {
@@ -82,7 +84,11 @@ async function predictOwned(
   const done = 'image' in source ? preprocessCase({ ...source, label: previous }, model.plan, model.configuration) : source;
   const image = 'image' in source && previous ? withPreviousStage(done, done.seg, heads.foreground) : done;
   const { average, ...settings } = model.settings;
-  const how = { plan: model.plan, configuration: config, heads, kind: average, precision: model.precision };
+  const patchSize = model.patchSize ?? config.patch_size;
+  // nnU-Net's very numbers need its order of tiles; a network of slices holds one slice whatever the axis.
+  const inOrder = model.precision === 'float16' || patchSize.length === 2;
+  const axis = inOrder ? 0 : rollingAxis(padToPatch(done.shape, patchSize).padded, patchSize).axis;
+  const how = { plan: model.plan, configuration: config, heads, kind: average, precision: model.precision, axis };
   const restored = restorer(done.shape, done.properties, { ...how, keepProbabilities });
   const next = nextStage && labelsForNextStage(done.shape, done.properties, nextStage, how);
   await predictSlabs(
@@ -92,7 +98,8 @@ async function predictOwned(
       ...settings,
       ...work,
       average,
-      patchSize: model.patchSize ?? config.patch_size,
+      axis,
+      patchSize,
       heads: heads.heads,
       activation: heads.hasRegions ? 'sigmoid' : 'softmax',
       precision: model.precision,

@@ -1,10 +1,11 @@
 // Sliding-window prediction as nnU-Net v2 does it: overlapping tiles, Gaussian weights, mirrored passes (`predict_sliding_window_return_logits`).
 //
-// Tiles run with the first axis outermost, so slices before the current tile row are finished. Only the rows a tile can still
-// touch are kept as accumulators; finished slices are handed on. With a consumer that keeps labels only, memory does not grow with the volume's depth.
+// Tiles run with one axis outermost, so slices before the current tile row are finished. Only the rows a tile can still touch are kept
+// as accumulators; finished slices are handed on. With a consumer that keeps labels only, memory does not grow along that axis.
 import { VoxelbookError } from '../base/errors.js';
 import { toHalf } from '../base/float16.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
+import { axisFirst } from '../base/shape.js';
 import type { Network, Params } from '../model/network.js';
 import { tf } from '../tensor/tf.js';
 import { gaussianMap } from './gaussian.js';
@@ -37,11 +38,16 @@ export interface SlidingWindowOptions extends WorkOptions {
   activation?: 'softmax' | 'sigmoid';
   /** Accumulators; `float16` gives nnU-Net's very numbers, rounding errors included; `float32` (default) avoids them. */
   precision?: 'float32' | 'float16';
+  /** Axis along which finished slices are handed on; 0 by default. `rollingAxis` says which one needs the least memory. */
+  axis?: number;
   /** Tiles per pass, which changes nothing but rounding; by default as many as have 2¹⁷ voxels together (four of 32³, one of 64³). */
   batchTiles?: number;
 }
 
-/** Finished slices `[from, to)` along the first axis; `values` `[to - from, height, width, head]` is only valid during the call. */
+/**
+ * Finished slices `[from, to)` along the outermost axis; `values` `[to - from, …the other axes, head]`, of the first axis
+ * `[to - from, height, width, head]`, is only valid during the call.
+ */
 export type SlabConsumer = (values: Float32Array, from: number, to: number) => void | Promise<void>;
 
 /**
@@ -54,10 +60,10 @@ export type SlabConsumer = (values: Float32Array, from: number, to: number) => v
 export async function predictLogits(
   forward: Forward | readonly Forward[],
   image: Image,
-  options: SlidingWindowOptions,
+  options: Omit<SlidingWindowOptions, 'axis'>,
 ): Promise<Float32Array> {
   let out: Float32Array | undefined;
-  await slide(forward, image, options, true, (values) => {
+  await slide(forward, image, { ...options, axis: 0 }, true, (values) => {
     out = values;
   });
   return out!;
@@ -80,7 +86,7 @@ async function slide(
   consume: SlabConsumer,
 ): Promise<void> {
   const forwards = typeof forward === 'function' ? [forward] : forward;
-  const { heads, stepSize = 0.5, gaussian = true, precision = 'float32' } = options;
+  const { heads, stepSize = 0.5, gaussian = true, precision = 'float32', axis = 0 } = options;
   checkSizes(image, options, forwards.length);
   const flat = options.patchSize.length === 2;
   const patch = flat ? [1, ...options.patchSize] : [...options.patchSize];
@@ -91,19 +97,20 @@ async function slide(
   const { batchTiles = Math.max(1, Math.floor(voxelsAtOnce / (patch[0] * patch[1] * patch[2]))) } = options;
   // Slices that a 2-D network sees one by one share a pass; tiles of a 3-D one only with those at the same depth.
   const rowsAtOnce = flat ? Math.max(1, Math.min(Math.floor(batchTiles / (starts[1].length * starts[2].length)), padded[0])) : 1;
-  const depth = whole ? padded[0] : patch[0] + rowsAtOnce - 1;
+  const depth = whole ? padded[axis] : patch[axis] + rowsAtOnce - 1;
   // In float32 the sum over networks may be taken before the division by the weights; nnU-Net's rounding needs each on its own.
-  const windows = (precision === 'float16' ? forwards : [0]).map(() => new Window(padded, depth, heads, precision));
-  const weights = new Window(padded, depth, 1, precision);
+  const windows = (precision === 'float16' ? forwards : [0]).map(() => new Window(padded, axis, depth, heads, precision));
+  const weights = new Window(padded, axis, depth, 1, precision);
   const total = starts[0].length * starts[1].length * starts[2].length;
   const report = progressOf(total, options);
   report(0, 'predict');
 
   let done = 0;
-  for (let row = 0; row < starts[0].length; row += rowsAtOnce) {
-    const rows = starts[0].slice(row, row + rowsAtOnce);
+  for (let row = 0; row < starts[axis].length; row += rowsAtOnce) {
+    const rows = starts[axis].slice(row, row + rowsAtOnce);
     if (!whole) for (const w of [...windows, weights]) w.moveTo(rows[0]);
-    const tiles = rows.flatMap((z) => starts[1].flatMap((y) => starts[2].map((x) => [z, y, x])));
+    const [zs, ys, xs] = starts.map((list, a) => (a === axis ? rows : list));
+    const tiles = zs.flatMap((z) => ys.flatMap((y) => xs.map((x) => [z, y, x])));
     for (let first = 0; first < tiles.length; first += batchTiles) {
       const batch = tiles.slice(first, first + batchTiles);
       const patches = cut(image, inside, batch, patch);
@@ -116,10 +123,10 @@ async function slide(
       report(done, 'predict');
       await new Promise(setImmediate); // an interrupt or a progress message gets its turn
     }
-    const next = starts[0][row + rowsAtOnce] ?? padded[0];
+    const next = starts[axis][row + rowsAtOnce] ?? padded[axis];
     if (!whole) await emit(windows, weights, forwards.length, rows[0], next, inside, precision, consume);
   }
-  if (whole) await emit(windows, weights, forwards.length, 0, padded[0], inside, precision, consume);
+  if (whole) await emit(windows, weights, forwards.length, 0, padded[axis], inside, precision, consume);
 }
 
 /** Every check of the sizes before anything is computed. */
@@ -258,33 +265,47 @@ export function subsets<T>(list: readonly T[]): T[][] {
   return list.flatMap((_, size) => pick(size + 1, 0));
 }
 
-/** Accumulators for the slices the current row of tiles covers. */
+/** Accumulators for the slices along `axis` that the current row of tiles covers: `[slice, …the other axes, head]`. */
 class Window {
   readonly values: Float32Array;
-  private readonly slice: number;
+  readonly order: readonly number[];
+  /** Distance of neighbouring voxels along each axis of the image, in values. */
+  private readonly strides: readonly number[];
   private first = 0;
 
   constructor(
     readonly padded: readonly number[],
+    private readonly axis: number,
     private readonly depth: number,
     readonly heads: number,
     private readonly precision: 'float32' | 'float16',
   ) {
-    this.slice = padded[1] * padded[2] * heads;
-    this.values = new Float32Array(depth * this.slice);
+    this.order = axisFirst(axis);
+    const [, rows, columns] = this.order;
+    const strides = [0, 0, 0];
+    strides[columns] = heads;
+    strides[rows] = padded[columns] * heads;
+    strides[axis] = padded[rows] * padded[columns] * heads;
+    this.strides = strides;
+    this.values = new Float32Array(depth * strides[axis]);
   }
 
   /** Forgets the slices before `z`, makes room for as many after. */
   moveTo(z: number): void {
-    const shift = Math.min(z - this.first, this.depth) * this.slice;
+    const shift = Math.min(z - this.first, this.depth) * this.strides[this.axis];
     this.values.copyWithin(0, shift);
     this.values.fill(0, this.values.length - shift);
     this.first = z;
   }
 
+  /** Where the first voxel of a tile lies. */
+  private start(tile: readonly number[]): number {
+    return tile.reduce((sum, at, a) => sum + at * this.strides[a], -this.first * this.strides[this.axis]);
+  }
+
   /** Adds slices `[from, to)` of a tile times the map; they start at `source` in `values`. */
   add(
-    [tz, ty, tx]: readonly number[],
+    at: readonly number[],
     from: number,
     to: number,
     [height, width]: readonly number[],
@@ -293,13 +314,16 @@ class Window {
     source: number,
   ): void {
     const { values, heads } = this;
+    const [sz, sy, sx] = this.strides;
     const half = this.precision === 'float16';
+    const start = this.start(at);
+    const gap = sx - heads;
     let s = source;
     let m = from * height * width;
     for (let z = from; z < to; z++)
       for (let y = 0; y < height; y++) {
-        let target = (tz - this.first + z) * this.slice + ((ty + y) * this.padded[2] + tx) * heads;
-        for (let x = 0; x < width; x++, m++) {
+        let target = start + z * sz + y * sy;
+        for (let x = 0; x < width; x++, m++, target += gap) {
           const g = map[m];
           if (half)
             for (let c = 0; c < heads; c++, target++, s++)
@@ -310,13 +334,15 @@ class Window {
   }
 
   /** Adds `map` alone (one head). */
-  addMap([tz, ty, tx]: readonly number[], [pd, ph, pw]: readonly number[], map: ArrayLike<number>): void {
-    const { values, slice } = this;
+  addMap(at: readonly number[], [pd, ph, pw]: readonly number[], map: ArrayLike<number>): void {
+    const { values } = this;
+    const [sz, sy, sx] = this.strides;
     const half = this.precision === 'float16';
+    const start = this.start(at);
     for (let z = 0, m = 0; z < pd; z++)
       for (let y = 0; y < ph; y++) {
-        let target = (tz - this.first + z) * slice + (ty + y) * this.padded[2] + tx;
-        for (let x = 0; x < pw; x++, m++, target++) {
+        let target = start + z * sz + y * sy;
+        for (let x = 0; x < pw; x++, m++, target += sx) {
           const sum = values[target] + map[m];
           values[target] = half ? toHalf(Math.fround(sum)) : sum;
         }
@@ -338,12 +364,12 @@ async function emit(
   precision: 'float32' | 'float16',
   consume: SlabConsumer,
 ): Promise<void> {
-  const first = Math.max(from, inside[0][0]);
-  const last = Math.min(to, inside[0][1]);
+  const { heads, padded, values, order } = windows[0];
+  const [[before, after], [top, bottom], [left, right]] = order.map((a) => inside[a]);
+  const first = Math.max(from, before);
+  const last = Math.min(to, after);
   if (last <= first) return;
-  const { heads, padded, values } = windows[0];
-  const [height, width] = padded.slice(1);
-  const [[top, bottom], [left, right]] = [inside[1], inside[2]];
+  const [, height, width] = order.map((a) => padded[a]);
   const size = right - left;
   const start = (first - from) * height * width * heads;
   // Packed towards the front of the window: reading is never behind writing.
@@ -365,11 +391,11 @@ async function emit(
     throw new VoxelbookError('the prediction is not finite', {
       code: 'not-finite',
       path: 'forward',
-      given: `NaN or infinite logits in slices ${first - inside[0][0]}…${last - 1 - inside[0][0]}`,
+      given: `NaN or infinite logits in slices ${first - before}…${last - 1 - before}`,
       expected: 'finite logits',
       fix: precision === 'float16' ? 'Predict with precision float32.' : 'Look at the weights: training may have diverged.',
     });
-  await consume(values.subarray(start, o), first - inside[0][0], last - inside[0][0]);
+  await consume(values.subarray(start, o), first - before, last - before);
 }
 
 /** Mean over networks of sum / weight, rounded to half precision after every step as nnU-Net's arrays are. */

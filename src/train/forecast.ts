@@ -1,7 +1,7 @@
 // Memory before the start: the very training step, run on shapes alone, and what the process needs besides.
 import { VoxelbookError } from '../base/errors.js';
 import { availableBytes } from '../base/memory.js';
-import { product } from '../base/shape.js';
+import { product, rollingAxis } from '../base/shape.js';
 import { type Network, type Params, parameterCount, symbolicParams } from '../model/network.js';
 import { symbolic, symbolicOutput } from '../tensor/symbolic.js';
 import { onGpu, tf } from '../tensor/tf.js';
@@ -140,9 +140,10 @@ function predictionBytes({ network, patch, inputChannels, largestCase }: Forecas
   const activations = Math.max(0, pass.peakBytes - parameters);
   if (!largestCase) return { activations, arrays: 0 };
   const heads = pass.result;
-  const depth = patch.length === 3 ? patch[0] : 1;
-  const plane = largestCase.slice(-2).map((n, i) => Math.max(n, patch[patch.length - 2 + i]));
-  const accumulators = 2 * 4 * depth * product(plane) * (heads + 1);
+  const window = patch.length === 3 ? patch : [1, ...patch];
+  const extent = largestCase.map((n, axis) => Math.max(n, window[axis]));
+  const held = patch.length === 3 ? rollingAxis(extent, window).voxels : product(extent.slice(1));
+  const accumulators = 2 * 4 * held * (heads + 1);
   return { activations, arrays: accumulators + product(largestCase) * (4 * inputChannels + 8) };
 }
 

@@ -105,6 +105,54 @@ describe('restoring a prediction', () => {
     assert.deepEqual(result(), whole);
   });
 
+  it('slices along any axis give the same, cropped, transposed and with an axis resampled on its own', () => {
+    const shape = [7, 6, 5];
+    const logits = logitsOf(shape, 3);
+    for (const axis of [0, 1, 2])
+      for (const spacing of [
+        [0.6, 0.7, 1.2],
+        [6, 0.7, 0.7],
+      ])
+        for (const order of [
+          [0, 1, 2],
+          [2, 0, 1],
+        ]) {
+          const where = {
+            ...geometry([12, 9, 4], spacing),
+            shape_before_cropping: [14, 10, 6],
+            bbox_used_for_cropping: [
+              [1, 13],
+              [1, 10],
+              [2, 6],
+            ],
+          };
+          const transpose = { transpose_forward: order, transpose_backward: [0, 1, 2].map((a) => order.indexOf(a)) };
+          const how = settings({ plan: transpose, keepProbabilities: true });
+          const whole = restore(logits, shape, where, how);
+          const { consume, result } = restorer(shape, where, { ...how, axis });
+          const next = labelsForNextStage(shape, where, [9, 8, 7], { ...how, axis });
+          const others = [0, 1, 2].filter((a) => a !== axis);
+          for (let z = 0; z < shape[axis]; z++) {
+            const slice: number[] = [];
+            for (let y = 0; y < shape[others[0]]; y++)
+              for (let x = 0; x < shape[others[1]]; x++) {
+                const at = [0, 0, 0];
+                [at[axis], at[others[0]], at[others[1]]] = [z, y, x];
+                const i = ((at[0] * 6 + at[1]) * 5 + at[2]) * 3;
+                slice.push(...logits.subarray(i, i + 3));
+              }
+            void consume(Float32Array.from(slice), z, z + 1);
+            void next.consume(Float32Array.from(slice), z, z + 1);
+          }
+          const { labels, shape: size, probabilities } = result();
+          assert.deepEqual([labels, size], [whole.labels, whole.shape]);
+          assert.ok(probabilities!.every((p, i) => Math.abs(p - whole.probabilities![i]) < 1e-6));
+          const first = labelsForNextStage(shape, where, [9, 8, 7], how);
+          void first.consume(logits, 0, 7);
+          assert.deepEqual(next.result(), first.result());
+        }
+  });
+
   it('is not given out before the last slice', () => {
     const { consume, result } = restorer([4, 2, 2], geometry([4, 2, 2]), settings());
     void consume(logitsOf([4, 2, 2], 3), 0, 3);

@@ -1,6 +1,7 @@
 import assert from 'node:assert';
 import type { VoxelbookError } from '../../src/base/errors.js';
 import { Random } from '../../src/base/random.js';
+import { rollingAxis } from '../../src/base/shape.js';
 import { gaussianMap, padToPatch, predictLogits, predictSlabs, tileStarts } from '../../src/predict/index.js';
 import { subsets } from '../../src/predict/slidingWindow.js';
 import { tf } from '../../src/tensor/tf.js';
@@ -164,6 +165,42 @@ describe('the sliding window', () => {
       assert.equal(next, 15);
       assert.ok(largest(slabs, whole) < 1e-6);
     }
+  });
+
+  it('whichever axis the window rolls along, the slices are those of the whole', async () => {
+    const shape = [15, 9, 10];
+    const image = imageOf(shape);
+    for (const average of ['logits', 'probabilities'] as const) {
+      const options = { patchSize: [4, 6, 12], heads: 3, mirrorAxes: [0, 2], average };
+      const network = convolution(5, 1, 3, 'axes');
+      const whole = await predictLogits(network, image, options);
+      for (const axis of [0, 1, 2]) {
+        const others = [0, 1, 2].filter((a) => a !== axis);
+        let next = 0;
+        await predictSlabs(network, image, { ...options, axis }, (values, from, to) => {
+          assert.equal(from, next);
+          next = to;
+          const at = [0, 0, 0];
+          let i = 0;
+          for (at[axis] = from; at[axis] < to; at[axis]++)
+            for (at[others[0]] = 0; at[others[0]] < shape[others[0]]; at[others[0]]++)
+              for (at[others[1]] = 0; at[others[1]] < shape[others[1]]; at[others[1]]++)
+                for (let c = 0; c < 3; c++, i++) {
+                  const expected = whole[((at[0] * shape[1] + at[1]) * shape[2] + at[2]) * 3 + c];
+                  assert.ok(Math.abs(values[i] - expected) < 1e-6, `axis ${axis} at ${at}`);
+                }
+          assert.equal(i, values.length);
+        });
+        assert.equal(next, shape[axis]);
+      }
+    }
+  });
+
+  it('rolls along the axis that holds least, the first one unless another saves a quarter', () => {
+    assert.deepEqual(rollingAxis([160, 512, 512], [128, 128, 128]), { axis: 1, voxels: 160 * 128 * 512 });
+    assert.deepEqual(rollingAxis([160, 160, 160], [64, 64, 64]), { axis: 0, voxels: 64 * 160 * 160 });
+    assert.deepEqual(rollingAxis([100, 120, 120], [64, 64, 64]).axis, 0);
+    assert.deepEqual(rollingAxis([40, 40, 400], [40, 40, 40]), { axis: 2, voxels: 40 * 40 * 40 });
   });
 
   it('how many tiles share a pass changes nothing but rounding', async () => {
