@@ -1,6 +1,6 @@
 // Weights in and out: safetensors, PyTorch checkpoints, partial transfer, UpKern.
 export { readSafetensors, type StoredTensor, writeSafetensors } from '../base/safetensors.js';
-export { type Checkpoint, readCheckpoint } from './checkpoint.js';
+export { type Checkpoint, readWeights } from './checkpoint.js';
 export { fromParams, sameShape, save, toParams } from './params.js';
 export { readTorch } from './pth.js';
 export { allButHeads, type TransferRow, type TransferRule, transfer } from './transfer.js';

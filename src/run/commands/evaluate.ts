@@ -1,14 +1,33 @@
 // `voxelbook evaluate`: compare predictions with reference labels, as nnU-Net does (summary.json).
 import fs from 'node:fs';
 import path from 'node:path';
-import { type Command, extensionHelp, extensionOption, need, print, readDataset, readRuns, workProgress } from './command.js';
+import {
+  type Command,
+  extensionHelp,
+  extensionOption,
+  loadModules,
+  moduleHelp,
+  moduleOption,
+  need,
+  print,
+  readDataset,
+  readRuns,
+  workProgress,
+} from './command.js';
 
 export const evaluate: Command = {
   about: 'compare predictions with reference labels, as nnU-Net does (summary.json)',
   takes: '<prediction folder | run | experiment.json> [<reference folder>]',
-  options: { ...extensionOption, dataset: { type: 'string' }, out: { type: 'string' }, chill: { type: 'boolean' } },
+  options: {
+    ...extensionOption,
+    ...moduleOption,
+    dataset: { type: 'string' },
+    out: { type: 'string' },
+    chill: { type: 'boolean' },
+  },
   help: {
     ...extensionHelp,
+    ...moduleHelp,
     dataset: 'dataset.json with the labels (default: the one in the prediction folder)',
     out: 'where to write the summary',
     chill: 'evaluate the cases that are on both sides although others are missing',
@@ -16,6 +35,7 @@ export const evaluate: Command = {
   example: 'npx voxelbook evaluate out labelsTs',
   async work(positionals, values) {
     const [given, references] = need(positionals, 'predictions');
+    await loadModules(values);
     const { labels, open, readerOf } = await import('../../dataset/index.js');
     const { evaluateFolder } = await import('../../nnunet/summary.js');
     const isFolder =
