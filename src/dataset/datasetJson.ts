@@ -43,13 +43,13 @@ export function datasetJsonFaults(value: unknown): Fault[] {
   channelFaults(value, faults);
   labelFaults(value, faults);
   const ending = value.file_ending;
-  if (!(fileEndings as readonly unknown[]).includes(ending))
+  if (!fileEndings().includes(ending as string))
     faults.add(
       'file-ending',
       'dataset.json file_ending',
       JSON.stringify(ending) ?? 'missing',
-      `one of ${fileEndings.join(', ')}`,
-      'Convert the images, or correct the entry.',
+      `one of ${fileEndings().join(', ')}`,
+      'Convert the images, correct the entry, or bring a reader by an extension.',
     );
   if (!(Number.isInteger(value.numTraining) && (value.numTraining as number) >= 0))
     faults.add(

@@ -19,8 +19,9 @@ import {
   loadCase,
   open,
 } from '../dataset/index.js';
-import { configuration, storePlan } from '../plan/index.js';
+import { configuration, needsStatistics, normalisationCode, storePlan } from '../plan/index.js';
 import type { Plan } from '../plan/plan.js';
+import { readerCode } from '../volume/index.js';
 import { forecastBytes, workersThatFit } from './memory.js';
 import { preprocessCase } from './preprocessCase.js';
 import { listCases, saveCase, storedHash } from './store.js';
@@ -132,10 +133,12 @@ function contentHash({ files, contents, plan, configuration: name, labels: names
     // The default is not named, so that what was made before other functions were known stays.
     functions: functions.every((f) => f === 'resample_data_or_seg_to_shape') ? undefined : functions,
     transpose: plan.transpose_forward,
-    intensities: normalization_schemes.includes('CTNormalization') ? plan.foreground_intensity_properties_per_channel : null,
+    intensities: needsStatistics(config) ? plan.foreground_intensity_properties_per_channel : null,
     names,
     reader: files.reader,
     contents,
+    normalisationCode: normalisationCode(config),
+    readerCode: readerCode([...files.images, files.label ?? []].flat()),
   };
   return crypto.createHash('sha256').update(JSON.stringify(settings)).digest('hex');
 }

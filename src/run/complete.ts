@@ -7,7 +7,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { atomicWrite } from '../base/atomicWrite.js';
 import { type Fault, VoxelbookError } from '../base/errors.js';
-import { extensionFile, loadExtensions, ownFiles } from '../base/extensions.js';
+import { codeNote, extensionFile, loadExtensions } from '../base/extensions.js';
 import { isDeeperThan, readJsonFile } from '../base/json.js';
 import { dataFolder } from '../base/paths.js';
 import { faultsOf, withDefaults } from '../base/schema.js';
@@ -103,10 +103,10 @@ async function loadNamed(given: unknown, folder: string, allowed: boolean, onNot
       expected: 'no extensions, as --no-extensions asks',
       fix: 'Read these modules; leave --no-extensions out to let them run.',
     });
-  for (const { file, sha256 } of files)
-    if (!noted.has(sha256)) {
-      noted.add(sha256);
-      onNote(`loads code: ${ownFiles(file).join(', ')} (${sha256.slice(0, 12)})`);
+  for (const file of files)
+    if (!noted.has(file.sha256)) {
+      noted.add(file.sha256);
+      onNote(codeNote(file));
     }
   await loadExtensions(files);
 }
@@ -151,7 +151,7 @@ function fill(given: ShortExperiment, folder: string, at: string, faults: Fault[
     plan: undefined,
     model,
     recipe: withDefaults(recipeSchema(), mergedRecipe),
-    prediction: mergedPrediction,
+    prediction: withDefaults(predictionSchema(), mergedPrediction),
     folds: given.folds ?? [0],
     seeds: given.seeds ?? [0],
     scale,

@@ -19,7 +19,7 @@ import { configuration, inputChannels, type Plan, readPlan } from '../plan/index
 import { predictCase } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
 import { readVolume } from '../volume/index.js';
-import { readCheckpoint } from '../weights/index.js';
+import { readWeights } from '../weights/index.js';
 import { predictor } from './ensemble.js';
 import { type RunOrder, readOrder, readProgress, readScores } from './folder.js';
 import { caseOf, referenceOf } from './scoring.js';
@@ -149,7 +149,7 @@ async function exportRun(exported: Exported, options: ExportOptions): Promise<vo
     classes: labels(datasetJson).heads,
     deepSupervision: experiment.recipe.deepSupervision !== 'none',
   });
-  const { tensors } = readCheckpoint(path.join(run, 'checkpoints', 'final.safetensors'));
+  const { tensors } = readWeights(path.join(run, 'checkpoints', 'final.safetensors'));
   fs.rmSync(target, { recursive: true, force: true });
   fs.mkdirSync(path.join(target, 'validation'), { recursive: true });
   const beside = path.dirname(target);
@@ -224,7 +224,7 @@ async function exportValidation(exported: Exported, options: ExportOptions): Pro
       reference_file: label!,
       load() {
         const [found, truth] = [prediction_file, label!].map((file) => readAs(file, reader, { onWarning: () => {} }));
-        return { prediction: found.data, reference: truth.data, shape: truth.shape };
+        return { prediction: found.data, reference: truth.data, shape: truth.shape, spacingMm: truth.spacingMm };
       },
     };
   });

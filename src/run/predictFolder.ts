@@ -8,7 +8,7 @@ import { configuration, type Fingerprint, inputChannels, type Plan } from '../pl
 import { forwardOf, type PredictionModel, run as predict, type RunOptions } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
 import { runHash } from '../train/identity.js';
-import { readCheckpoint, toParams } from '../weights/index.js';
+import { readWeights, toParams } from '../weights/index.js';
 import { readOrder } from './folder.js';
 
 /**
@@ -53,7 +53,7 @@ export function trainedModel(folders: readonly string[]): { model: PredictionMod
       classes: labels(dataset).heads,
       deepSupervision: orders[i].experiment.recipe.deepSupervision !== 'none',
     });
-    params.push(toParams(network, readCheckpoint(path.join(folder, 'checkpoints', 'final.safetensors')).tensors));
+    params.push(toParams(network, readWeights(path.join(folder, 'checkpoints', 'final.safetensors')).tensors));
     return forwardOf(network, params[i]);
   });
   const mirrorAxes = experiment.prediction.mirrorAxes.filter((axis) => axis < config.patch_size.length);

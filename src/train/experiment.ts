@@ -1,9 +1,9 @@
 // An experiment is a plain object that says how a case walks through the rooms. JSON in, JSON out.
 
 import type { Entry, PipelineName } from '../augment/index.js';
-import type { Fold } from '../dataset/index.js';
+import type { Fold, LabelOrRegion } from '../dataset/index.js';
 import type { ModelSpec } from '../model/index.js';
-import type { FixedPlanName } from '../plan/index.js';
+import type { FixedPlanName, Planner } from '../plan/index.js';
 
 /** Settings of each optimiser by its name. A module that brings one adds its own by declaration merging, as for every kind below. */
 export interface Optimisers {
@@ -82,6 +82,18 @@ export interface Hooks {
   log: { every?: number };
 }
 
+/** Which patch of a case is cut; `probabilistic`: each sample holds foreground by chance, `nnunet`: the last of a batch do. */
+export interface Samplers {
+  nnunet: object;
+  probabilistic: object;
+}
+
+/** What is done to predicted labels, in the geometry of the image; key for key as in nnU-Net's `postprocessing.json`. */
+export interface Postprocessings {
+  remove_all_but_largest_component_from_segmentation: { labels_or_regions: LabelOrRegion | LabelOrRegion[] };
+  replace_if_small: { label: number; by: number; belowMm3: number };
+}
+
 /** `{ kind: 'sgd', learningRate: … }`: one of the entries of a table of settings, by its name. */
 export type Named<Table> = { [K in keyof Table]: { kind: K } & Table[K] }[keyof Table];
 
@@ -100,6 +112,8 @@ export interface Recipe {
   deepSupervision: 'nnunet' | 'all' | 'none' | number[];
   gradientClip: number;
   oversampleForeground: number;
+  /** Which patch of a case is cut; default `nnunet`. */
+  sampler?: Named<Samplers>;
   /** A pipeline of `augment.pipelines`, or a list of transforms. */
   augmentation: PipelineName | readonly Entry[];
   mirrorAxes: number[];
@@ -115,6 +129,8 @@ export interface PredictionSettings {
   gaussian: boolean;
   mirrorAxes: number[];
   average: 'logits' | 'probabilities';
+  /** Steps for predicted labels, in this order. */
+  postprocessing?: Named<Postprocessings>[];
 }
 
 export type Scale = 'demo' | 'paper';
@@ -143,7 +159,7 @@ export interface Experiment {
   configuration: string;
   /** The plan a paper fixes (spacing, patch, batch, normalisation) or a plan of one's own, instead of a planner's. */
   plan?: FixedPlanName | OwnFile;
-  planner?: string;
+  planner?: Planner;
   /** GPU memory to plan for, GB; default the planner's own. Less means smaller patches, and so a cascade for smaller images. */
   gpuMemoryGb?: number;
   model: ModelSpec;

@@ -7,7 +7,7 @@ import { pipelines } from '../augment/index.js';
 import { definitions, type Kind, type Kinds, registered, registryVersion } from '../base/registry.js';
 import { above, either, flag, key, line, list, number, object, one, optional, record, whole } from '../base/schema.js';
 import { networkSettings } from '../model/settings.js';
-import { fixedPlans, planners } from '../plan/index.js';
+import { fixedPlans } from '../plan/index.js';
 import type { Experiment } from './experiment.js';
 
 const size = () => whole(1, 4096);
@@ -19,7 +19,7 @@ const ownFile = () => either([line(), object({ file: line(), sha256: line(64) })
 
 const startPartial = () => optional(flag(), 'The start may leave parameters fresh', { default: false });
 
-type Named = 'optimisers' | 'schedules' | 'losses' | 'hooks';
+type Named = 'optimisers' | 'schedules' | 'losses' | 'hooks' | 'samplers' | 'planners' | 'postprocessing';
 
 /** One part of a kind by its `kind`, with its settings; with `partial` those may be left out. */
 function named<K extends Named>(kind: K, partial: boolean): z.ZodType {
@@ -102,6 +102,7 @@ function recipe(partial: boolean) {
       defaultText: "the paper's",
       example: 0.33,
     }),
+    sampler: optional(named('samplers', false), 'Which patch of a case is cut', { defaultText: 'nnunet' }),
     augmentation: key(augmentation(), 'Augmentation of a paper or a variant of it, or a list of transforms', {
       defaultText: "the paper's",
     }),
@@ -141,6 +142,13 @@ function prediction() {
     average: key(one('logits', 'probabilities'), 'What is averaged over tiles, mirrors and folds', {
       defaultText: "the paper's",
     }),
+    postprocessing: optional(
+      list(named('postprocessing', false), 0, 64, 'steps'),
+      'What is done to predicted labels, in this order',
+      {
+        defaultText: 'none',
+      },
+    ),
   });
 }
 
@@ -168,7 +176,11 @@ function make(): z.ZodObject {
           defaultText: "the planner's",
         },
       ),
-      planner: optional(one(...Object.keys(planners)), 'Experiment planner of nnU-Net v2', { defaultText: 'ExperimentPlanner' }),
+      planner: optional(
+        either([one(...registered('planners')), named('planners', false)], `one of ${registered('planners').join(', ')}`),
+        'Planner: nnU-Net v2’s, or one that a module brings; `{ "kind": … }` where it has settings',
+        { defaultText: 'ExperimentPlanner' },
+      ),
       gpuMemoryGb: optional(above(0, 10000), 'GPU memory to plan for', { unit: 'GB', defaultText: "the planner's own" }),
       model: key(model(), 'The network and its settings', { example: { network: 'mednext', size: 'S', kernel: 3 } }),
       recipe: optional(recipe(true), 'How it is trained; what is left out is the recipe of the network’s paper', {

@@ -20,15 +20,18 @@ export {
   type Named,
   type Optimisers,
   type OwnFile,
+  type Postprocessings,
   type PredictionSettings,
   type Recipe,
   type RunScores,
+  type Samplers,
   type Scale,
   type Schedules,
   type Start,
 } from './experiment.js';
 export { type Batch, type BatchSource, type FeedOptions, startFeed } from './feed/feed.js';
 export { cutPatch, type Phase, Sampler, type SampleSource, type TrainingSample } from './feed/sample.js';
+export { placeBy, type SamplerDefinition, type SamplerInput } from './feed/samplers.js';
 export {
   type ClassLocations,
   type IntegerDraws,

@@ -95,6 +95,7 @@ export async function run(
     patch: outputShapes[0],
     dimensions,
     oversampleForeground: recipe.oversampleForeground,
+    sampler: recipe.sampler,
     augmentation: recipe.augmentation,
     augmentationSettings: {
       mirrorAxes: recipe.mirrorAxes.filter((axis) => axis < dimensions),
