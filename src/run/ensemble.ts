@@ -20,6 +20,7 @@ import {
   type RunScores,
   readInputs,
   runFolderOf,
+  weightsFile,
 } from '../train/index.js';
 import type { Volume } from '../volume/index.js';
 import { readCheckpoint, toParams } from '../weights/index.js';
@@ -150,7 +151,7 @@ export async function predictor(
     classes: labels.heads,
     deepSupervision: experiment.recipe.deepSupervision !== 'none',
   });
-  const params = toParams(network, readCheckpoint(path.join(folder, 'checkpoints', 'final.safetensors')).tensors);
+  const params = toParams(network, readCheckpoint(weightsFile(folder, experiment.prediction.checkpoint)).tensors);
   const model = {
     forwards: [forwardOf(network, params)],
     plan,

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
+import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import { datasetJsonText, type Fold } from '../dataset/index.js';
 import { type Network, network as networkOf, type Params } from '../model/index.js';
@@ -17,6 +18,7 @@ import { beginWith, inputsOf } from './inputs.js';
 import { type LoopOptions, loop } from './loop.js';
 import { endsOf, type Planned } from './model.js';
 import { objectiveOf } from './objective.js';
+import { groupFaults } from './optim/groups.js';
 import { admit, prepare } from './prepare.js';
 import type { Prepared } from './prepared.js';
 import { type PreviousStage, previousStageOf } from './previousStage.js';
@@ -78,6 +80,8 @@ export async function run(
   onStage('forecast');
   const input = forecastInput(experiment, prepared, workers, options.checkpointing);
   const { network, objective } = input;
+  const unknown = groupFaults(recipe, network.parameters);
+  if (unknown.length > 0) throw new VoxelbookError('this recipe does not fit the network', unknown);
   const found = forecast(input);
   atomicWriteJson(path.join(folder, 'forecast.json'), found);
   const disk = fs.statfsSync(folder);
@@ -192,13 +196,14 @@ function shapesOf({ folder, dataset }: Pick<Prepared, 'folder' | 'dataset'>): nu
 
 /** The batch after a batch: epochs alternate between training and validation iterations. */
 function turnOf({ recipe }: Experiment) {
-  const { epochs, iterationsPerEpoch, validationIterationsPerEpoch } = recipe;
+  const { epochs, validationIterationsPerEpoch, accumulate = 1 } = recipe;
+  const trained = recipe.iterationsPerEpoch * accumulate;
   return (phase: Phase, index: number): { phase: Phase; index: number } | undefined => {
-    const per = phase === 'train' ? iterationsPerEpoch : validationIterationsPerEpoch;
+    const per = phase === 'train' ? trained : validationIterationsPerEpoch;
     const epoch = Math.floor(index / per);
     if ((index + 1) % per !== 0) return { phase, index: index + 1 };
     if (phase === 'train' && validationIterationsPerEpoch > 0)
       return { phase: 'validation', index: epoch * validationIterationsPerEpoch };
-    return epoch + 1 < epochs ? { phase: 'train', index: (epoch + 1) * iterationsPerEpoch } : undefined;
+    return epoch + 1 < epochs ? { phase: 'train', index: (epoch + 1) * trained } : undefined;
   };
 }

@@ -73,6 +73,50 @@ export function lossAndGradients(settings: StepSettings, params: Params, x: tf.T
   return { loss, gradients: found, updates: context.updates };
 }
 
+/** Gradients of a step's batches so far, added up; whoever holds it disposes of it. */
+export interface Accumulated {
+  batches: number;
+  /** Sum of their losses. */
+  loss: number;
+  gradients: Params;
+  /** Buffers as the last batch left them. */
+  updates: Params;
+}
+
+export const disposeOf = ({ gradients, updates }: Accumulated): void => tf.dispose([gradients, updates]);
+
+/**
+ * Adds a batch to those before it. Buffers go on from batch to batch, parameters stay.
+ * @param before used up
+ */
+export function accumulate(
+  settings: StepSettings,
+  { params }: TrainState,
+  x: tf.Tensor,
+  targets: tf.Tensor[],
+  random?: Random,
+  before?: Accumulated,
+): Accumulated {
+  const now = lossAndGradients(settings, before ? { ...params, ...before.updates } : params, x, targets, random);
+  if (!before) return { batches: 1, ...now };
+  const gradients: Params = {};
+  for (const name of new Set([...Object.keys(before.gradients), ...Object.keys(now.gradients)])) {
+    const both = [before.gradients[name], now.gradients[name]].filter((g) => g !== undefined);
+    gradients[name] = both.length === 2 ? tf.add(both[0], both[1]) : tf.clone(both[0]);
+  }
+  tf.dispose(now.gradients);
+  disposeOf(before);
+  return { batches: before.batches + 1, loss: before.loss + now.loss, gradients, updates: now.updates };
+}
+
+/** The means of the batches. */
+function meanOf(sum: Accumulated): Omit<Accumulated, 'batches'> {
+  if (sum.batches === 1) return sum;
+  const gradients = Object.fromEntries(Object.entries(sum.gradients).map(([name, g]) => [name, tf.div(g, sum.batches)]));
+  tf.dispose(sum.gradients);
+  return { loss: sum.loss / sum.batches, gradients, updates: sum.updates };
+}
+
 /** What went wrong in a step that met a value that is not finite. */
 export interface NotFinite {
   what: 'loss' | 'gradient';
@@ -81,6 +125,7 @@ export interface NotFinite {
 
 /**
  * One optimiser step. `state` is used up, as `applyGradients` says.
+ * @param before the step's batches but the last, which is given here; used up
  * @returns the new state, or where the first value that is not finite was met (then `state` is untouched)
  */
 export function trainStep(
@@ -90,8 +135,9 @@ export function trainStep(
   targets: tf.Tensor[],
   learningRate: number,
   random?: Random,
+  before?: Accumulated,
 ): { loss: number; norm: number; state: TrainState } | NotFinite {
-  const { loss, gradients, updates } = lossAndGradients(settings, state.params, x, targets, random);
+  const { loss, gradients, updates } = meanOf(accumulate(settings, state, x, targets, random, before));
   try {
     if (!Number.isFinite(loss)) {
       tf.dispose(updates);
