@@ -68,6 +68,7 @@ export {
   monaiDiceCe,
 } from './loss/monaiLoss.js';
 export { type TverskyOptions, tversky } from './loss/tversky.js';
+export { conclusion, type LrRange, type LrRangeOptions, lrRange } from './lrRange.js';
 export { endsOf, modelOf, type Planned } from './model.js';
 export { type Objective, objectiveOf } from './objective.js';
 export { groupFaults, isNormOrBias, layerwise, type OwnSettings, ownSettings } from './optim/groups.js';

@@ -15,10 +15,8 @@ import type { Recipe } from './experiment.js';
 import type { BatchSource } from './feed/feed.js';
 import type { Phase } from './feed/sample.js';
 import { type HookState, hooksOf } from './hooks.js';
-import { deepSupervisionWeights } from './loss/deepSupervision.js';
 import type { Objective } from './objective.js';
-import { ownSettings } from './optim/groups.js';
-import { averagedParams, initialState, isFrozen, optimiserOf, type TrainState } from './optim/optimiser.js';
+import { averagedParams, initialState, isFrozen, type TrainState } from './optim/optimiser.js';
 import { learningRate } from './optim/schedule.js';
 import { ema, pseudoDice } from './pseudoDice.js';
 import {
@@ -28,6 +26,7 @@ import {
   disposeOf,
   firstNotFiniteLayer,
   type StepSettings,
+  settingsOf,
   trainStep,
   validationStep,
 } from './step.js';
@@ -121,12 +120,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
 
   const names = network.parameters.filter((p) => !p.buffer && !p.aliasOf && p.dtype === 'float32').map((p) => p.name);
   const settings: StepSettings = {
-    network,
-    optimiser: optimiserOf(recipe.optimiser, { own: ownSettings(recipe, network.parameters), ema: recipe.ema?.decay }),
-    objective,
-    weights: deepSupervisionWeights(recipe.deepSupervision, input.outputShapes.length),
-    gradientClip: recipe.gradientClip,
-    trainable: [],
+    ...settingsOf(recipe, network, objective, input.outputShapes.length),
     checkpointing: input.checkpointing,
   };
   const steps = recipe.epochs * recipe.iterationsPerEpoch;

@@ -9,7 +9,7 @@ import { type Network, network as networkOf, type Params } from '../model/index.
 import { annotatedKey, listCases } from '../preprocess/index.js';
 import type { Position } from './checkpoint.js';
 import type { Experiment } from './experiment.js';
-import { startFeed } from './feed/feed.js';
+import { type FeedOptions, startFeed } from './feed/feed.js';
 import type { Phase, SampleSource } from './feed/sample.js';
 import { type Forecast, type ForecastInput, forecast, refuseIfTooLarge } from './forecast.js';
 import { runFolderOf, runHash } from './identity.js';
@@ -66,7 +66,7 @@ export async function run(
   fs.mkdirSync(folder, { recursive: true });
   await admit(experiment, fold, { signal: options.signal });
   const prepared = await prepare(experiment, { signal: options.signal, onStage });
-  const { configuration, labels, dataset } = prepared;
+  const { configuration, dataset } = prepared;
   const { recipe } = experiment;
   const previous = previousStageOf(experiment, prepared, fold, seed, options.folderOf ?? runFolderOf);
   const dimensions = configuration.patch_size.length as 2 | 3;
@@ -88,28 +88,9 @@ export async function run(
   refuseIfTooLarge(input, found, options.memoryBytes, disk.bavail * disk.bsize);
 
   onStage('train');
-  const { train, val } = prepared.split(fold);
-  const outputShapes = found.outputShapes.map((s) => (dimensions === 2 ? [1, ...s] : s) as [number, number, number]);
-  const source: SampleSource = {
-    folder: prepared.folder,
-    train,
-    validation: val,
-    seed,
-    batchSize: configuration.batch_size,
-    patch: outputShapes[0],
-    dimensions,
-    oversampleForeground: recipe.oversampleForeground,
-    augmentation: recipe.augmentation,
-    augmentationSettings: {
-      mirrorAxes: recipe.mirrorAxes.filter((axis) => axis < dimensions),
-      useMaskForNorm: configuration.use_mask_for_norm,
-    },
-    outputShapes,
-    annotatedKey: annotatedKey(labels),
-    previous,
-    cacheBytes: wholeBytes(shapesOf(prepared), prepared) <= cacheBytes ? cacheBytes : 0,
-  };
-  const feed = startFeed(source, { workers, hangSeconds: options.hangSeconds, turn: turnOf(experiment) });
+  const { source, startFeed } = assembled(experiment, fold, seed, prepared, found.outputShapes, previous);
+  const { outputShapes } = source;
+  const feed = startFeed({ workers, hangSeconds: options.hangSeconds });
   try {
     const { params, position } = await loop(
       {
@@ -140,6 +121,46 @@ export async function run(
   }
 }
 
+/** Where the batches of a fold come from. @param shapes of the network's outputs, full resolution first, as the forecast has them */
+export function assembled(
+  experiment: Experiment,
+  fold: Fold,
+  seed: number,
+  prepared: Prepared,
+  shapes: readonly (readonly number[])[],
+  previous: PreviousStage | undefined,
+) {
+  const { configuration, labels } = prepared;
+  const { recipe } = experiment;
+  const dimensions = configuration.patch_size.length as 2 | 3;
+  const { train, val } = prepared.split(fold);
+  const outputShapes = shapes.map((s) => (dimensions === 2 ? [1, ...s] : s) as [number, number, number]);
+  const source: SampleSource = {
+    folder: prepared.folder,
+    train,
+    validation: val,
+    seed,
+    batchSize: configuration.batch_size,
+    patch: outputShapes[0],
+    dimensions,
+    oversampleForeground: recipe.oversampleForeground,
+    augmentation: recipe.augmentation,
+    augmentationSettings: {
+      mirrorAxes: recipe.mirrorAxes.filter((axis) => axis < dimensions),
+      useMaskForNorm: configuration.use_mask_for_norm,
+    },
+    outputShapes,
+    annotatedKey: annotatedKey(labels),
+    previous,
+    cacheBytes: wholeBytes(shapesOf(prepared), prepared) <= cacheBytes ? cacheBytes : 0,
+  };
+  return {
+    source,
+    startFeed: (options: Omit<FeedOptions, 'turn'> & Partial<FeedOptions>) =>
+      startFeed(source, { turn: turnOf(experiment), ...options }),
+  };
+}
+
 /** What the forecast asks of an experiment, its plan and its cases. */
 export function forecastInputOf(
   experiment: Experiment,
@@ -159,7 +180,12 @@ export function forecastInputOf(
   };
 }
 
-function forecastInput(experiment: Experiment, prepared: Prepared, workers: number, checkpointing?: boolean): ForecastInput {
+export function forecastInput(
+  experiment: Experiment,
+  prepared: Prepared,
+  workers: number,
+  checkpointing?: boolean,
+): ForecastInput {
   const { configuration } = prepared;
   const shapes = shapesOf(prepared);
   const stageBytes = configuration.previous_stage ? shapes.reduce((sum, shape) => sum + voxels(shape), 0) : 0;

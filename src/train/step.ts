@@ -3,10 +3,12 @@ import type { Random } from '../base/random.js';
 import type { Context, Network, Params } from '../model/network.js';
 import { gradients } from '../tensor/gradients.js';
 import { tf } from '../tensor/tf.js';
+import type { Recipe } from './experiment.js';
 import type { Batch } from './feed/feed.js';
-import { deepSupervision } from './loss/deepSupervision.js';
+import { deepSupervision, deepSupervisionWeights } from './loss/deepSupervision.js';
 import type { Objective } from './objective.js';
-import { applyGradients, type Optimiser, type TrainState } from './optim/optimiser.js';
+import { ownSettings } from './optim/groups.js';
+import { applyGradients, type Optimiser, optimiserOf, type TrainState } from './optim/optimiser.js';
 import { addCounts, type Counts } from './pseudoDice.js';
 
 /** The loss over all outputs, weighted; an output of weight 0 is not evaluated. The caller owns it. */
@@ -50,6 +52,16 @@ export interface StepSettings {
   trainable: readonly string[];
   checkpointing?: boolean;
 }
+
+/** What every step of a recipe has in common; which names are trained is the epoch's. */
+export const settingsOf = (recipe: Recipe, network: Network, objective: Objective, outputs: number): StepSettings => ({
+  network,
+  optimiser: optimiserOf(recipe.optimiser, { own: ownSettings(recipe, network.parameters), ema: recipe.ema?.decay }),
+  objective,
+  weights: deepSupervisionWeights(recipe.deepSupervision, outputs),
+  gradientClip: recipe.gradientClip,
+  trainable: [],
+});
 
 /**
  * Loss and gradients of one batch; nothing is changed.
