@@ -23,6 +23,7 @@ import {
   type PredictionSettings,
   plansNameOf,
   type Recipe,
+  recipeFaults,
   type Scale,
   type Start,
 } from '../train/index.js';
@@ -138,10 +139,11 @@ function fill(given: ShortExperiment, folder: string, at: string, faults: Fault[
   for (const part of ['optimiser', 'schedule', 'loss'] as const)
     if (recipe?.[part]?.kind === own.recipe[part].kind) (mergedRecipe as Json)[part] = { ...own.recipe[part], ...recipe[part] };
   const mergedPrediction = { ...own.prediction, ...prediction };
-  faults.push(
+  const wrong = [
     ...faultsOf(recipeSchema(), mergedRecipe, `${at}recipe.`),
     ...faultsOf(predictionSchema(), mergedPrediction, `${at}prediction.`),
-  );
+  ];
+  faults.push(...(wrong.length > 0 ? wrong : recipeFaults(mergedRecipe, mergedPrediction, at)));
   const within = (value: ShortExperiment, key: string) => fill(value, folder, `${at}${key}.`, faults, onNote);
   const whole: Experiment = {
     name: name ?? nameOf(model),

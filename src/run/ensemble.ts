@@ -20,6 +20,7 @@ import {
   type RunScores,
   readInputs,
   runFolderOf,
+  weightsFile,
 } from '../train/index.js';
 import type { Volume } from '../volume/index.js';
 import { readWeights, toParams } from '../weights/index.js';
@@ -148,7 +149,7 @@ export async function predictor(
     classes: labels.heads,
     deepSupervision: experiment.recipe.deepSupervision !== 'none',
   });
-  const params = toParams(network, readWeights(path.join(folder, 'checkpoints', 'final.safetensors')).tensors);
+  const params = toParams(network, readWeights(weightsFile(folder, experiment.prediction.checkpoint)).tensors);
   const model = {
     forwards: [forwardOf(network, params)],
     plan,

@@ -97,6 +97,18 @@ export interface Postprocessings {
 /** `{ kind: 'sgd', learningRate: … }`: one of the entries of a table of settings, by its name. */
 export type Named<Table> = { [K in keyof Table]: { kind: K } & Table[K] }[keyof Table];
 
+/** Parameters whose name starts with one of `prefixes` and with none of `except`. */
+export interface NameGroup {
+  prefixes: string[];
+  except?: string[];
+}
+
+/** Parameters with a learning rate (`learningRate` times the recipe's) or a weight decay of their own. */
+export interface ParameterGroup extends NameGroup {
+  learningRate?: number;
+  weightDecay?: number;
+}
+
 /** Optimiser, schedule, loss, augmentation and budget: data, one entry per line of a paper's recipe. */
 export interface Recipe {
   optimiser: Named<Optimisers>;
@@ -117,8 +129,25 @@ export interface Recipe {
   /** A pipeline of `augment.pipelines`, or a list of transforms. */
   augmentation: PipelineName | readonly Entry[];
   mirrorAxes: number[];
-  /** Parameters whose name starts with one of `prefixes` and with none of `except` stay fixed for the first `epochs`. */
-  freeze?: { prefixes: string[]; except?: string[]; epochs: number };
+  /** These parameters stay fixed for the first `epochs`; without a number for good. */
+  freeze?: NameGroup & { epochs?: number };
+  /**
+   * Epochs in which the rate rises in equal steps before the schedule begins, which is laid out over the others: in epoch e from 0 it is
+   * (e + 1)/epochs of the whole (nnU-Net), with `from` it begins at that share and is whole after the last (PyTorch `LinearLR`).
+   */
+  warmup?: { epochs: number; from?: number };
+  /** Rates and weight decay of single layers; the first group that names a parameter counts. */
+  groups?: ParameterGroup[];
+  /** False: no weight decay on scales, shifts and biases. */
+  decayNormsAndBiases?: boolean;
+  /** Batches whose mean gradient makes a step; default 1. An iteration is a step. */
+  accumulate?: number;
+  /** A running average of the parameters; `evaluate`: it is what validation, `best` and `final` weights have, and so what predicts. */
+  ema?: { decay: number; evaluate: boolean };
+  /** Ends training when the running pseudo-Dice has not risen for `patience` epochs. */
+  earlyStopping?: { patience: number };
+  /** Keeps the weights of every such epoch as `checkpoints/epoch-<n>.safetensors`. */
+  keepEvery?: number;
   /** Called at the start and end of epochs and steps, in this order. */
   hooks?: Named<Hooks>[];
 }
@@ -131,6 +160,8 @@ export interface PredictionSettings {
   average: 'logits' | 'probabilities';
   /** Steps for predicted labels, in this order. */
   postprocessing?: Named<Postprocessings>[];
+  /** Weights that predict: those at the end (default), or those of the best running pseudo-Dice. */
+  checkpoint?: 'final' | 'best';
 }
 
 export type Scale = 'demo' | 'paper';

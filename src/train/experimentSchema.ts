@@ -111,11 +111,52 @@ function recipe(partial: boolean) {
       object({
         prefixes: prefixes(1),
         except: optional(prefixes(0), 'Beginnings of names that are trained nevertheless'),
-        epochs: whole(0, 1e6),
+        epochs: optional(whole(0, 1e6), 'Epochs they stay fixed', { unit: 'epochs', defaultText: 'all' }),
       }),
-      'Parameters that stay fixed for the first epochs',
+      'Parameters that stay fixed, for good or for the first epochs',
       { defaultText: 'none' },
     ),
+    warmup: optional(
+      object({
+        epochs: key(whole(1, 1e6), 'Epochs in which the rate rises', { unit: 'epochs', example: 50 }),
+        from: optional(number(0, 1), 'Share of the rate it begins with; it is whole after the last of these epochs', {
+          defaultText: '1/epochs, whole in the last of them',
+        }),
+      }),
+      'Rise of the learning rate before the schedule begins',
+      { defaultText: 'none' },
+    ),
+    groups: optional(
+      list(
+        object({
+          prefixes: prefixes(1),
+          except: optional(prefixes(0), 'Beginnings of names that are not meant'),
+          learningRate: optional(number(0, 1e3), 'Factor of the learning rate'),
+          weightDecay: optional(number(0, 10), 'Weight decay instead of the optimiser’s'),
+        }),
+        1,
+        4096,
+        'groups',
+      ),
+      'Learning rates and weight decay of single layers; the first group that names a parameter counts',
+      { defaultText: 'none', example: [{ prefixes: ['encoder.'], learningRate: 0.1 }] },
+    ),
+    decayNormsAndBiases: optional(flag(), 'Weight decay on scales, shifts and biases too', { defaultText: 'true' }),
+    accumulate: optional(whole(1, 4096), 'Batches whose mean gradient makes a step', { unit: 'batches', defaultText: '1' }),
+    ema: optional(
+      object({
+        decay: key(number(0, 0.999999), 'Share of the old average that stays in a step', { example: 0.999 }),
+        evaluate: key(flag(), 'Validate and predict with the averages', { default: true }),
+      }),
+      'Running average of the parameters',
+      { defaultText: 'none' },
+    ),
+    earlyStopping: optional(
+      object({ patience: key(whole(1, 1e6), 'Epochs without a new best', { unit: 'epochs', example: 50 }) }),
+      'End of training when the running pseudo-Dice has not risen for so long',
+      { defaultText: 'none' },
+    ),
+    keepEvery: optional(whole(1, 1e6), 'Weights of every such epoch are kept', { unit: 'epochs', defaultText: 'none are' }),
     hooks: optional(list(named('hooks', false), 0, 64), 'What is called at the start and end of epochs and steps', {
       defaultText: 'none',
     }),
@@ -149,6 +190,9 @@ function prediction() {
         defaultText: 'none',
       },
     ),
+    checkpoint: optional(one('final', 'best'), 'Weights that predict: the last, or those of the best running pseudo-Dice', {
+      defaultText: 'final',
+    }),
   });
 }
 

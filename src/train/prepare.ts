@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { crc32 } from '../base/checksum.js';
-import type { Fault } from '../base/errors.js';
+import { type Fault, VoxelbookError } from '../base/errors.js';
 import { canonicalJson } from '../base/json.js';
 import type { WorkOptions } from '../base/progress.js';
 import {
@@ -40,6 +40,7 @@ import { objectiveOf } from './objective.js';
 import { fittedPatch } from './patch.js';
 import type { Prepared } from './prepared.js';
 import { checkStages } from './previousStage.js';
+import { recipeFaults } from './recipeFaults.js';
 import { splitOf } from './split.js';
 
 /**
@@ -47,6 +48,8 @@ import { splitOf } from './split.js';
  * @throws VoxelbookError with all faults
  */
 export async function admit(experiment: Experiment, fold: Fold, options: WorkOptions = {}): Promise<void> {
+  const excluded = recipeFaults(experiment.recipe, experiment.prediction);
+  if (excluded.length > 0) throw new VoxelbookError('this experiment cannot be run', excluded);
   const dataset = open(experiment.dataset, options);
   await gate(dataset, options);
   splitOf(experiment, dataset, fold);

@@ -96,6 +96,6 @@ function references(): Record<string, HoursReference> {
 
 /** Passes of a training, in forward passes of one patch: a training iteration costs three, a validation iteration one. */
 export function passes({ recipe }: Experiment, batchSize: number): number {
-  const { epochs, iterationsPerEpoch, validationIterationsPerEpoch } = recipe;
-  return epochs * (3 * iterationsPerEpoch + validationIterationsPerEpoch) * batchSize;
+  const { epochs, iterationsPerEpoch, validationIterationsPerEpoch, accumulate = 1 } = recipe;
+  return epochs * (3 * accumulate * iterationsPerEpoch + validationIterationsPerEpoch) * batchSize;
 }

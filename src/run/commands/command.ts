@@ -83,6 +83,12 @@ export async function readRuns(names: readonly string[], values: Values) {
   return namedRuns(names, { extensions: values['no-extensions'] !== true, onNote: print });
 }
 
+/** Run folders named the same way, trained or not. */
+export async function readRunFolders(names: readonly string[], values: Values) {
+  const { namedFolders } = await import('../named.js');
+  return namedFolders(names, { extensions: values['no-extensions'] !== true, onNote: print });
+}
+
 /** Loads what a finished run's experiment brings, as it stood when the run was made. */
 export async function loadOwn(experiment: Experiment, values: Values): Promise<void> {
   const { complete } = await import('../complete.js');
