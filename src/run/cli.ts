@@ -11,6 +11,7 @@ import { evaluate } from './commands/evaluate.js';
 import { experiment } from './commands/experiment.js';
 import { exportNnunet } from './commands/exportNnunet.js';
 import { findBest } from './commands/findBest.js';
+import { importNnunet } from './commands/importNnunet.js';
 import { list } from './commands/list.js';
 import { model } from './commands/model.js';
 import { plan } from './commands/plan.js';
@@ -38,6 +39,7 @@ const commands: Record<string, Command> = {
   ensemble,
   'find-best': findBest,
   'export-nnunet': exportNnunet,
+  'import-nnunet': importNnunet,
   postprocess,
   model,
   register,

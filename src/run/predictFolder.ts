@@ -17,7 +17,7 @@ import { readOrder } from './folder.js';
  * @throws VoxelbookError for runs that are not trained, or of different experiments
  * @returns the model, and `dispose` for its tensors
  */
-export function trainedModel(folders: readonly string[]): { model: PredictionModel; dispose(): void } {
+export function trainedModel(folders: readonly string[]): Loaded {
   const orders = folders.map((folder) => {
     const order = readOrder(folder);
     const file = path.join(folder, 'checkpoints', 'final.safetensors');
@@ -73,18 +73,24 @@ export interface PredictFolderOptions extends Omit<RunOptions, 'keepProbabilitie
   previous?: string;
 }
 
+/** Networks ready to predict, with their tensors. */
+export interface Loaded {
+  model: PredictionModel;
+  dispose(): void;
+}
+
 /**
- * Predicts every case of an image folder with trained runs.
+ * Predicts every case of an image folder with trained runs, or with a model that is loaded already (and disposed of here).
  * @returns how many cases were written; those that stood already and stay are told to `onKept`
  * @throws VoxelbookError for a folder without cases, or with names that are none, before anything is computed
  */
 export async function predictFolder(
   input: string,
   output: string,
-  runs: readonly string[],
+  runs: readonly string[] | Loaded,
   { probabilities = false, previous, ...options }: PredictFolderOptions = {},
 ): Promise<number> {
-  const { model, dispose } = trainedModel(runs);
+  const { model, dispose } = 'model' in runs ? runs : trainedModel(runs);
   try {
     const { file_ending: ending } = model.dataset;
     const cases = casesIn(input, ending, readerFor(model.plan.image_reader_writer));

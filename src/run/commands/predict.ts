@@ -1,23 +1,30 @@
-// `voxelbook predict`: predict the cases of a folder with trained runs (several are averaged).
+// `voxelbook predict`: predict the cases of a folder with trained runs (several are averaged), or with a model of nnU-Net.
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Fold } from '../../dataset/index.js';
 import {
   type Command,
   extensionHelp,
   extensionOption,
+  foldOf,
   interrupt,
   loadOwn,
   need,
   print,
   readRuns,
   usage,
+  type Values,
   workProgress,
 } from './command.js';
 
 export const predict: Command = {
-  about: 'predict the cases of a folder with trained runs (several are averaged)',
+  about: 'predict the cases of a folder with trained runs (several are averaged), or with a model of nnU-Net',
   takes: '<image folder> <output folder>',
   options: {
     ...extensionOption,
     run: { type: 'string', multiple: true },
+    fold: { type: 'string', multiple: true },
+    checkpoint: { type: 'string' },
     previous: { type: 'string' },
     probabilities: { type: 'boolean' },
     overwrite: { type: 'boolean' },
@@ -25,7 +32,9 @@ export const predict: Command = {
   },
   help: {
     ...extensionHelp,
-    run: 'run folder, folder of runs, or the file of an experiment that was run; may be given again',
+    run: 'run folder, folder of runs, or the file of an experiment that was run; may be given again; or nnU-Net’s <trainer>__<plans>__<configuration>, as a path or below $nnUNet_results',
+    fold: 'nnU-Net’s model: only this fold; may be given again (default: all)',
+    checkpoint: 'nnU-Net’s model: checkpoint_best instead of checkpoint_final',
     previous: 'cascade: folder of the labels the previous stage predicted for the same cases',
     probabilities: 'write probabilities too',
     overwrite: 'replace label files that stand in the output folder already',
@@ -35,13 +44,16 @@ export const predict: Command = {
   async work(positionals, values) {
     const [input, output] = need(positionals, 'image folder', 'output folder');
     const { predictFolder } = await import('../predictFolder.js');
-    const { ofOneExperiment } = await import('../named.js');
     const names = (values.run as string[] | undefined) ?? [];
     if (names.length === 0) throw usage('no --run', 'at least one run');
-    const runs = ofOneExperiment(await readRuns(names, values));
-    await loadOwn(runs[0].order.experiment, values);
-    const folders = runs.map((run) => run.folder);
-    const written = await predictFolder(input, output, folders, {
+    const { modelFolderOf } = await import('../../nnunet/modelFolder.js');
+    const models = names.map((name) => (fs.existsSync(path.join(name, 'experiment.json')) ? undefined : modelFolderOf(name)));
+    const ofNnunet = models.filter((m) => m !== undefined);
+    if (ofNnunet.length > 0 && names.length > 1)
+      throw usage(names.join(', '), 'one model of nnU-Net; npx voxelbook ensemble averages predictions of several');
+    if (ofNnunet.length === 0 && (values.fold || values.checkpoint)) throw usage('--fold or --checkpoint', 'a model of nnU-Net');
+    const loaded = ofNnunet.length > 0 ? await loadModel(ofNnunet[0], values) : await folders(names, values);
+    const written = await predictFolder(input, output, loaded, {
       probabilities: values.probabilities === true,
       previous: values.previous as string | undefined,
       overwrite: values.overwrite === true,
@@ -53,3 +65,19 @@ export const predict: Command = {
     print(`${written} cases written to ${output}`);
   },
 };
+
+async function folders(names: readonly string[], values: Values): Promise<string[]> {
+  const { ofOneExperiment } = await import('../named.js');
+  const runs = ofOneExperiment(await readRuns(names, values));
+  await loadOwn(runs[0].order.experiment, values);
+  return runs.map((run) => run.folder);
+}
+
+async function loadModel({ folder, folds }: { folder: string; folds?: Fold[] }, values: Values) {
+  const { loadModelFolder } = await import('../../nnunet/modelFolder.js');
+  const wanted = (values.fold as string[] | undefined)?.map((fold) => foldOf(fold, 0)) ?? folds;
+  const loaded = loadModelFolder(folder, { folds: wanted, checkpoint: values.checkpoint as string | undefined });
+  const { about, folds: used } = loaded;
+  print(`${about.trainer}, ${about.configuration}, folds ${used.join(', ')} of ${folder}`);
+  return loaded;
+}
