@@ -83,15 +83,39 @@ export function readVersion1(file: string, name: string): Version1Model {
 type Json = Record<string, unknown>;
 const record = (v: unknown): Json => (typeof v === 'object' && v !== null && !Array.isArray(v) ? (v as Json) : {});
 
-/** Maps as objects; what is shared is copied, and bounded by that. */
-function plain(value: unknown, depth = 0): unknown {
-  if (depth > 16) return undefined;
-  if (Array.isArray(value)) return value.map((v) => plain(v, depth + 1));
-  if (!(value instanceof Map)) return typeof value === 'bigint' ? Number(value) : value;
-  // Lists of cases are long and not needed.
-  const entries = [...value].filter(([key]) => !['list_of_npz_files', 'all_sizes', 'size_reductions'].includes(String(key)));
-  return Object.fromEntries(entries.map(([k, v]) => [String(k), plain(v, depth + 1)]));
+/** Most values of plans; a few hundred are usual. */
+const mostValues = 200_000;
+
+/** Maps as objects. What is shared is copied, so all copies together are bounded. */
+function plain(root: unknown): unknown {
+  let left = mostValues;
+  const step = (value: unknown, depth: number): unknown => {
+    if (left-- <= 0 || depth > 16)
+      throw new VoxelbookError('these plans of nnU-Net v1 cannot be used', {
+        code: 'too-large',
+        path: 'plans',
+        given: depth > 16 ? 'deeper nesting' : `more than ${mostValues} values`,
+        expected: 'plans as nnU-Net v1 writes them',
+        fix: 'Save the model again with the code that trained it.',
+      });
+    if (Array.isArray(value)) return value.map((v) => step(v, depth + 1));
+    if (!(value instanceof Map)) return typeof value === 'bigint' ? Number(value) : value;
+    // Lists over all cases are long and not needed.
+    const entries = [...value].filter(([key]) => !overCases.includes(String(key)));
+    return Object.fromEntries(entries.map(([k, v]) => [String(k), step(v, depth + 1)]));
+  };
+  return step(root, 0);
 }
+
+const overCases = [
+  'list_of_npz_files',
+  'all_sizes',
+  'all_spacings',
+  'original_sizes',
+  'original_spacings',
+  'size_reductions',
+  'local_props',
+];
 
 const schemes: Record<string, string> = { CT: 'CTNormalization', nonCT: 'ZScoreNormalization', noNorm: 'NoNormalization' };
 
@@ -99,8 +123,8 @@ const schemes: Record<string, string> = { CT: 'CTNormalization', nonCT: 'ZScoreN
 function convertPlans(plans: Json, name: string, stageGiven: unknown) {
   const faults = new FaultList();
   const fix = 'Save the model again with the code that trained it.';
-  const need = <T>(key: string, value: unknown, sound: (v: unknown) => boolean, expected: string): T => {
-    if (!sound(value)) faults.add('plans', key, shortJson(value), expected, fix);
+  const need = <T>(key: string, value: unknown, fits: (v: unknown) => boolean, expected: string): T => {
+    if (!fits(value)) faults.add('plans', key, shortJson(value), expected, fix);
     return value as T;
   };
   const stages = record(plans.plans_per_stage);

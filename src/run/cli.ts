@@ -14,6 +14,7 @@ import { findBest } from './commands/findBest.js';
 import { importNnunet } from './commands/importNnunet.js';
 import { list } from './commands/list.js';
 import { model } from './commands/model.js';
+import { movePlans } from './commands/movePlans.js';
 import { plan } from './commands/plan.js';
 import { postprocess } from './commands/postprocess.js';
 import { predict } from './commands/predict.js';
@@ -40,6 +41,7 @@ const commands: Record<string, Command> = {
   'find-best': findBest,
   'export-nnunet': exportNnunet,
   'import-nnunet': importNnunet,
+  'move-plans': movePlans,
   postprocess,
   model,
   register,

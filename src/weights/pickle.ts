@@ -145,13 +145,15 @@ class NumpyArray {
 const maxArrayValues = 1_000_000;
 
 /** Values of an array from its state `(version, shape, dtype, Fortran order, bytes or list)`, as nested lists. */
-function arrayValues(state: unknown): unknown {
+function arrayValues(state: unknown, spend: (n: number) => void): unknown {
   const [, shape, dtype, fortran, raw] = Array.isArray(state) ? state : [];
   const fault = (given: string) => new PickleFault('numpy', given, 'an array of numbers in C order');
   const bytes = typeof raw === 'string' ? Buffer.from(raw, 'latin1') : raw;
   if (!isIndexList(shape) || !(dtype instanceof NumpyType)) throw fault('a NumPy array without shape and type');
   const count = shape.reduce((a, b) => a * b, 1);
   if (!(count <= maxArrayValues)) throw fault(`a NumPy array of ${count} values`);
+  // The bytes of one array may be named again and again.
+  spend(count);
   if (fortran === true && shape.length > 1) throw fault('a NumPy array in Fortran order');
   let flat: unknown[];
   if (Array.isArray(raw) && raw.length === count) flat = raw;
@@ -374,7 +376,9 @@ class Machine {
     if (target instanceof Unknown) return target;
     if (!(target instanceof Constructor))
       throw new PickleFault('pickle', 'a call of something that is no constructor', 'one of the known constructors');
-    return target.call(Array.isArray(args) ? args : []);
+    const made = target.call(Array.isArray(args) ? args : []);
+    if (made instanceof NumpyArray) this.arrays = true;
+    return made;
   }
 
   /** OrderedDict and Parameter carry attribute dicts, NumPy dtypes their byte order; none of it is a weight. */
@@ -384,8 +388,7 @@ class Machine {
       return;
     }
     if (target instanceof NumpyArray) {
-      this.arrays = true;
-      target.value = arrayValues(state);
+      target.value = arrayValues(state, (n) => this.spend(n));
       return;
     }
     if (target instanceof Map || isTensor(target) || target instanceof Unknown) return;

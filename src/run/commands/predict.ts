@@ -27,6 +27,8 @@ export const predict: Command = {
     checkpoint: { type: 'string' },
     previous: { type: 'string' },
     probabilities: { type: 'boolean' },
+    'disable-tta': { type: 'boolean' },
+    'step-size': { type: 'string' },
     overwrite: { type: 'boolean' },
     continue: { type: 'boolean' },
   },
@@ -37,6 +39,8 @@ export const predict: Command = {
     checkpoint: 'nnU-Net’s model: checkpoint_best instead of checkpoint_final',
     previous: 'cascade: folder of the labels the previous stage predicted for the same cases',
     probabilities: 'write probabilities too',
+    'disable-tta': 'do not average over mirrored images: faster, a little less accurate',
+    'step-size': 'distance of neighbouring tiles as a share of a tile (default: as the model says, 0.5 of nnU-Net’s)',
     overwrite: 'replace label files that stand in the output folder already',
     continue: 'keep label files that stand there and can be read',
   },
@@ -56,6 +60,10 @@ export const predict: Command = {
     const written = await predictFolder(input, output, loaded, {
       probabilities: values.probabilities === true,
       previous: values.previous as string | undefined,
+      settings: {
+        ...(values['disable-tta'] === true && { mirrorAxes: [] }),
+        ...(values['step-size'] !== undefined && { stepSize: stepOf(values['step-size']) }),
+      },
       overwrite: values.overwrite === true,
       continue: values.continue === true,
       onKept: (ids) => print(`${ids.length} kept as they were: ${ids.join(', ')}`),
@@ -65,6 +73,12 @@ export const predict: Command = {
     print(`${written} cases written to ${output}`);
   },
 };
+
+function stepOf(value: unknown): number {
+  const step = Number(value);
+  if (!(step > 0 && step <= 1)) throw usage(`--step-size ${value}`, 'a number above 0, at most 1');
+  return step;
+}
 
 async function folders(names: readonly string[], values: Values): Promise<string[]> {
   const { ofOneExperiment } = await import('../named.js');
