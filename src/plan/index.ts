@@ -7,6 +7,7 @@ export { caseFingerprint, type FingerprintOptions, fingerprint, joinFingerprints
 export { type FixedPlan, type FixedPlanName, fixed, fixedPlans } from './fixed.js';
 export { inputChannels } from './inputChannels.js';
 export { type Drawn, drawForeground, statistics } from './intensities.js';
+export { movedPlan } from './moved.js';
 export {
   type NormalisationDefinition,
   type NormalisationInput,
@@ -19,7 +20,7 @@ export {
 export { type Overrides, override } from './override.js';
 export type { Configuration, Fingerprint, IntensityStatistics, NormalisationEntry, Plan } from './plan.js';
 export { planFaults, planFromJson } from './planJson.js';
-export { plan } from './planner.js';
+export { plan, readerNameOf } from './planner.js';
 export { type Planner, type PlannerDefinition, type PlanOptions, plannerEntry, plansNameBy } from './plannerDefinition.js';
 export { type PlannerName, planners } from './planners.js';
 export { type Resampling, resamplingOf } from './resampling.js';

@@ -218,7 +218,10 @@ function architectureFaults(c: Json, axes: number, path: string, say: Say): void
     return;
   }
   const name = architecture.network_class_name;
-  if (typeof name !== 'string' || name === '') say(`${path}.network_class_name`, name, 'the name of a network');
+  if (typeof name !== 'string' || !/(^|\.)(PlainConvUNet|ResidualEncoderUNet)$/.test(name)) {
+    say(`${path}.network_class_name`, name, '….PlainConvUNet or ….ResidualEncoderUNet', 'Predict other networks with nnU-Net.');
+    return;
+  }
   const k = architecture.arch_kwargs;
   const at = (key: string) => `${path}.arch_kwargs.${key}`;
   const stages = k.n_stages;

@@ -280,7 +280,7 @@ function identifier(plansName: string, settings: PlannerSettings, name: string):
  * nnU-Net's reader: the one `dataset.json` names, if nnU-Net has it, else the first that reads the files. A `.tif` of several pages is none
  * of NaturalImage2DIO's.
  */
-function readerNameOf(json: DatasetJson, { shapes_after_crop: shapes }: Fingerprint): string {
+export function readerNameOf(json: DatasetJson, { shapes_after_crop: shapes }: Pick<Fingerprint, 'shapes_after_crop'>): string {
   const wanted = json.overwrite_image_reader_writer;
   if (wanted && readerNames.includes(wanted)) return wanted;
   const ending = json.file_ending.toLowerCase();

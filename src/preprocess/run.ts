@@ -3,7 +3,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite, sweepTemporaryFiles } from '../base/atomicWrite.js';
-import { preprocessedFolder } from '../base/paths.js';
+import { casesFolder, preprocessedFolder } from '../base/paths.js';
 import { runJobs } from '../base/pool.js';
 import type { WorkOptions } from '../base/progress.js';
 import {
@@ -34,7 +34,7 @@ export interface PreprocessOptions extends WorkOptions {
 }
 
 export interface PreprocessResult {
-  /** Folder of the cases: `<preprocessed>/<data_identifier>`. */
+  /** Folder of the cases: `<preprocessed>/<data_identifier>`, see `casesFolder`. */
   folder: string;
   /** All cases, sorted. */
   cases: string[];
@@ -71,7 +71,7 @@ export async function run(
 ): Promise<PreprocessResult> {
   await gate(dataset, options);
   const base = options.folder ?? preprocessedFolder(dataset);
-  const folder = path.join(base, configuration(plan, configurationName).data_identifier);
+  const folder = casesFolder(base, configuration(plan, configurationName).data_identifier);
   fs.mkdirSync(folder, { recursive: true });
   sweepTemporaryFiles(folder);
   atomicWrite(path.join(base, 'dataset.json'), datasetJsonText(dataset.json));

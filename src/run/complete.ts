@@ -9,7 +9,7 @@ import { atomicWrite } from '../base/atomicWrite.js';
 import { type Fault, VoxelbookError } from '../base/errors.js';
 import { codeNote, extensionFile, loadExtensions } from '../base/extensions.js';
 import { isDeeperThan, readJsonFile } from '../base/json.js';
-import { dataFolder } from '../base/paths.js';
+import { preprocessedRoot } from '../base/paths.js';
 import { faultsOf, withDefaults } from '../base/schema.js';
 import { placeOf } from '../dataset/index.js';
 import type { ModelSpec } from '../model/index.js';
@@ -217,7 +217,7 @@ function planOf(
 
 /** The preprocessed folder of a data set, as far as there is one. */
 function preprocessedOf(dataset: string): string | undefined {
-  const root = path.join(dataFolder(), 'preprocessed');
+  const root = preprocessedRoot();
   const place = placeOf(dataset);
   if (!place || !fs.existsSync(root)) return undefined;
   if ('folder' in place) return path.join(root, path.basename(path.resolve(place.folder)));

@@ -47,6 +47,10 @@ interface Exported extends RunOrder {
   plan: Plan;
 }
 
+/** Its five, by name. */
+const isNnunetsScheme = (scheme: unknown) =>
+  typeof scheme === 'string' && /^(CT|ZScore|RescaleTo01|RGBTo01|No)Normalization$/.test(scheme);
+
 const datasetPattern = /^Dataset\d{3}_[\w.-]+$/;
 const trainerPattern = /^[A-Za-z_]\w{0,99}$/;
 
@@ -83,6 +87,15 @@ function admitted(folders: readonly string[], options: ExportOptions): Exported[
       faults.add('dataset-name', 'dataset', dataset, 'Dataset, three digits, _ and a name', 'Give --dataset Dataset042_Name.');
     if (!isNnunets(experiment.model.network)) faults.faults.push(strangerFault(experiment.model.network, path.basename(folder)));
     const planned = readPlan(path.join(folder, 'plan.json'));
+    for (const scheme of configuration(planned, experiment.configuration).normalization_schemes)
+      if (!isNnunetsScheme(scheme))
+        faults.add(
+          'not-nnunets',
+          `${path.basename(folder)} normalization_schemes`,
+          JSON.stringify(scheme),
+          'a normalisation of nnU-Net’s own',
+          'Predict with voxelbook: nnU-Net would prepare its images otherwise.',
+        );
     const name = modelIdentifier({ trainer, plans: planned.plans_name, configuration: experiment.configuration });
     const target = path.resolve(results ?? '.', dataset, name, `fold_${fold}`);
     const same = runs.find((r) => r.target === target);

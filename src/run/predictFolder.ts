@@ -7,6 +7,7 @@ import { network as networkOf, type Params } from '../model/index.js';
 import { configuration, type Fingerprint, inputChannels, type Plan } from '../plan/index.js';
 import { forwardOf, type PredictionModel, run as predict, type RunOptions } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
+import type { PredictionSettings } from '../train/experiment.js';
 import { runHash } from '../train/identity.js';
 import { type Checkpoints, weightsFile } from '../train/weightsFile.js';
 import { readWeights, toParams } from '../weights/index.js';
@@ -19,10 +20,7 @@ import { readOrder } from './folder.js';
  * @throws VoxelbookError for runs that are not trained, or of different experiments
  * @returns the model, and `dispose` for its tensors
  */
-export function trainedModel(
-  folders: readonly string[],
-  { checkpoint }: { checkpoint?: Checkpoints } = {},
-): { model: PredictionModel; dispose(): void } {
+export function trainedModel(folders: readonly string[], { checkpoint }: { checkpoint?: Checkpoints } = {}): Loaded {
   const orders = folders.map((folder) => {
     const order = readOrder(folder);
     const file = path.join(folder, 'checkpoints', 'final.safetensors');
@@ -77,27 +75,36 @@ export interface PredictFolderOptions extends Omit<RunOptions, 'keepProbabilitie
   checkpoint?: Checkpoints;
   /** Cascade: folder of the labels that the previous stage predicted for the same cases. */
   previous?: string;
+  /** Instead of the model's own: no mirroring is faster, a larger step too. */
+  settings?: Partial<PredictionSettings>;
+}
+
+/** Networks ready to predict, with their tensors. */
+export interface Loaded {
+  model: PredictionModel;
+  dispose(): void;
 }
 
 /**
- * Predicts every case of an image folder with trained runs.
+ * Predicts every case of an image folder with trained runs, or with a model that is loaded already (and disposed of here).
  * @returns how many cases were written; those that stood already and stay are told to `onKept`
  * @throws VoxelbookError for a folder without cases, or with names that are none, before anything is computed
  */
 export async function predictFolder(
   input: string,
   output: string,
-  runs: readonly string[],
-  { probabilities = false, previous, checkpoint, ...options }: PredictFolderOptions = {},
+  runs: readonly string[] | Loaded,
+  { probabilities = false, previous, settings, checkpoint, ...options }: PredictFolderOptions = {},
 ): Promise<number> {
-  const { model, dispose } = trainedModel(runs, { checkpoint });
+  const { model, dispose } = 'model' in runs ? runs : trainedModel(runs, { checkpoint });
   try {
     const { file_ending: ending } = model.dataset;
     const cases = casesIn(input, ending, readerFor(model.plan.image_reader_writer));
     const { faults } = imageNameFindings(input, cases, ending, input);
     if (faults.length > 0) throw new VoxelbookError('this folder cannot be predicted', faults);
     let kept = 0;
-    const files = await predict(model, cases, output, {
+    const acting = { ...model, settings: { ...model.settings, ...settings } };
+    const files = await predict(acting, cases, output, {
       ...options,
       keepProbabilities: probabilities,
       previousFolder: previous,

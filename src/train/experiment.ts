@@ -254,6 +254,8 @@ export interface RunScores {
   on?: 'validation' | 'test' | 'training';
   /** Cases predicted that have no reference to be scored against. */
   unscored?: string[];
+  /** SHA-256 over the files of each test case as it was scored. */
+  tested?: Record<string, { images: string; label: string }>;
   cost: {
     parameters: number;
     /** Multiply-adds of one forward pass on one patch. */

@@ -6,6 +6,7 @@ import { atomicWriteJson } from '../base/atomicWrite.js';
 import { crc32 } from '../base/checksum.js';
 import { type Fault, VoxelbookError } from '../base/errors.js';
 import { canonicalJson } from '../base/json.js';
+import { isNnunetsFolder } from '../base/paths.js';
 import type { WorkOptions } from '../base/progress.js';
 import {
   Contents,
@@ -195,9 +196,11 @@ function fingerprintFiles(dataset: Dataset, base: string, scale: Scale) {
     for (const name of filesOf(files)) source.update(`${path.relative(dataset.folder, name)} ${contents.sha256(name)}\n`);
   contents.save();
   const at = (name: string) => path.join(base, name);
+  // nnU-Net's own stays as it is.
+  const own = isNnunetsFolder(base) ? 'voxelbook_fingerprint' : 'dataset_fingerprint';
   return {
-    file: at('dataset_fingerprint.json'),
-    sourceFile: at('dataset_fingerprint.source'),
+    file: at(`${own}.json`),
+    sourceFile: at(`${own}.source`),
     hash: source.digest('hex'),
   };
 }
