@@ -145,6 +145,16 @@ describe('the page "Your own parts"', function () {
     }
   });
 
+  it('a command without an experiment loads what --extension names', () => {
+    const set = path.join(root, 'Dataset043_Voxels');
+    const check = (...more: string[]) => spawnSync(process.execPath, [...cli, 'check', set, ...more], { encoding: 'utf8' });
+    const file = path.join(folder, 'reader.ts');
+    const { status, stdout, stderr } = check('--extension', file);
+    assert.equal(status, 0, stdout + stderr);
+    assert.ok(stdout.startsWith(`loads code: ${file} (`), stdout);
+    assert.match(check().stderr, /file_ending: "\.vox"; expected one of .*bring a reader by an extension/);
+  });
+
   it('the post-processing works by its name, and its settings are checked', async () => {
     await loadExtension(path.join(folder, 'postprocessing.ts'));
     const grid = { shape: [1, 1, 3], spacingMm: [1, 1, 1] };
