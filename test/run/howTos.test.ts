@@ -102,7 +102,7 @@ describe('the how-tos of ARCHITECTURE.md', function () {
 
   it('the loss', () => {
     const { loss } = lookup('losses', 'squared');
-    const value = loss(tf.zeros([1, 1, 1, 2, 2]), tf.zeros([1, 1, 1, 2]), { weight: 2 }, { regions: false });
+    const value = loss(tf.zeros([1, 1, 1, 2, 2]), tf.zeros([1, 1, 1, 2]), { weight: 2 }, { regions: false, heads: 2 });
     assert.equal(value.dataSync()[0], 0.5);
     for (const { loss } of readProgress(runFolderOf(e, 0, 1))) if (loss !== undefined) assert.ok(loss! > 0 && loss! < 2 / 3);
   });

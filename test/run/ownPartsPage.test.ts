@@ -53,14 +53,13 @@ describe('the page "Your own parts"', function () {
   const experiment = (seed: number): ShortExperiment => {
     const { recipe, prediction, configuration, scale } = tinyExperiment(root);
     const said = saidOnThePage();
-    const { patchSize: _, ...budget } = recipe;
     return {
       dataset: '../Dataset043_Voxels',
       configuration,
       scale,
       seeds: [seed],
       ...said.whole,
-      recipe: { ...budget, epochs: 2, iterationsPerEpoch: 3, deepSupervision: 'none', ...said.recipe },
+      recipe: { ...recipe, epochs: 2, iterationsPerEpoch: 3, deepSupervision: 'none', ...said.recipe },
       prediction: { ...prediction, ...(said.whole as { prediction: object }).prediction },
       extensions: [...modules.keys()].map((name) => `./${name}`),
     } as unknown as ShortExperiment;
