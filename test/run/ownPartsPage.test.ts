@@ -53,14 +53,13 @@ describe('the page "Your own parts"', function () {
   const experiment = (seed: number): ShortExperiment => {
     const { recipe, prediction, configuration, scale } = tinyExperiment(root);
     const said = saidOnThePage();
-    const { patchSize: _, ...budget } = recipe;
     return {
       dataset: '../Dataset043_Voxels',
       configuration,
       scale,
       seeds: [seed],
       ...said.whole,
-      recipe: { ...budget, epochs: 2, iterationsPerEpoch: 3, deepSupervision: 'none', ...said.recipe },
+      recipe: { ...recipe, epochs: 2, iterationsPerEpoch: 3, deepSupervision: 'none', ...said.recipe },
       prediction: { ...prediction, ...(said.whole as { prediction: object }).prediction },
       extensions: [...modules.keys()].map((name) => `./${name}`),
     } as unknown as ShortExperiment;
@@ -143,6 +142,16 @@ describe('the page "Your own parts"', function () {
     } finally {
       await feed.close();
     }
+  });
+
+  it('a command without an experiment loads what --extension names', () => {
+    const set = path.join(root, 'Dataset043_Voxels');
+    const check = (...more: string[]) => spawnSync(process.execPath, [...cli, 'check', set, ...more], { encoding: 'utf8' });
+    const file = path.join(folder, 'reader.ts');
+    const { status, stdout, stderr } = check('--extension', file);
+    assert.equal(status, 0, stdout + stderr);
+    assert.ok(stdout.startsWith(`loads code: ${file} (`), stdout);
+    assert.match(check().stderr, /file_ending: "\.vox"; expected one of .*bring a reader by an extension/);
   });
 
   it('the post-processing works by its name, and its settings are checked', async () => {
