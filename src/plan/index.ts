@@ -13,5 +13,14 @@ export { planFaults, planFromJson } from './planJson.js';
 export { normalizationOf, type PlanOptions, plan } from './planner.js';
 export { type PlannerName, planners } from './planners.js';
 export { show } from './show.js';
-export { ownDifferences, ownPlan, type PlanFile, planDifferences, planFile, readPlan, storePlan } from './stored.js';
+export {
+  ownDifferences,
+  ownPlan,
+  type PlanFile,
+  planDifferences,
+  planFile,
+  readFingerprint,
+  readPlan,
+  storePlan,
+} from './stored.js';
 export { type Topology, topology } from './topology.js';

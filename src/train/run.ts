@@ -2,10 +2,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
+import { refuseIfDiskTooSmall } from '../base/disk.js';
 import type { WorkOptions } from '../base/progress.js';
 import { datasetJsonText, type Fold } from '../dataset/index.js';
 import { type Network, network as networkOf, type Params } from '../model/index.js';
-import { annotatedKey, listCases } from '../preprocess/index.js';
+import { annotatedKey, listCases, StoredCase } from '../preprocess/index.js';
 import type { Position } from './checkpoint.js';
 import type { Experiment } from './experiment.js';
 import { startFeed } from './feed/feed.js';
@@ -80,8 +81,11 @@ export async function run(
   const { network, objective } = input;
   const found = forecast(input);
   atomicWriteJson(path.join(folder, 'forecast.json'), found);
-  const disk = fs.statfsSync(folder);
-  refuseIfTooLarge(input, found, options.memoryBytes, disk.bavail * disk.bsize);
+  refuseIfTooLarge(input, found, options.memoryBytes);
+  refuseIfDiskTooSmall(folder, found.diskBytes - checkpointBytes(folder), {
+    what: 'checkpoints',
+    elsewhere: 'set VOXELBOOK_RUNS to a larger disk',
+  });
 
   onStage('train');
   const { train, val } = prepared.split(fold);
@@ -174,6 +178,13 @@ export async function forecastOf(experiment: Experiment, options: WorkOptions = 
   return forecast(forecastInput(experiment, await prepare(experiment, options), 1));
 }
 
+/** Bytes of the checkpoints that stand already: new ones take their place. */
+function checkpointBytes(folder: string): number {
+  const checkpoints = path.join(folder, 'checkpoints');
+  const names = fs.existsSync(checkpoints) ? fs.readdirSync(checkpoints) : [];
+  return names.reduce((sum, name) => sum + fs.statSync(path.join(checkpoints, name)).size, 0);
+}
+
 /** Bytes of voxels an augmentation worker keeps in memory: a set that is larger is read patch by patch. */
 export const cacheBytes = 1e9;
 
@@ -187,7 +198,7 @@ const voxels = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 function shapesOf({ folder, dataset }: Pick<Prepared, 'folder' | 'dataset'>): number[][] {
   const ids = new Set(dataset.cases.map(({ id }) => id));
   const made = listCases(folder).filter((id) => ids.has(id));
-  return made.map((id) => JSON.parse(fs.readFileSync(path.join(folder, `${id}.json`), 'utf8')).shape);
+  return made.map((id) => new StoredCase(folder, id).shape);
 }
 
 /** The batch after a batch: epochs alternate between training and validation iterations. */
