@@ -64,8 +64,9 @@ const experimentShape: z.ZodType = z.looseObject({
 });
 const orderShape = z.looseObject({ experiment: experimentShape, fold: z.union([z.literal('all'), number]), seed: number });
 const scoresShape = z.looseObject({
-  experiment: text,
-  nsd: z.looseObject({ toleranceMm: number.nullable(), definition: text }),
+  experiment: text.optional(),
+  // Scores may come without it.
+  nsd: z.looseObject({ toleranceMm: number.nullable() }).optional(),
   cases: z.array(z.looseObject({ id: text, classes: tableShape(tableShape(z.union([number, text, z.null()]))) })),
 });
 const failureShape = z.looseObject({ code: text, message: text, stage: text, step: number });
@@ -89,7 +90,7 @@ export const readOrder = (folder: string) => storedJson<RunOrder>(path.join(fold
 /** Scores of a finished run; a damaged file is none, and is made again of the cases' own. JSON has no NaN and no infinity: `state` says which of them a null was. */
 export function readScores(folder: string): RunScores | undefined {
   const scores = readWhole<RunScores>(path.join(folder, 'scores.json'), scoresShape);
-  if (scores) scores.nsd.toleranceMm ??= Number.NaN;
+  if (scores?.nsd) scores.nsd.toleranceMm ??= Number.NaN;
   for (const { classes } of scores?.cases ?? []) restoreNonFinite(classes);
   return scores;
 }
