@@ -67,7 +67,7 @@ export async function tryRow(module: string, row: Row, { count, seed, python = '
     } else if (end.how === 'hang') {
       tally.tried++;
       tally.hangs.push(`input ${first}: no answer in ${row.seconds ?? 60} s`);
-    } else if (end.how !== 'done') {
+    } else if (end.how !== 'done' || end.at === first) {
       tally.tried++;
       tally.crashes.push(`input ${first}: the process ended with ${end.how}: ${end.words}`);
       if (end.at === undefined) break; // it never began

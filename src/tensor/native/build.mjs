@@ -14,19 +14,22 @@ const variants =
     : { generic: [] };
 
 /**
- * @param {{ root: string, run: (command: string, args: string[], options?: object) => Promise<string>, folder?: string }} context
- *   the project's folder, a function that runs a command, and where the compiled files go
+ * @param {{ root: string, run: (command: string, args: string[], options?: object) => Promise<string>, folder?: string, sanitize?: string }} context
+ *   the project's folder, a function that runs a command, and where the compiled files go; `sanitize` (`address,undefined`, `thread`) adds
+ *   the compiler's own checks, to the narrowest variant alone
  * @returns the compiled files
  */
-export async function build({ root, run, folder = path.join(root, 'environment/native') }) {
+export async function build({ root, run, folder = path.join(root, 'environment/native'), sanitize }) {
   const source = path.join(root, 'src/tensor/native');
   const tensorflow = path.join(root, 'environment/tensorflow/tensorflow');
   fs.mkdirSync(folder, { recursive: true });
   const objects = fs.mkdtempSync(path.join(folder, 'objects-'));
   const hint = 'install a C++ compiler (Debian, Ubuntu: apt-get install g++; macOS: xcode-select --install)';
+  const checks = sanitize ? [`-fsanitize=${sanitize}`, '-fno-sanitize=vptr', '-fno-omit-frame-pointer', '-g1', '-O1'] : [];
   const flags = [
     ...['-std=c++20', '-O3', '-fopenmp', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'],
     ...['-fno-math-errno', '-fno-trapping-math'],
+    ...checks,
     // -Wrestrict finds faults in the standard library's strings that are not there.
     ...['-Wall', '-Wno-psabi', '-Wno-ignored-attributes', '-Wno-restrict'],
     ...[`-I${tensorflow}/include`, `-I${path.join(root, 'node_modules/node-api-headers/include')}`],
@@ -37,7 +40,9 @@ export async function build({ root, run, folder = path.join(root, 'environment/n
     .sort();
   const modules = [
     { file: 'voxelbook.node', sources: ['module.cc'], own: [] },
-    ...Object.entries(variants).map(([name, own]) => ({ file: `kernels-${name}.node`, sources, own })),
+    ...Object.entries(variants)
+      .slice(0, sanitize ? 1 : undefined)
+      .map(([name, own]) => ({ file: `kernels-${name}.node`, sources, own })),
   ];
   try {
     const objectOf = (file, name) => path.join(objects, `${file}.${name}.o`);
@@ -55,7 +60,7 @@ export async function build({ root, run, folder = path.join(root, 'environment/n
       await run(
         'g++',
         [
-          ...['-shared', '-fopenmp', ...compiled, '-o', path.join(objects, file), `-L${tensorflow}`],
+          ...['-shared', '-fopenmp', ...checks, ...compiled, '-o', path.join(objects, file), `-L${tensorflow}`],
           ...['-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
           `-Wl,-rpath,$ORIGIN/${path.relative(folder, tensorflow)}`,
         ],
