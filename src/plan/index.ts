@@ -25,5 +25,14 @@ export { type Planner, type PlannerDefinition, type PlanOptions, plannerEntry, p
 export { type PlannerName, planners } from './planners.js';
 export { type Resampling, resamplingOf } from './resampling.js';
 export { show } from './show.js';
-export { ownDifferences, ownPlan, type PlanFile, planDifferences, planFile, readPlan, storePlan } from './stored.js';
+export {
+  ownDifferences,
+  ownPlan,
+  type PlanFile,
+  planDifferences,
+  planFile,
+  readFingerprint,
+  readPlan,
+  storePlan,
+} from './stored.js';
 export { type Topology, topology } from './topology.js';

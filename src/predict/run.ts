@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite } from '../base/atomicWrite.js';
+import { refuseIfDiskTooSmall } from '../base/disk.js';
 import { VoxelbookError } from '../base/errors.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
 import { tell, warningText } from '../dataset/check.js';
@@ -16,7 +17,7 @@ import type { Configuration, Fingerprint, Plan } from '../plan/plan.js';
 import { type PreprocessedCase, preprocessCase } from '../preprocess/preprocessCase.js';
 import { type StageLabels, withPreviousStage } from '../preprocess/previousStage.js';
 import type { PredictionSettings } from '../train/experiment.js';
-import { type Volume, writeVolume } from '../volume/index.js';
+import { readGrid, type Volume, voxelCount, writeVolume } from '../volume/index.js';
 import { postprocess } from '../volume/postprocess.js';
 import { checkImages } from './compare.js';
 import { probabilityFile, writeProbabilities } from './ensemble.js';
@@ -195,6 +196,15 @@ export async function run(
   const kept = standing.filter((id) => !keepProbabilities || fs.existsSync(probabilityFile(output, id)));
   if (kept.length > 0) onKept(kept);
   for (const warning of Object.values(warnings).flat()) onWarning(warningText(warning));
+  refuseIfDiskTooSmall(
+    output,
+    outputBytes(
+      cases.filter(({ id }) => !kept.includes(id)),
+      ending,
+      keepProbabilities ? labels(dataset).heads : 0,
+    ),
+    { what: keepProbabilities ? 'labels and probabilities' : 'labels', elsewhere: 'give an output folder on a larger disk' },
+  );
   fs.mkdirSync(output, { recursive: true });
   const record = readRecord(output);
   atomicWrite(path.join(output, 'dataset.json'), datasetJsonText(dataset));
@@ -229,6 +239,20 @@ export async function run(
   }
   report(cases.length, 'predict');
   return files;
+}
+
+/** Labels packed by gzip or as a picture: long runs of the same. */
+const packedLabels = 0.01;
+
+/** Forecast of what predictions take on the disk, bytes: labels, and probabilities as float32. */
+function outputBytes(cases: readonly CaseFiles[], ending: string, heads: number): number {
+  const share = /\.(nii|nrrd|mha|gipl|bmp|tiff?)$/.test(ending) ? 1 : packedLabels;
+  let bytes = 0;
+  for (const { images } of cases) {
+    const grid = readGrid(images[0]);
+    if (grid) bytes += voxelCount(grid) * (share + 4 * heads);
+  }
+  return bytes;
 }
 
 /** Writes predicted labels in the geometry of the image they belong to. */

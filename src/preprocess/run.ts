@@ -3,6 +3,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite, sweepTemporaryFiles } from '../base/atomicWrite.js';
+import { refuseIfDiskTooSmall } from '../base/disk.js';
 import { casesFolder, preprocessedFolder } from '../base/paths.js';
 import { runJobs } from '../base/pool.js';
 import type { WorkOptions } from '../base/progress.js';
@@ -22,7 +23,7 @@ import {
 import { configuration, needsStatistics, normalisationCode, storePlan } from '../plan/index.js';
 import type { Plan } from '../plan/plan.js';
 import { readerCode } from '../volume/index.js';
-import { forecastBytes, workersThatFit } from './memory.js';
+import { forecastBytes, forecastDiskBytes, workersThatFit } from './memory.js';
 import { preprocessCase } from './preprocessCase.js';
 import { listCases, saveCase, storedHash } from './store.js';
 
@@ -93,6 +94,13 @@ export async function run(
   });
   known.save();
   const jobs = all.filter((job) => storedHash(folder, job.id) !== contentHash(job));
+  const channels = Object.keys(dataset.json.channel_names).length;
+  const waiting = new Set(jobs.map(({ id }) => id));
+  const unmade = dataset.cases.filter(({ id }) => waiting.has(id));
+  refuseIfDiskTooSmall(folder, forecastDiskBytes(unmade, { folder, plan, configuration: configurationName, channels }), {
+    what: `${jobs.length} preprocessed cases`,
+    elsewhere: 'set VOXELBOOK_DATA to a larger disk',
+  });
   const workers = options.workers ?? workersThatFit(forecastBytes(dataset, plan, configurationName));
   const pool = { ...options, workers, what: 'preprocess' };
   await runJobs<PreprocessJob, void>(new URL('./worker.js', import.meta.url), jobs, pool);

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import { gate, open, tell } from '../dataset/index.js';
+import { readPlan } from '../plan/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runFolderOf } from '../train/identity.js';
 import { changedText, changes, inputsOf, planOf, readInputs, supersede } from '../train/index.js';
@@ -45,7 +46,7 @@ export function dataChangesOf({ experiment, fold, seed }: RunOrder, folder: stri
   const before = readInputs(folder);
   if (!before) return ['nothing says what it was made from'];
   try {
-    const plan = JSON.parse(fs.readFileSync(path.join(folder, 'plan.json'), 'utf8'));
+    const plan = readPlan(path.join(folder, 'plan.json'));
     const found = changes(before, inputsOf(experiment, fold, seed, { dataset: open(experiment.dataset), plan }));
     const scores = readScores(folder);
     return [...found, ...(scores ? testChanges({ experiment, fold, seed }, scores) : [])];

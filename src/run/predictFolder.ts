@@ -2,12 +2,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
+import { faultsOf } from '../base/schema.js';
 import { Contents, casesIn, imageNameFindings, labels, readDatasetJson, readerFor } from '../dataset/index.js';
 import { network as networkOf, type Params } from '../model/index.js';
-import { configuration, type Fingerprint, inputChannels, type Plan } from '../plan/index.js';
+import { configuration, inputChannels, readFingerprint, readPlan } from '../plan/index.js';
 import { forwardOf, type PredictionModel, run as predict, type RunOptions } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
 import type { PredictionSettings } from '../train/experiment.js';
+import { experimentSchema } from '../train/experimentSchema.js';
 import { runHash } from '../train/identity.js';
 import { type Checkpoints, weightsFile } from '../train/weightsFile.js';
 import { readWeights, toParams } from '../weights/index.js';
@@ -28,13 +30,16 @@ export function trainedModel(folders: readonly string[], { checkpoint }: { check
     throw new VoxelbookError('this run cannot predict', {
       code: 'run-untrained',
       path: folder,
-      given: order ? 'no final weights' : 'no experiment.json',
+      given: order ? 'no final weights' : 'no experiment.json that can be read',
       expected: 'a run folder whose training is finished',
       fix: 'Finish it: npx voxelbook run <experiment.json>.',
     });
   });
-  const read = <T>(name: string): T => JSON.parse(fs.readFileSync(path.join(folders[0], name), 'utf8'));
   const [{ experiment }] = orders;
+  const faults = orders.flatMap((order, i) =>
+    faultsOf(experimentSchema(), order.experiment, `${path.join(folders[i], 'experiment.json')} experiment.`),
+  );
+  if (faults.length > 0) throw new VoxelbookError('this run cannot predict', faults);
   const stranger = orders.findIndex((order) => runHash(order.experiment, 0, 0) !== runHash(experiment, 0, 0));
   if (stranger >= 0)
     throw new VoxelbookError('these runs are no folds of one experiment', {
@@ -44,10 +49,10 @@ export function trainedModel(folders: readonly string[], { checkpoint }: { check
       expected: 'folds or seeds of one experiment',
       fix: 'Predict with each alone, with --probabilities, and average with npx voxelbook ensemble.',
     });
-  const plan = read<Plan>('plan.json');
+  const plan = readPlan(path.join(folders[0], 'plan.json'));
   const dataset = readDatasetJson(path.join(folders[0], 'dataset.json'));
   const print = path.join(folders[0], 'dataset_fingerprint.json');
-  const fingerprint = fs.existsSync(print) ? read<Fingerprint>('dataset_fingerprint.json') : undefined;
+  const fingerprint = fs.existsSync(print) ? readFingerprint(print) : undefined;
   const config = configuration(plan, experiment.configuration);
   const files = folders.map((folder, i) => weightsFile(folder, checkpoint ?? orders[i].experiment.prediction.checkpoint));
   const params: Params[] = [];

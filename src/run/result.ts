@@ -30,7 +30,7 @@ export function finishedRun(folder: string): FinishedRun {
     throw new VoxelbookError('this run is not finished', {
       code: 'run-unfinished',
       path: folder,
-      given: order ? 'no scores.json' : 'no experiment.json',
+      given: `no ${order ? 'scores.json' : 'experiment.json'} that can be read`,
       expected: 'a finished run',
       fix: 'Start it: run.start(experiment) goes on where it stopped.',
     });

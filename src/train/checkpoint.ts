@@ -101,6 +101,15 @@ export function writeCheckpoint(file: string, run: string, network: Pick<Network
   return fs.statSync(file).size;
 }
 
+/** The text a checkpoint carries about itself; undefined when it is no JSON object. */
+function headerIn(text: string): any {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Reads a checkpoint back into tensors, which the caller owns.
  * @throws VoxelbookError naming the file when it is missing, damaged, of another run, or of another network
@@ -120,7 +129,7 @@ export function readCheckpoint(file: string, run: string, network: Pick<Network,
   const { tensors, metadata } = content;
   if (!metadata.voxelbook || metadata.checksum !== contentChecksum(metadata.voxelbook, tensors))
     refuse('checkpoint-damaged', 'a checksum that does not fit the content', 'the content as it was written', again);
-  const header = JSON.parse(metadata.voxelbook);
+  const header = headerIn(metadata.voxelbook) ?? refuse('checkpoint-damaged', 'a header that is no JSON', 'JSON', again);
   if (header.format !== format) refuse('checkpoint-format', header.format, format, 'Use the version that wrote it.');
   if (header.run !== run)
     refuse('checkpoint-of-another-run', `run ${header.run}`, `run ${run}`, 'Put each file back into its own run folder.');

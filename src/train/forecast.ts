@@ -165,7 +165,7 @@ const gb = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e9 ? 2 : 1)} GB`
  * rest fits on the device is for its own allocator to say.
  * @param available bytes; default what the machine has now
  */
-export function refuseIfTooLarge(input: ForecastInput, found: Forecast, available = availableBytes(), free?: number): void {
+export function refuseIfTooLarge(input: ForecastInput, found: Forecast, available = availableBytes()): void {
   const b = found.bytes;
   if (onGpu()) {
     if (b.host > available)
@@ -186,14 +186,6 @@ export function refuseIfTooLarge(input: ForecastInput, found: Forecast, availabl
       fix: whatFits(input, available),
     });
   }
-  if (free !== undefined && found.diskBytes > free)
-    throw new VoxelbookError('this run does not fit on the disk', {
-      code: 'too-little-disk',
-      path: 'run folder',
-      given: `${gb(found.diskBytes)} needed for checkpoints`,
-      expected: `at most the ${gb(free)} that are free`,
-      fix: 'Free some space, or set VOXELBOOK_RUNS to a larger disk.',
-    });
 }
 
 /** The first change that fits: recomputation, batch 1, then ever smaller patches. */

@@ -3,7 +3,9 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
+import { storedJson, tableShape } from '../base/storedJson.js';
 import { Contents, type Dataset, type Fold, type Split, spacingFile, tell } from '../dataset/index.js';
 import { configuration, needsStatistics, type Plan } from '../plan/index.js';
 import { dependenciesOf } from './dependencies.js';
@@ -22,6 +24,15 @@ export interface RunInputs {
   /** Weights file, or `inputs.json` of the runs this one starts from, by name. */
   start: Record<string, string>;
 }
+
+const text = z.string();
+const inputsShape = z.looseObject({
+  dataset: z.looseObject({}),
+  plan: z.looseObject({}),
+  split: z.looseObject({ train: z.array(text), val: z.array(text) }),
+  cases: tableShape(z.looseObject({ images: text, label: text })),
+  start: tableShape(text),
+});
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 16);
 
@@ -90,11 +101,7 @@ function startOf(experiment: Experiment, fold: Fold, seed: number, folderOf: typ
 
 /** What a run folder says it was made from; undefined when it does not. */
 export function readInputs(folder: string): RunInputs | undefined {
-  try {
-    return JSON.parse(fs.readFileSync(path.join(folder, 'inputs.json'), 'utf8'));
-  } catch {
-    return undefined;
-  }
+  return storedJson(path.join(folder, 'inputs.json'), inputsShape);
 }
 
 /** What differs, in sentences; empty when nothing does. */

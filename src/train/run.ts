@@ -2,11 +2,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
+import { refuseIfDiskTooSmall } from '../base/disk.js';
 import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import { datasetJsonText, type Fold } from '../dataset/index.js';
 import { type Network, network as networkOf, type Params } from '../model/index.js';
-import { annotatedKey, listCases } from '../preprocess/index.js';
+import { annotatedKey, listCases, StoredCase } from '../preprocess/index.js';
 import type { Position } from './checkpoint.js';
 import type { Experiment } from './experiment.js';
 import { type FeedOptions, startFeed } from './feed/feed.js';
@@ -84,8 +85,11 @@ export async function run(
   if (unknown.length > 0) throw new VoxelbookError('this recipe does not fit the network', unknown);
   const found = forecast(input);
   atomicWriteJson(path.join(folder, 'forecast.json'), found);
-  const disk = fs.statfsSync(folder);
-  refuseIfTooLarge(input, found, options.memoryBytes, disk.bavail * disk.bsize);
+  refuseIfTooLarge(input, found, options.memoryBytes);
+  refuseIfDiskTooSmall(folder, found.diskBytes - checkpointBytes(folder), {
+    what: 'checkpoints',
+    elsewhere: 'set VOXELBOOK_RUNS to a larger disk',
+  });
 
   onStage('train');
   const { source, startFeed } = assembled(experiment, fold, seed, prepared, found.outputShapes, previous);
@@ -205,6 +209,13 @@ export async function forecastOf(experiment: Experiment, options: WorkOptions = 
   return forecast(forecastInput(experiment, await prepare(experiment, options), 1));
 }
 
+/** Bytes of the checkpoints that stand already: new ones take their place. */
+function checkpointBytes(folder: string): number {
+  const checkpoints = path.join(folder, 'checkpoints');
+  const names = fs.existsSync(checkpoints) ? fs.readdirSync(checkpoints) : [];
+  return names.reduce((sum, name) => sum + fs.statSync(path.join(checkpoints, name)).size, 0);
+}
+
 /** Bytes of voxels an augmentation worker keeps in memory: a set that is larger is read patch by patch. */
 export const cacheBytes = 1e9;
 
@@ -218,7 +229,7 @@ const voxels = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 function shapesOf({ folder, dataset }: Pick<Prepared, 'folder' | 'dataset'>): number[][] {
   const ids = new Set(dataset.cases.map(({ id }) => id));
   const made = listCases(folder).filter((id) => ids.has(id));
-  return made.map((id) => JSON.parse(fs.readFileSync(path.join(folder, `${id}.json`), 'utf8')).shape);
+  return made.map((id) => new StoredCase(folder, id).shape);
 }
 
 /** The batch after a batch: epochs alternate between training and validation iterations. */

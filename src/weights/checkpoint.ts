@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { contentChecksum } from '../base/checksum.js';
 import { FaultList, VoxelbookError } from '../base/errors.js';
+import { readJsonFile } from '../base/json.js';
 import { readSafetensors, type StoredTensor } from '../base/safetensors.js';
 import { readTorch } from './pth.js';
 
@@ -91,13 +92,7 @@ function readParts(file: string): Map<string, StoredTensor> {
   const size = fs.statSync(file).size;
   if (size > maxIndex) faults.add('too-large', file, `${size} bytes`, `at most ${maxIndex}`, fix);
   faults.throwIfAny(what);
-  let map: unknown;
-  try {
-    map = JSON.parse(fs.readFileSync(file, 'utf8'))?.weight_map;
-  } catch (error) {
-    faults.add('json', file, (error as Error).message, 'JSON with a weight_map', fix);
-  }
-  faults.throwIfAny(what);
+  const map = (readJsonFile(file, 'this index') as { weight_map?: unknown } | null)?.weight_map;
   if (typeof map !== 'object' || map === null || Array.isArray(map))
     faults.add('weight-map', 'weight_map', Array.isArray(map) ? 'a list' : typeof map, 'the part of every tensor by name', fix);
   faults.throwIfAny(what);
