@@ -7,7 +7,7 @@ import { appendOneHot } from './cascade.js';
 import { maskOutside, outsideToBackground } from './mask.js';
 import { patchRules } from './patchSize.js';
 import { type PipelineName, pipelines } from './pipelines.js';
-import { fromPlanes, type Sample, toPlanes } from './sample.js';
+import { fromPlanes, type Sample, spares, toPlanes } from './sample.js';
 import { applySpatialToSample, middle, type SpatialDraw } from './spatial.js';
 import { applyStep, type DrawContext, type Entry, type Step } from './transform.js';
 
@@ -128,7 +128,9 @@ export function pipeline(augmentation: PipelineName | readonly Entry[], settings
       planes = outsideToBackground(maskOutside(planes, settings.useMaskForNorm ?? []));
       if (cascade.length > 0) planes = appendOneHot(planes, cascade);
       for (const step of draw) if (onCascade.has(step.transform)) planes = applyStep(step, planes, cascade.length);
-      return fromPlanes(planes);
+      const done = fromPlanes(planes);
+      spares.giveBack(planes.channels);
+      return done;
     },
   };
 }

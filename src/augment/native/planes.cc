@@ -8,16 +8,35 @@
 namespace voxelbook {
 namespace {
 
+/// `count` of the channels of `n` voxels; four planes at a time, of which only those are touched.
 template <int count>
-void splitSome(const float* image, int64_t channels, int64_t n, float* const* planes) {
-  for (int64_t i = 0; i < n; i++)
-    for (int c = 0; c < count; c++) planes[c][i] = image[i * channels + c];
+void splitSome(const float* __restrict image, int64_t channels, int64_t n, float* const* planes) {
+  float* __restrict a = planes[0];
+  float* __restrict b = planes[count > 1 ? 1 : 0];
+  float* __restrict c = planes[count > 2 ? 2 : 0];
+  float* __restrict d = planes[count > 3 ? 3 : 0];
+  for (int64_t i = 0; i < n; i++) {
+    const float* from = image + i * channels;
+    a[i] = from[0];
+    if constexpr (count > 1) b[i] = from[1];
+    if constexpr (count > 2) c[i] = from[2];
+    if constexpr (count > 3) d[i] = from[3];
+  }
 }
 
 template <int count>
-void joinSome(float* image, int64_t channels, int64_t n, const float* const* planes) {
-  for (int64_t i = 0; i < n; i++)
-    for (int c = 0; c < count; c++) image[i * channels + c] = planes[c][i];
+void joinSome(float* __restrict image, int64_t channels, int64_t n, const float* const* planes) {
+  const float* a = planes[0];
+  const float* b = planes[count > 1 ? 1 : 0];
+  const float* c = planes[count > 2 ? 2 : 0];
+  const float* d = planes[count > 3 ? 3 : 0];
+  for (int64_t i = 0; i < n; i++) {
+    float* to = image + i * channels;
+    to[0] = a[i];
+    if constexpr (count > 1) to[1] = b[i];
+    if constexpr (count > 2) to[2] = c[i];
+    if constexpr (count > 3) to[3] = d[i];
+  }
 }
 
 void checkBox(const std::vector<int64_t>& shape, const std::vector<double>& start, const std::vector<int64_t>& size) {
@@ -80,36 +99,38 @@ void joinPlanes(const Arguments& a) {
 }
 
 template <class T>
-void flipInto(const Values<T>& from, const Values<T>& to, const std::vector<int64_t>& shape, const bool* along) {
-  EXPECT(from.size == voxels(shape) && to.size == from.size, std::to_string(from.size) + " values to be mirrored");
-  EXPECT(from.size == 0 || from.data + from.size <= to.data || to.data + to.size <= from.data, "mirrored onto itself");
+void flipRows(const Values<T>& values, const std::vector<int64_t>& shape, const bool* along) {
+  EXPECT(values.size == voxels(shape), std::to_string(values.size) + " values to be mirrored");
   const int64_t width = shape[2];
   for (int64_t z = 0; z < shape[0]; z++)
     for (int64_t y = 0; y < shape[1]; y++) {
-      const T* row = from.data + ((along[0] ? shape[0] - 1 - z : z) * shape[1] + (along[1] ? shape[1] - 1 - y : y)) * width;
-      T* out = to.data + (z * shape[1] + y) * width;
+      const int64_t own = z * shape[1] + y;
+      const int64_t other = (along[0] ? shape[0] - 1 - z : z) * shape[1] + (along[1] ? shape[1] - 1 - y : y);
+      T* p = values.data + own * width;
+      T* __restrict q = values.data + other * width;
+      if (own == other && along[2]) std::reverse(p, p + width);
+      if (own >= other) continue;
       if (along[2])
-        for (int64_t x = 0; x < width; x++) out[x] = row[width - 1 - x];
-      else std::memcpy(out, row, width * sizeof(T));
+        for (int64_t x = 0; x < width; x++) std::swap(p[x], q[width - 1 - x]);
+      else std::swap_ranges(p, p + width, q);
     }
 }
 
-/// flip(from, to: another array like it, shape, axes)
+/// flip(values: Float32Array | Int16Array, shape, axes): mirrors in place
 void flip(const Arguments& a) {
   bool along[3] = {};
-  for (double axis : a.list(3)) {
+  for (double axis : a.list(2)) {
     EXPECT(axis == 0 || axis == 1 || axis == 2, "axis " + std::to_string(axis));
     along[static_cast<int>(axis)] = true;
   }
-  if (a.is<float>(0)) flipInto(a.values<float>(0), a.values<float>(1), a.sides(2), along);
-  else flipInto(a.values<int16_t>(0), a.values<int16_t>(1), a.sides(2), along);
+  if (a.is<float>(0)) flipRows(a.values<float>(0), a.sides(1), along);
+  else flipRows(a.values<int16_t>(0), a.sides(1), along);
 }
 
-/// outsideToBackground(labels: Int16Array, out: Int16Array): label −1 becomes 0
+/// outsideToBackground(labels: Int16Array): label −1 becomes 0
 void outsideToBackground(const Arguments& a) {
-  const Values<int16_t> labels = a.values<int16_t>(0), out = a.values<int16_t>(1);
-  EXPECT(labels.size == out.size, std::to_string(labels.size) + " labels into " + std::to_string(out.size));
-  for (int64_t i = 0; i < labels.size; i++) out[i] = labels[i] == -1 ? 0 : labels[i];
+  const Values<int16_t> labels = a.values<int16_t>(0);
+  for (int64_t i = 0; i < labels.size; i++) labels[i] = labels[i] == -1 ? 0 : labels[i];
 }
 
 /// maskOutside(plane: Float32Array, labels: Int16Array): 0 where the label is negative

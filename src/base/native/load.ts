@@ -51,8 +51,8 @@ export interface Functions {
   ): void;
   splitBox(image: Float32Array, shape: Sides, start: Sides, size: Sides, planes: readonly Float32Array[]): void;
   joinPlanes(planes: readonly Float32Array[], image: Float32Array): void;
-  flip<A extends Float32Array | Int16Array>(from: A, to: A, shape: Sides, axes: readonly number[]): void;
-  outsideToBackground(labels: Int16Array, out: Int16Array): void;
+  flip(values: Float32Array | Int16Array, shape: Sides, axes: readonly number[]): void;
+  outsideToBackground(labels: Int16Array): void;
   maskOutside(plane: Float32Array, labels: Int16Array): void;
   statistics(plane: Float32Array, out: Float64Array): void;
   scaleAbout(plane: Float32Array, centre: number, factor: number, target: number, low: number, high: number): void;
