@@ -120,7 +120,8 @@ export function applySpatialToSample(draw: SpatialDraw, sample: Sample): Planes 
   return native ? resampleNative(native, draw, sample) : resamplePlain(draw, toPlanes(sample));
 }
 
-const isStill = ({ angles, scale, elastic }: SpatialDraw) => !angles && !scale && !elastic;
+/** Nothing is turned, scaled or deformed. */
+export const isStill = ({ angles, scale, elastic }: SpatialDraw) => !angles && !scale && !elastic;
 
 const resamplePlain = (draw: SpatialDraw, sample: Planes): Planes =>
   resample(draw, sample, affineMatrix(draw), offsetsOf(draw) ?? null);

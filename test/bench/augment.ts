@@ -10,7 +10,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type Draw, pipeline } from '../../src/augment/index.js';
+import { pipeline, type Step } from '../../src/augment/index.js';
 import { affineMatrix, type SpatialDraw } from '../../src/augment/spatial.js';
 import { Random } from '../../src/base/random.js';
 
@@ -21,12 +21,14 @@ interface Case {
   samples: number;
 }
 
+/** `affine`: the matrix of a spatial step that turns or scales. */
+type Drawn = Step & { affine: number[] | null };
+
 interface Settings extends Case {
   initial: [number, number, number];
   image: string;
   seg: string;
-  /** `affine`: of a spatial step that turns or scales. */
-  draws: (Draw[number] & { affine?: number[] | null })[][];
+  draws: Drawn[][];
   rounds: number;
 }
 
@@ -99,9 +101,7 @@ function measure(c: Case, python: string, rounds: number): void {
     const initial = made.initialPatchSize as Case['patch'];
     const { image, seg } = patchOf(initial, c.channels);
     const draws = Array.from({ length: c.samples }, (_, i) =>
-      made
-        .draw(new Random('augment bench').split(i), { channels: c.channels })
-        .map((step) => (step.transform === 'spatial' ? { ...step, affine: affineOf(step as SpatialDraw) } : step)),
+      made.draw(new Random('augment bench').split(i), { channels: c.channels }).map(forBoth),
     );
     const files = { image: path.join(folder, 'image'), seg: path.join(folder, 'seg') };
     fs.writeFileSync(files.image, bytesOf(image));
@@ -131,7 +131,11 @@ function measure(c: Case, python: string, rounds: number): void {
   }
 }
 
-const affineOf = (step: SpatialDraw) => (step.angles || step.scale ? affineMatrix(step) : null);
+function forBoth(step: Step): Drawn {
+  const { angles, scale } = step as SpatialDraw;
+  const turns = step.transform === 'spatial' && (angles || scale);
+  return { ...step, affine: turns ? affineMatrix(step as SpatialDraw) : null };
+}
 
 if (process.argv[2]?.endsWith('.json'))
   console.log(JSON.stringify(await ours(JSON.parse(fs.readFileSync(process.argv[2], 'utf8')))));

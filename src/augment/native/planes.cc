@@ -3,41 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "augment/native/channels.h"
 #include "base/native/functions.h"
 
 namespace voxelbook {
 namespace {
-
-/// `count` of the channels of `n` voxels; four planes at a time, of which only those are touched.
-template <int count>
-void splitSome(const float* __restrict image, int64_t channels, int64_t n, float* const* planes) {
-  float* __restrict a = planes[0];
-  float* __restrict b = planes[count > 1 ? 1 : 0];
-  float* __restrict c = planes[count > 2 ? 2 : 0];
-  float* __restrict d = planes[count > 3 ? 3 : 0];
-  for (int64_t i = 0; i < n; i++) {
-    const float* from = image + i * channels;
-    a[i] = from[0];
-    if constexpr (count > 1) b[i] = from[1];
-    if constexpr (count > 2) c[i] = from[2];
-    if constexpr (count > 3) d[i] = from[3];
-  }
-}
-
-template <int count>
-void joinSome(float* __restrict image, int64_t channels, int64_t n, const float* const* planes) {
-  const float* a = planes[0];
-  const float* b = planes[count > 1 ? 1 : 0];
-  const float* c = planes[count > 2 ? 2 : 0];
-  const float* d = planes[count > 3 ? 3 : 0];
-  for (int64_t i = 0; i < n; i++) {
-    float* to = image + i * channels;
-    to[0] = a[i];
-    if constexpr (count > 1) to[1] = b[i];
-    if constexpr (count > 2) to[2] = c[i];
-    if constexpr (count > 3) to[3] = d[i];
-  }
-}
 
 void checkBox(const std::vector<int64_t>& shape, const std::vector<double>& start, const std::vector<int64_t>& size) {
   EXPECT(start.size() == 3, "a start of " + std::to_string(start.size()) + " numbers");
@@ -60,16 +30,7 @@ void splitBox(const Arguments& a) {
       const int64_t from = ((z + static_cast<int64_t>(start[0])) * shape[1] + y + static_cast<int64_t>(start[1])) * shape[2] +
                            static_cast<int64_t>(start[2]);
       const int64_t to = (z * size[1] + y) * size[2];
-      for (int64_t c = 0; c < channels; c += 4) {
-        float* some[4];
-        const int64_t count = std::min<int64_t>(4, channels - c);
-        for (int64_t k = 0; k < count; k++) some[k] = planes[c + k].data + to;
-        const float* row = image.data + from * channels + c;
-        if (count == 4) splitSome<4>(row, channels, size[2], some);
-        else if (count == 3) splitSome<3>(row, channels, size[2], some);
-        else if (count == 2) splitSome<2>(row, channels, size[2], some);
-        else splitSome<1>(row, channels, size[2], some);
-      }
+      split(image.data + from * channels, channels, size[2], [&](int64_t c) { return planes[c].data + to; });
     }
 }
 
@@ -85,16 +46,7 @@ void joinPlanes(const Arguments& a) {
   constexpr int64_t piece = 1024;
   for (int64_t first = 0; first < n; first += piece) {
     const int64_t length = std::min(piece, n - first);
-    for (int64_t c = 0; c < channels; c += 4) {
-      const float* some[4];
-      const int64_t count = std::min<int64_t>(4, channels - c);
-      for (int64_t k = 0; k < count; k++) some[k] = planes[c + k].data + first;
-      float* to = image.data + first * channels + c;
-      if (count == 4) joinSome<4>(to, channels, length, some);
-      else if (count == 3) joinSome<3>(to, channels, length, some);
-      else if (count == 2) joinSome<2>(to, channels, length, some);
-      else joinSome<1>(to, channels, length, some);
-    }
+    join(image.data + first * channels, channels, length, [&](int64_t c) { return planes[c].data + first; });
   }
 }
 
@@ -133,6 +85,36 @@ void outsideToBackground(const Arguments& a) {
   for (int64_t i = 0; i < labels.size; i++) labels[i] = labels[i] == -1 ? 0 : labels[i];
 }
 
+template <class T>
+void cutRows(const Values<T>& from, const std::vector<int64_t>& shape, const std::vector<int64_t>& start,
+             const std::vector<int64_t>& size, const Values<T>& out, int64_t values) {
+  EXPECT(from.size == voxels(shape) * values && out.size == voxels(size) * values,
+         std::to_string(from.size) + " values cut into " + std::to_string(out.size));
+  const int64_t first = std::max<int64_t>(start[2], 0), last = std::min(start[2] + size[2], shape[2]);
+  if (last <= first) return;
+  for (int64_t z = std::max<int64_t>(-start[0], 0); z < std::min(size[0], shape[0] - start[0]); z++)
+    for (int64_t y = std::max<int64_t>(-start[1], 0); y < std::min(size[1], shape[1] - start[1]); y++) {
+      const int64_t row = ((z + start[0]) * shape[1] + y + start[1]) * shape[2];
+      std::memcpy(out.data + ((z * size[1] + y) * size[2] + first - start[2]) * values, from.data + (row + first) * values,
+                  (last - first) * values * sizeof(T));
+    }
+}
+
+/// cutBox(from: Float32Array | Int16Array, shape, start, size, out: another like it, values a voxel): what of the box lies inside
+void cutBox(const Arguments& a) {
+  const double values = a.number(5);
+  EXPECT(values >= 1 && values < 2147483648.0, std::to_string(values) + " values a voxel");
+  std::vector<int64_t> start;
+  for (double s : a.list(2)) {
+    EXPECT(s > -2147483648.0 && s < 2147483648.0, "a start of " + std::to_string(s));
+    start.push_back(static_cast<int64_t>(s));
+  }
+  EXPECT(start.size() == 3, "a start of " + std::to_string(start.size()) + " numbers");
+  const int64_t each = static_cast<int64_t>(values);
+  if (a.is<float>(0)) cutRows(a.values<float>(0), a.sides(1), start, a.sides(3), a.values<float>(4), each);
+  else cutRows(a.values<int16_t>(0), a.sides(1), start, a.sides(3), a.values<int16_t>(4), each);
+}
+
 /// maskOutside(plane: Float32Array, labels: Int16Array): 0 where the label is negative
 void maskOutside(const Arguments& a) {
   const Values<float> plane = a.values<float>(0);
@@ -144,6 +126,7 @@ void maskOutside(const Arguments& a) {
 const Exported all[] = {{"splitBox", splitBox},
                         {"joinPlanes", joinPlanes},
                         {"flip", flip},
+                        {"cutBox", cutBox},
                         {"outsideToBackground", outsideToBackground},
                         {"maskOutside", maskOutside}};
 
