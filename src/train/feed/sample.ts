@@ -95,18 +95,21 @@ export class Sampler {
       annotatedKey: source.annotatedKey,
     });
     this.stage('cut', caseId);
+    // Drawn first: most draws read the middle of the loader's patch alone.
+    const draw = augment.draw(random.split('augment'), stored);
+    const { start, size } = augment.reads(draw);
+    const from = place.map((p, axis) => p + start[axis]);
     const cut = whole
-      ? cutPatch({ ...whole, shape: stored.shape, channels: stored.channels }, place, patch)
-      : this.readPatch(caseId, stored, place, patch);
+      ? cutPatch({ ...whole, shape: stored.shape, channels: stored.channels }, from, size)
+      : this.readPatch(caseId, stored, from, size);
     this.stage('augment', caseId);
-    const done = augment.apply(augment.draw(random.split('augment'), cut), cut);
+    const done = augment.apply(draw, cut);
     this.stage('targets', caseId);
-    const seg = done.seg.map((label) => Math.max(label, 0));
     return {
       caseId,
       image: done.image,
       channels: done.channels,
-      labels: source.outputShapes.map((shape) => downsampleLabels(seg, done.shape, shape)),
+      labels: source.outputShapes.map((shape) => downsampleLabels(done.seg, done.shape, shape)),
     };
   }
 
