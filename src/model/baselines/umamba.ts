@@ -8,7 +8,6 @@
 import { FaultList } from '../../base/errors.js';
 import { product } from '../../base/shape.js';
 import type { Configuration } from '../../plan/plan.js';
-import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
 import { resize } from '../../tensor/ops/resize.js';
 import { tf } from '../../tensor/tf.js';
 import { define, type Ends } from '../define.js';
@@ -244,7 +243,7 @@ export function umambaBlock(
   const one = cube(1, kernel.length);
   const conv3 = shortcut ? conv(d, under(name, 'conv3'), inWidth, out, one, { stride, ...he(inWidth, one) }) : undefined;
   return scope(d, name, (c, x) => {
-    const h = leakyRelu(norm1(c, conv1(c, x)), 0.01);
-    return leakyRelu(tf.add(norm2(c, conv2(c, h)), conv3 ? conv3(c, x) : x), 0.01);
+    const h = norm1(c, conv1(c, x), { slope: 0.01 });
+    return norm2(c, conv2(c, h), { slope: 0.01, added: conv3 ? conv3(c, x) : x });
   });
 }
