@@ -44,7 +44,7 @@ Norm normOf(Call& call) {
   EXPECT(sizeOf(call.shape(1)) == sizeOf(call.shape(2)) && (!n.affine || sizeOf(call.shape(1)) == n.C),
          "scale " + text(call.shape(1)) + " and shift " + text(call.shape(2)) + " for " + std::to_string(n.C) + " channels");
   // Short pieces: a float sum over thousands of voxels would lose digits that small networks' gradients need.
-  n.piece = std::clamp<int64_t>((int64_t{64} << 10) / std::max<int64_t>(1, n.C * 4), 8, 256);
+  n.piece = std::clamp<int64_t>((int64_t{8} << 10) / std::max<int64_t>(1, n.C * 4), 8, 256);
   n.pieces = (n.voxels + n.piece - 1) / n.piece;
   return n;
 }
@@ -102,23 +102,17 @@ void forward(Call& call) {
   n.each([&](int64_t, int64_t e, int64_t first, int64_t count) {
     const float *scale = tables + 2 * e * n.C, *shift = scale + n.C, *from = x + e * size + first * n.C;
     float* to = y + e * size + first * n.C;
-    const float slope = n.slope;
     const float* other = added ? added + e * size + first * n.C : nullptr;
-    for (int64_t v = 0; v < count; v++, from += n.C, to += n.C) {
-      if (other) {
-        for (int64_t c = 0; c < n.C; c++) {
-          const float z = from[c] * scale[c] + shift[c] + other[c];
-          to[c] = z > 0 ? z : z * slope;
-        }
-        other += n.C;
-      } else if (slope == 1.0f)
-        for (int64_t c = 0; c < n.C; c++) to[c] = from[c] * scale[c] + shift[c];
-      else
-        for (int64_t c = 0; c < n.C; c++) {
-          const float z = from[c] * scale[c] + shift[c];
-          to[c] = z > 0 ? z : z * slope;
-        }
-    }
+    forWidth(n.C, [&]<int W>() {
+      for (int64_t v = 0; v < count; v++, from += n.C, to += n.C) {
+        forChannels<W>(n.C, [&](int64_t c) {
+          Vec<W> z = load<W>(from + c) * load<W>(scale + c) + load<W>(shift + c);
+          if (other) z += load<W>(other + c);
+          store<W>(to + c, z > 0 ? z : z * n.slope);
+        });
+        if (other) other += n.C;
+      }
+    });
   });
 }
 
@@ -202,15 +196,14 @@ void backward(Call& call) {
     const float *a = coefficients + 3 * e * n.C, *x1 = a + n.C, *f = x1 + n.C;
     const float *from = x + e * size + first * n.C, *slopes = dy + e * size + first * n.C;
     float* to = dx + e * size + first * n.C;
-    for (int64_t v = 0; v < count; v++, from += n.C, slopes += n.C, to += n.C) {
-      if (slope == 1.0f)
-        for (int64_t c = 0; c < n.C; c++) to[c] = slopes[c] * a[c] + (from[c] * x1[c] + f[c]);
-      else
-        for (int64_t c = 0; c < n.C; c++) {
-          const float d = from[c] * scale[c] + shift[c] > 0 ? slopes[c] : slopes[c] * slope;
-          to[c] = d * a[c] + (from[c] * x1[c] + f[c]);
-        }
-    }
+    forWidth(n.C, [&]<int W>() {
+      for (int64_t v = 0; v < count; v++, from += n.C, slopes += n.C, to += n.C)
+        forChannels<W>(n.C, [&](int64_t c) {
+          const Vec<W> value = load<W>(from + c), flat = load<W>(slopes + c);
+          const Vec<W> d = value * load<W>(scale + c) + load<W>(shift + c) > 0 ? flat : flat * slope;
+          store<W>(to + c, d * load<W>(a + c) + (value * load<W>(x1 + c) + load<W>(f + c)));
+        });
+    });
   });
 }
 
