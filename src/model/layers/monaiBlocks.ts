@@ -1,6 +1,7 @@
 // The convolutional blocks of MONAI's UNETR family (monai/networks/blocks: dynunet_block, unetr_block), 2-D and 3-D.
 // Convolutions have no bias; the norm is an instance norm without parameters or a batch norm.
-import { tf } from '../../tensor/tf.js';
+import { joinChannels } from '../../tensor/ops/joinChannels.js';
+import type { tf } from '../../tensor/tf.js';
 import { type Context, type Declaration, scope, under } from '../network.js';
 import { batchNorm, conv, convTranspose, cube, instanceNorm, type Layer, type Norm, recomputed } from './layers.js';
 
@@ -81,7 +82,7 @@ const upConv = (d: Declaration, name: string, b: MonaiBlock, channels: number, f
 export function unetrUpBlock(d: Declaration, name: string, b: MonaiBlock, factor = 2) {
   const up = upConv(d, under(name, 'transp_conv'), b, b.in, factor);
   const merge = block(d, under(name, 'conv_block'), { ...b, in: 2 * b.out });
-  return scope(d, name, (c: Context, x: tf.Tensor, skip: tf.Tensor) => merge(c, tf.concat([up(c, x), skip], -1)));
+  return scope(d, name, (c: Context, x: tf.Tensor, skip: tf.Tensor) => merge(c, joinChannels([up(c, x), skip])));
 }
 
 /** `UnetrPrUpBlock`: `layers` + 1 up-samplings; with `blocks` (default) each but the first is followed by a block. */

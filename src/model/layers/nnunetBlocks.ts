@@ -6,6 +6,7 @@
 import { FaultList } from '../../base/errors.js';
 import type { Configuration } from '../../plan/plan.js';
 import type { Behind } from '../../tensor/ops/groupNorm.js';
+import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { averagePool, tf } from '../../tensor/tf.js';
 import { type Context, type Declaration, type Init, type ParamInfo, scope, under } from '../network.js';
 import { channelDropout } from './dropout.js';
@@ -242,7 +243,7 @@ export function decoder(
       const outputs: tf.Tensor[] = [];
       for (let s = 0; s < n - 1; s++) {
         const skip = skips[n - 2 - s];
-        x = consume([x, skip], () => stages[s](context, tf.concat([ups[s](context, x), skip], -1)));
+        x = consume([x, skip], () => stages[s](context, joinChannels([ups[s](context, x), skip])));
         if (deepSupervision || s === n - 2) outputs.unshift(heads[s](context, x));
       }
       return outputs;

@@ -3,6 +3,7 @@
 // Tensors are [batch, depth, height, width, channel].
 
 import type { Configuration } from '../../plan/plan.js';
+import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { resize } from '../../tensor/ops/resize.js';
 import { tf } from '../../tensor/tf.js';
 import { define, type Ends } from '../define.js';
@@ -76,7 +77,7 @@ function build(spec: StuNetSpec, plan?: Configuration): Network {
     for (let u = 0; u < n - 1; u++) {
       // The up-sampled half comes first.
       const skip = skips[n - 2 - u];
-      x = consume([x, skip], () => decoder[u](context, tf.concat([ups[u](context, x), skip], -1)));
+      x = consume([x, skip], () => decoder[u](context, joinChannels([ups[u](context, x), skip])));
       if (spec.deepSupervision || u === n - 2) outputs.unshift(heads[u](context, x));
     }
     return outputs;
