@@ -13,7 +13,7 @@ import { leakyRelu } from './leakyRelu.js';
 
 /** What follows a norm and is done with it in one pass: a sum, then a leaky ReLU. */
 export interface Behind {
-  /** Of a leaky ReLU, above 0; default 1: none. */
+  /** Of a leaky ReLU; default 1: none. Not above 0, it has a pass of its own. */
   slope?: number;
   /** The shape of `x`; added before the leaky ReLU. */
   added?: tf.Tensor;
@@ -57,7 +57,7 @@ export function spatialNorm(
 ): tf.Tensor {
   const inputs = [x, gamma, beta].filter((t) => t !== undefined);
   const behind = slope !== 1 || added !== undefined;
-  if (behind && !(isSymbolic() ? nativeAvailable() : native()))
+  if (behind && !(slope > 0 && (isSymbolic() ? nativeAvailable() : native())))
     return tf.tidy(() => {
       const normed = spatialNorm(name, x, batch, groups, gamma, beta, epsilon);
       const sum = added ? tf.add(normed, added) : normed;
