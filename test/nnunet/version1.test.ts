@@ -17,7 +17,7 @@ import { writeTorch } from '../../src/weights/torchWriter.js';
 const golden = fileURLToPath(new URL('../golden/nnunet/version1', import.meta.url));
 
 describe('a model of nnU-Net v1', function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
   let work: string;
   before(() => {
     work = fs.mkdtempSync(path.join(os.tmpdir(), 'version1-'));

@@ -15,7 +15,7 @@ const voxelbook = (...args: string[]) => spawnSync(process.execPath, [...cli, ..
 const names = ['nnUNet_raw', 'nnUNet_preprocessed', 'nnUNet_results'] as const;
 
 describe('nnU-Net’s folders', function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
   const before = names.map((name) => process.env[name]);
   let root: string;
 
