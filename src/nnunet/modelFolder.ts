@@ -12,7 +12,7 @@ import { type ModelSpec, type Network, network as networkOf, type Params } from 
 import { type Configuration, configuration, type Fingerprint, inputChannels, type Plan, planFromJson } from '../plan/index.js';
 import { forwardOf, type PredictionModel } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
-import { readCheckpoint, readTorch, toParams } from '../weights/index.js';
+import { readTorch, readWeights, toParams } from '../weights/index.js';
 import { readNnunetJson } from './json.js';
 import { isNnunets } from './networks.js';
 import { specOf } from './trainers.js';
@@ -216,7 +216,7 @@ export const aboutText = (about: CheckpointAbout): Record<string, string> => ({ 
 export function readModelCheckpoint(file: string): { about: CheckpointAbout; tensors: Record<string, StoredTensor> } {
   const what = `${file} is no checkpoint of nnU-Net`;
   if (file.endsWith('.safetensors')) {
-    const { tensors } = readCheckpoint(file);
+    const { tensors } = readWeights(file);
     const { [metadataKey]: said = 'null' } = readSafetensors(file).metadata;
     return { about: parse(aboutSchema, parsed(said), what), tensors };
   }
@@ -262,7 +262,7 @@ function weightsOf(value: unknown, what: string): { tensors: Record<string, Stor
       path: 'network_weights',
       given: value instanceof Map ? 'no tensors by name' : `a ${typeof value}`,
       expected: 'the weights by name, as nnUNetTrainer.save_checkpoint writes them',
-      fix: 'Name the folder of a trained model; other checkpoints are read by weights.readCheckpoint.',
+      fix: 'Name the folder of a trained model; other checkpoints are read by weights.readWeights.',
     });
   const tensors: Record<string, StoredTensor> = Object.create(null);
   // DistributedDataParallel and torch.compile put their names in front.

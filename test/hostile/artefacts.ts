@@ -11,7 +11,7 @@ import type { PreprocessedCase } from '../../src/preprocess/preprocessCase.js';
 import { tf } from '../../src/tensor/tf.js';
 import { type Checkpoint, CheckpointFolder, readCheckpoint, startPosition, writeCheckpoint } from '../../src/train/checkpoint.js';
 import { identityDirection, readVolume, writeVolume } from '../../src/volume/index.js';
-import { readCheckpoint as readWeights } from '../../src/weights/index.js';
+import { readWeights } from '../../src/weights/index.js';
 import { tinyNetwork } from '../train/tiny.js';
 
 export interface Artefact {

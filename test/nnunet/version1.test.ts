@@ -10,7 +10,7 @@ import { importNnunet } from '../../src/run/importNnunet.js';
 import { predictFolder } from '../../src/run/index.js';
 import { tf } from '../../src/tensor/tf.js';
 import { identityDirection, readVolume, writeVolume } from '../../src/volume/index.js';
-import { fromParams, readCheckpoint } from '../../src/weights/index.js';
+import { fromParams, readWeights } from '../../src/weights/index.js';
 import { pickle } from '../../src/weights/pickleWriter.js';
 import { writeTorch } from '../../src/weights/torchWriter.js';
 
@@ -48,10 +48,10 @@ describe('a model of nnU-Net v1', function () {
     it(`is imported and predicts: ${trainer}`, async () => {
       const kept = importNnunet(trained(trainer, spec), { out: path.join(work, 'out') });
       assert.equal(kept, path.join(work, 'out', 'Dataset017_BTCV', `${trainer}__nnUNetPlansV1__3d_fullres`));
-      const given = readCheckpoint(
+      const given = readWeights(
         path.join(work, 'Task017_BTCV', `${trainer}__nnUNetPlansv2.1`, 'fold_0', 'model_final_checkpoint.model'),
       );
-      assert.deepEqual(readCheckpoint(path.join(kept, 'fold_0', 'checkpoint_final.safetensors')).tensors, given.tensors);
+      assert.deepEqual(readWeights(path.join(kept, 'fold_0', 'checkpoint_final.safetensors')).tensors, given.tensors);
       const loaded = loadModelFolder(kept);
       const { plan, settings } = loaded.model;
       assert.deepEqual(plan.configurations['3d_fullres'].spacing, [1.5, 1.5, 1.5]);
