@@ -26,14 +26,25 @@ export async function buildBook(executed, { outFolder, output = process.stdout }
   if (executed.length === 0) throw new Error('no executed notebooks to make a book of\nWhat to do: npm run notebooks');
   await installBuilder(output);
   const pages = executed.map(readPage);
-  const source = path.join(outFolder, 'source');
-  const html = path.join(outFolder, 'html');
-  for (const folder of [source, html]) fs.rmSync(folder, { recursive: true, force: true });
+  // Built beside and renamed when it is whole: whatever ends it on the way leaves the book that stood there.
+  const beside = path.join(outFolder, 'next');
+  const source = path.join(beside, 'source');
+  fs.rmSync(beside, { recursive: true, force: true });
   for (const page of pages) write(path.join(source, fileOf(page)), page.notebook);
   write(path.join(source, 'index.ipynb'), firstPage(pages));
-  const doctrees = path.join(outFolder, 'doctrees');
+  const doctrees = path.join(beside, 'doctrees');
+  const html = path.join(beside, 'html');
   const warnings = await run(python, ['-m', 'sphinx', '-q', '-E', '-c', settings, '-d', doctrees, source, html]);
-  return { index: path.join(html, 'index.html'), warnings: warnings.trim() };
+  const old = path.join(outFolder, 'old');
+  fs.rmSync(old, { recursive: true, force: true });
+  fs.mkdirSync(old);
+  for (const name of ['source', 'html']) {
+    const place = path.join(outFolder, name);
+    if (fs.existsSync(place)) fs.renameSync(place, path.join(old, name));
+    fs.renameSync(path.join(beside, name), place);
+  }
+  for (const folder of [old, beside]) fs.rmSync(folder, { recursive: true, force: true });
+  return { index: path.join(outFolder, 'html/index.html'), warnings: warnings.trim() };
 }
 
 /** The builder is installed on first use, into the project's Python environment: set-up stays short. */

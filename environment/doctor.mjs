@@ -1,11 +1,33 @@
 // npm run doctor: what is installed where, and for each failing piece what to do.
+//
+//   npm run doctor [-- --report]
+//
+// With --report the answer can be shown to others: no name of a person or machine, no absolute path.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { registrations } from '../kernels/voxelbook/register.mjs';
 import { hasNvidia, isDone, python, root, steps } from './steps.mjs';
 
-const say = (name, text) => console.log(`${name.padEnd(22)} ${text}`);
+const report = process.argv.includes('--report');
+const write = (text) => console.log(report ? anonymous(text) : text);
+const say = (name, text) => write(`${name.padEnd(22)} ${text}`);
+
+/** Text without names of this person and machine, and without absolute paths. */
+function anonymous(text) {
+  const escaped = (word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const { username, homedir } = os.userInfo();
+  const names = [[root, '<project>'], ...[os.homedir(), homedir].filter((home) => home.length > 1).map((home) => [home, '~'])];
+  for (const [from, to] of names) text = text.replaceAll(from, to);
+  text = text.replace(/(?<![\w~>.])\/(?:[^\s/:,;'"()]+\/)+([^\s/:,;'"()]*)/g, '<folder>/$1');
+  for (const [word, to] of [
+    [username, '<user>'],
+    [os.hostname(), '<machine>'],
+  ])
+    if (word.length > 2) text = text.replace(new RegExp(`(?<![\\w])${escaped(word)}(?![\\w])`, 'g'), to);
+  return text;
+}
 const first = (command, args) => {
   const done = spawnSync(command, args, { encoding: 'utf8', cwd: root });
   return done.status === 0 ? (done.stdout || done.stderr).trim().split('\n')[0] : undefined;
@@ -88,5 +110,22 @@ for (const [name, use] of [
   ['sbatch', 'the Slurm test'],
 ])
   say(name, first('which', [name]) ?? `not installed; only ${use} needs it`);
-console.log(failing === 0 ? 'Everything needed is here.' : `${failing} missing.`);
+for (const [name, folder] of [
+  ['runs', process.env.VOXELBOOK_RUNS ?? path.join(root, 'runs')],
+  ['data', process.env.VOXELBOOK_DATA ?? path.join(process.env.VOXELBOOK_RUNS ?? path.join(root, 'runs'), 'data')],
+]) {
+  const mode = fs.statSync(folder, { throwIfNoEntry: false })?.mode ?? 0;
+  if ((mode & 0o004) !== 0 && isReached(path.dirname(path.resolve(folder))))
+    say(
+      `${name} folder`,
+      `${folder} can be read by everyone on this machine; if it holds data of patients: chmod o-rwx ${folder}`,
+    );
+}
+
+/** Whether others may pass through every folder above. */
+function isReached(folder) {
+  if ((fs.statSync(folder).mode & 0o001) === 0) return false;
+  return path.dirname(folder) === folder || isReached(path.dirname(folder));
+}
+write(failing === 0 ? 'Everything needed is here.' : `${failing} missing.`);
 process.exit(failing === 0 ? 0 : 1);

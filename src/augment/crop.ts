@@ -1,4 +1,5 @@
 // Cutting a box out of an array, which may reach over its border.
+import { nativeFunctions } from '../base/native/load.js';
 
 /** Where a centred box begins on an axis: nnU-Net's, the larger half behind. */
 export const centreStart = (shape: readonly number[], size: readonly number[]): number[] =>
@@ -18,6 +19,11 @@ export function cutBox<A extends Float32Array | Int16Array>(
   out: A,
   values = 1,
 ): A {
+  const native = nativeFunctions();
+  if (native && source.constructor === out.constructor) {
+    native.cutBox(source as A, shape, start, size, out, values);
+    return out;
+  }
   const [depth, height, width] = shape;
   const from = Math.max(start[2], 0);
   const to = Math.min(start[2] + size[2], width);

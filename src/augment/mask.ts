@@ -11,14 +11,11 @@ export function maskOutside(sample: Planes, useMask: readonly boolean[]): Planes
   return sample;
 }
 
-/** Label -1 → 0 in every label map; new arrays. */
+/** Label -1 → 0 in every label map. */
 export function outsideToBackground(sample: Planes): Planes {
   const native = nativeFunctions();
-  const clean = (labels: Int16Array) => {
-    const out = new Int16Array(labels.length);
-    if (native) native.outsideToBackground(labels, out);
-    else for (let i = 0; i < labels.length; i++) out[i] = labels[i] === -1 ? 0 : labels[i];
-    return out;
-  };
-  return { ...sample, seg: clean(sample.seg), previous: sample.previous && clean(sample.previous) };
+  for (const labels of [sample.seg, sample.previous ?? new Int16Array()])
+    if (native) native.outsideToBackground(labels);
+    else for (let i = 0; i < labels.length; i++) if (labels[i] === -1) labels[i] = 0;
+  return sample;
 }

@@ -29,31 +29,26 @@ export const mirror: Transform<z.infer<typeof settings>, MirrorDraw> = {
 };
 
 export function applyMirror({ axes }: MirrorDraw, sample: Planes): Planes {
-  const turn = <A extends Float32Array | Int16Array>(source: A): A => flip(source, sample.shape, axes);
-  return {
-    shape: sample.shape,
-    channels: sample.channels.map(turn),
-    seg: turn(sample.seg),
-    previous: sample.previous && turn(sample.previous),
-  };
+  for (const plane of sample.channels) flip(plane, sample.shape, axes);
+  flip(sample.seg, sample.shape, axes);
+  if (sample.previous) flip(sample.previous, sample.shape, axes);
+  return sample;
 }
 
-/** A mirrored copy. */
-export function flip<A extends Float32Array | Int16Array>(source: A, shape: readonly number[], axes: readonly number[]): A {
-  const [depth, height, width] = shape;
+/** Mirrors in place. */
+function flip(values: Float32Array | Int16Array, shape: readonly number[], axes: readonly number[]): void {
   const native = nativeFunctions();
-  const out = (native ? new (source.constructor as { new (n: number): A })(source.length) : source.slice()) as A;
   if (native) {
-    native.flip(source, out, shape, axes);
-    return out;
+    native.flip(values, shape, axes);
+    return;
   }
+  const [depth, height, width] = shape;
+  const before = values.slice();
   const [fz, fy, fx] = [0, 1, 2].map((axis) => axes.includes(axis));
   for (let z = 0; z < depth; z++)
     for (let y = 0; y < height; y++) {
-      const target = (z * height + y) * width;
       const from = ((fz ? depth - 1 - z : z) * height + (fy ? height - 1 - y : y)) * width;
-      if (fx) for (let x = 0, s = from + width - 1; x < width; x++, s--) out[target + x] = source[s];
-      else if (from !== target) out.set(source.subarray(from, from + width) as never, target);
+      const row = before.subarray(from, from + width);
+      values.set((fx ? row.reverse() : row) as never, (z * height + y) * width);
     }
-  return out;
 }

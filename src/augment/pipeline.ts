@@ -4,11 +4,12 @@ import { FaultList } from '../base/errors.js';
 import type { Random } from '../base/random.js';
 import { definitions, lookup, registered } from '../base/registry.js';
 import { appendOneHot } from './cascade.js';
+import { centreStart } from './crop.js';
 import { maskOutside, outsideToBackground } from './mask.js';
 import { patchRules } from './patchSize.js';
 import { type PipelineName, pipelines } from './pipelines.js';
-import { fromPlanes, type Sample, toPlanes } from './sample.js';
-import { applySpatialToSample, middle, type SpatialDraw } from './spatial.js';
+import { fromPlanes, type Sample, spares, toPlanes } from './sample.js';
+import { applySpatialToSample, isStill, middle, type SpatialDraw } from './spatial.js';
 import { applyStep, type DrawContext, type Entry, type Step } from './transform.js';
 
 /** Everything random about one augmented sample, in the order applied; plain JSON. */
@@ -31,7 +32,12 @@ export interface Pipeline {
   patchSize: number[];
   /** @param sample only its channel count is looked at */
   draw(random: Random, sample: Pick<Sample, 'channels'>): Draw;
-  /** @param sample `initialPatchSize`, labels -1 outside @returns a new sample of `patchSize` (2-D: depth 1), labels without -1 */
+  /**
+   * The part of the loader's patch that a draw reads, `[depth, height, width]`: only its middle where nothing is turned, scaled or
+   * deformed. `apply` takes this part as well as the whole.
+   */
+  reads(draw: Draw): { start: number[]; size: [number, number, number] };
+  /** @param sample `initialPatchSize` or what `reads` says, labels -1 outside @returns a new sample of `patchSize` (2-D: depth 1), labels without -1 */
   apply(draw: Draw, sample: Sample): Sample;
 }
 
@@ -119,6 +125,13 @@ export function pipeline(augmentation: PipelineName | readonly Entry[], settings
       }
       return steps;
     },
+    reads([first]) {
+      const initial = turning ? rules.initialPatchSize : patchSize;
+      const whole = (flat ? [1, ...initial] : initial) as [number, number, number];
+      const inMiddle = first?.transform === 'spatial' && isStill(first as SpatialDraw);
+      const size = inMiddle ? (patch.map((side, axis) => Math.min(side, whole[axis])) as [number, number, number]) : whole;
+      return { start: centreStart(whole, size), size };
+    },
     apply(draw, sample) {
       const [first, ...rest] = draw;
       const spatialFirst = first?.transform === 'spatial';
@@ -128,7 +141,9 @@ export function pipeline(augmentation: PipelineName | readonly Entry[], settings
       planes = outsideToBackground(maskOutside(planes, settings.useMaskForNorm ?? []));
       if (cascade.length > 0) planes = appendOneHot(planes, cascade);
       for (const step of draw) if (onCascade.has(step.transform)) planes = applyStep(step, planes, cascade.length);
-      return fromPlanes(planes);
+      const done = fromPlanes(planes);
+      spares.giveBack(planes.channels);
+      return done;
     },
   };
 }

@@ -22,23 +22,52 @@ export interface Planes {
 
 export const voxels = (shape: readonly number[]) => shape[0] * shape[1] * shape[2];
 
-/** Planes of a sample; copies the image, shares the label maps. */
+/** Planes of a sample; shares nothing with it. */
 export function toPlanes({ image, seg, previous, shape, channels }: Sample): Planes {
   const n = voxels(shape);
-  const planes = Array.from({ length: channels }, () => new Float32Array(n));
+  const planes = Array.from({ length: channels }, () => spares.plane(n));
   const native = nativeFunctions();
   if (native) native.splitBox(image, shape, [0, 0, 0], shape, planes);
   else for (const [c, plane] of planes.entries()) for (let i = 0, k = c; i < n; i++, k += channels) plane[i] = image[k];
-  return { channels: planes, seg, previous, shape: [...shape] };
+  return { channels: planes, seg: seg.slice(), previous: previous?.slice(), shape: [...shape] };
 }
 
 /** The sample made of planes; shares nothing with them but the label map. */
 export function fromPlanes({ channels, seg, shape }: Planes): Sample {
   const n = voxels(shape);
   const count = channels.length;
-  const image = new Float32Array(n * count);
+  const image = unfilled(n * count);
   const native = nativeFunctions();
   if (native) native.joinPlanes(channels, image);
   else for (const [c, plane] of channels.entries()) for (let i = 0, k = c; i < n; i++, k += count) image[k] = plane[i];
   return { image, seg, shape: [...shape], channels: count };
 }
+
+/** Values that are not zeroed first: every one of them must be written. */
+const unfilled = (n: number) => new Float32Array(Buffer.allocUnsafeSlow(4 * n).buffer);
+
+/** Planes that were given back: fresh memory costs more than most transforms, a fault every 4 kB. Of one size; others are forgotten. */
+class Spares {
+  private size = 0;
+  private free: Float32Array[] = [];
+  private readonly lent = new WeakSet<Float32Array>();
+
+  /** A plane whose values mean nothing yet. */
+  plane(n: number): Float32Array {
+    if (n !== this.size) {
+      this.size = n;
+      this.free = [];
+    }
+    const plane = this.free.pop() ?? unfilled(n);
+    this.lent.add(plane);
+    return plane;
+  }
+
+  /** Those of the planes that came from here may be used again; the others stay their makers'. */
+  giveBack(planes: readonly Float32Array[]): void {
+    for (const plane of planes) if (this.lent.delete(plane) && plane.length === this.size) this.free.push(plane);
+  }
+}
+
+/** Of this thread. */
+export const spares = new Spares();

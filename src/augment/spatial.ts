@@ -8,7 +8,7 @@ import { type Functions, nativeFunctions } from '../base/native/load.js';
 import { centreStart, cutBox } from './crop.js';
 import { splineImage } from './cubic.js';
 import { elasticOffsets } from './elastic.js';
-import { fromPlanes, type Planes, type Sample, toPlanes, voxels } from './sample.js';
+import { fromPlanes, type Planes, type Sample, spares, toPlanes, voxels } from './sample.js';
 import { type Reading, resample } from './spatialPlain.js';
 import { balanced, probability, range, type Transform } from './transform.js';
 
@@ -120,7 +120,8 @@ export function applySpatialToSample(draw: SpatialDraw, sample: Sample): Planes 
   return native ? resampleNative(native, draw, sample) : resamplePlain(draw, toPlanes(sample));
 }
 
-const isStill = ({ angles, scale, elastic }: SpatialDraw) => !angles && !scale && !elastic;
+/** Nothing is turned, scaled or deformed. */
+export const isStill = ({ angles, scale, elastic }: SpatialDraw) => !angles && !scale && !elastic;
 
 const resamplePlain = (draw: SpatialDraw, sample: Planes): Planes =>
   resample(draw, sample, affineMatrix(draw), offsetsOf(draw) ?? null);
@@ -135,7 +136,7 @@ function resampleNative(native: Functions, draw: SpatialDraw, sample: Sample): P
   const { shape, channels } = sample;
   const image = interpolation === 'cubic' ? splineImage(native, sample.image, shape, channels, inPlane) : sample.image;
   const n = voxels(patchSize);
-  const planes = Array.from({ length: channels }, () => new Float32Array(n));
+  const planes = Array.from({ length: channels }, () => spares.plane(n));
   const maps = sample.previous ? [sample.seg, sample.previous] : [sample.seg];
   const [seg, previous] = maps.map(() => new Int16Array(n));
   native.spatial(
@@ -161,7 +162,7 @@ function middleOf(sample: Sample, shape: [number, number, number]): Planes {
     const image = cut(sample.image, new Float32Array(n * sample.channels), sample.channels);
     return toPlanes({ image, ...labels, shape, channels: sample.channels });
   }
-  const channels = Array.from({ length: sample.channels }, () => new Float32Array(n));
+  const channels = Array.from({ length: sample.channels }, () => spares.plane(n));
   native.splitBox(sample.image, sample.shape, start, shape, channels);
   return { shape, channels, ...labels };
 }

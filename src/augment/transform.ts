@@ -35,7 +35,7 @@ export interface Transform<Settings = any, Drawn extends Step = any> {
   cascade?: boolean;
   /** @returns null: nothing to do for this sample */
   draw(random: Random, settings: Settings, context: DrawContext): Drawn | null;
-  /** May change the planes it is given. @param labels how many of the last channels are the one-hot ones of a cascade */
+  /** May change the planes it is given, but not keep them. @param labels how many of the last channels are the one-hot ones of a cascade */
   apply(drawn: Drawn, planes: Planes, labels: number): Planes;
 }
 

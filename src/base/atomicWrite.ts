@@ -68,9 +68,13 @@ function closeQuietly(descriptor: number): void {
 /** `atomicWrite` of a value as indented JSON. */
 export const atomicWriteJson = (file: string, value: unknown) => atomicWrite(file, `${JSON.stringify(value, null, 2)}\n`);
 
-/** As `atomicWriteJson`, with a checksum in it that `readSealedJson` asks for. */
+/**
+ * As `atomicWriteJson`, with a checksum in it that `readSealedJson` asks for. That there is one stands in it too: else a flipped bit in
+ * the word `checksum` would take it away.
+ */
 export function atomicWriteSealedJson(file: string, value: object): void {
-  const { checksum: _old, ...content } = value as { checksum?: unknown };
+  const { checksum: _old, sealed: _seal, ...rest } = value as { checksum?: unknown; sealed?: unknown };
+  const content = { sealed: true, ...rest };
   atomicWriteJson(file, { ...content, checksum: crc32(JSON.stringify(content)) });
 }
 
@@ -102,10 +106,11 @@ export function readSealedJson<T extends object>(file: string): T | undefined {
     throw damaged((error as Error).message);
   }
   if (typeof value !== 'object' || value === null) throw damaged(`JSON of type ${typeof value}`);
-  if (!('checksum' in value)) return value as T;
-  const { checksum, ...content } = value;
+  if (!('checksum' in value) && !('sealed' in value)) return value as T;
+  const { checksum, ...content } = value as { checksum?: unknown; sealed?: unknown };
   if (checksum !== crc32(JSON.stringify(content))) throw damaged('a checksum that does not fit the content');
-  return content as T;
+  const { sealed: _, ...own } = content;
+  return own as T;
 }
 
 /** Removes what dead processes left half-written in a folder (not below it); a living writer's files stay. */

@@ -2,6 +2,7 @@
 //
 // CRC-32 is several times faster than reading and finds every burst of up to 32 flipped bits; checkpoints carry SHA-256 besides.
 import { createHash } from 'node:crypto';
+import fs from 'node:fs';
 import zlib from 'node:zlib';
 import { dataOf, type TensorData, type TensorSource } from './tensorData.js';
 
@@ -13,6 +14,22 @@ export function contentChecksum(header: string, tensors: Record<string, TensorSo
     const data = dataOf(tensors[name]);
     hash.update(JSON.stringify([name, shape, data.constructor.name]));
     for (const bytes of slices(data)) hash.update(bytes);
+  }
+  return hash.digest('hex');
+}
+
+/** SHA-256 of a file, a piece at a time: it may be larger than any array. */
+export function fileSha256(file: string): string {
+  const hash = createHash('sha256');
+  const piece = Buffer.allocUnsafe(2 ** 20);
+  const descriptor = fs.openSync(file, 'r');
+  try {
+    for (let n = 1; n > 0; ) {
+      n = fs.readSync(descriptor, piece, 0, piece.length, null);
+      hash.update(piece.subarray(0, n));
+    }
+  } finally {
+    fs.closeSync(descriptor);
   }
   return hash.digest('hex');
 }

@@ -23,9 +23,14 @@ export interface ControlGroup {
  * The groups that limit a resource of this process, innermost first, as far as they can be seen from here.
  * @param controller of version 1
  * @param read for tests: a file system of their own
+ * @param pid another process than this one
  */
-export function controlGroups(controller: 'cpu' | 'memory', read: ReadText = readText): ControlGroup[] {
-  const own = (read('/proc/self/cgroup') ?? '').split('\n').flatMap((line) => {
+export function controlGroups(
+  controller: 'cpu' | 'memory',
+  read: ReadText = readText,
+  pid: number | 'self' = 'self',
+): ControlGroup[] {
+  const own = (read(`/proc/${pid}/cgroup`) ?? '').split('\n').flatMap((line) => {
     const [, controllers, group] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
     return group === undefined ? [] : [{ controllers: controllers.split(','), group }];
   });

@@ -23,7 +23,7 @@ const mostBytes = 256e6;
 /**
  * A JSON file.
  * @param what what it is, for the message: `this plan`
- * @throws VoxelbookError when it is not there, too large or no JSON
+ * @throws VoxelbookError when it is not there, too large, no JSON, or nested without end
  */
 export function readJsonFile(file: string, what: string): unknown {
   const refuse = (given: string, expected: string, fix: string) =>
@@ -31,11 +31,14 @@ export function readJsonFile(file: string, what: string): unknown {
   const about = fs.statSync(file, { throwIfNoEntry: false });
   if (!about?.isFile()) throw refuse(about ? 'no file' : 'no such file', 'an existing JSON file', 'Check the path.');
   if (about.size > mostBytes) throw refuse(`${about.size} bytes`, `at most ${mostBytes} bytes`, 'This is not such a file.');
+  let value: unknown;
   try {
-    return JSON.parse(fs.readFileSync(file, 'utf8').replace(/^\ufeff/, ''));
+    value = JSON.parse(fs.readFileSync(file, 'utf8').replace(/^\ufeff/, ''));
   } catch (error) {
     throw refuse((error as Error).message, 'JSON', 'Correct it at the place named.');
   }
+  if (isDeeperThan(value)) throw refuse('deeper nesting', `at most ${deepest} levels`, 'Remove what is nested so deeply.');
+  return value;
 }
 
 /** JSON with sorted keys: equal values give equal text. */

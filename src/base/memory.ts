@@ -34,17 +34,26 @@ export function availableBytes(root = '/'): number {
 }
 
 /**
- * How many processes the system has ended for want of memory so far: on the machine, and in the control groups around this process.
- * When a process died and this grew meanwhile, that is why.
+ * Counts the processes that the system ends for want of memory from now on where a process belongs: in its own control group, which
+ * others' deaths on the machine do not touch. The machine's count stands in where no group counts, or the group is gone by then.
+ * @returns whether there was one since
  */
-export function outOfMemoryKills(root = '/'): number {
+export function watchOutOfMemory(pid: number | 'self', root = '/'): () => boolean {
   const read = within(root);
-  const counts = [/^oom_kill (\d+)$/m.exec(read('/proc/vmstat') ?? '')?.[1]];
-  for (const { folder, version } of controlGroups('memory', read)) {
-    const text = read(path.join(folder, version === 2 ? 'memory.events' : 'memory.oom_control'));
-    counts.push(/^oom_kill (\d+)$/m.exec(text ?? '')?.[1]);
-  }
-  return counts.reduce((sum, n) => sum + Number(n ?? 0), 0);
+  const count = (file: string) => {
+    const found = /^oom_kill (\d+)$/m.exec(read(file) ?? '')?.[1];
+    return found === undefined ? undefined : Number(found);
+  };
+  const files = controlGroups('memory', read, pid)
+    .map(({ folder, version }) => path.join(folder, version === 2 ? 'memory.events' : 'memory.oom_control'))
+    .filter((file) => count(file) !== undefined);
+  const counters = [...files.slice(0, 1), '/proc/vmstat'];
+  const before = counters.map(count);
+  return () => {
+    const now = counters.map(count);
+    const first = now.findIndex((n) => n !== undefined);
+    return first >= 0 && now[first]! > (before[first] ?? 0);
+  };
 }
 
 /** Reads below another root. */

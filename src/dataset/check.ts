@@ -2,13 +2,15 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { type Fault, FaultList, VoxelbookError } from '../base/errors.js';
 import { runJobs } from '../base/pool.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
 import { displayed, shownTable } from '../base/show.js';
+import { faultShape, storedJson, tableShape } from '../base/storedJson.js';
 import { type CaseFindings, type CheckJob, caseFindings } from './caseFindings.js';
-import { Contents, memoryFile, remembered, statOf } from './content.js';
+import { Contents, memoryFile, statOf } from './content.js';
 import type { Dataset } from './dataset.js';
 import { likelyPatients, some } from './groups.js';
 import { labels } from './labels.js';
@@ -123,6 +125,18 @@ async function findings(dataset: Dataset, options: CheckOptions): Promise<CaseFi
   return rememberedFindings(jobs, folder, options);
 }
 
+const rememberedShape = tableShape(
+  z.looseObject({
+    key: z.string(),
+    findings: z.looseObject({
+      faults: z.array(faultShape),
+      warnings: z.array(faultShape),
+      labels: z.array(z.number()),
+      values: z.array(z.looseObject({ low: z.number(), high: z.number() })),
+    }),
+  }),
+);
+
 /** Findings of jobs of one folder, each kept by its settings and the sizes and times of its files. */
 export async function rememberedFindings(
   jobs: readonly CheckJob[],
@@ -130,7 +144,7 @@ export async function rememberedFindings(
   options: CheckOptions,
 ): Promise<CaseFindings[]> {
   const file = memoryFile('findings', folder);
-  const before = remembered<Record<string, { key: string; findings: CaseFindings }>>(file) ?? {};
+  const before = storedJson<Record<string, { key: string; findings: CaseFindings }>>(file, rememberedShape) ?? {};
   const keys = jobs.map(keyOf);
   const known = jobs.map((job, i) => (before[job.id]?.key === keys[i] ? before[job.id].findings : undefined));
   const places = [...jobs.keys()].filter((i) => !known[i]);

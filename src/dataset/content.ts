@@ -3,8 +3,11 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import { fileSha256 } from '../base/checksum.js';
 import { dataFolder } from '../base/paths.js';
+import { storedJson, tableShape } from '../base/storedJson.js';
 
 /** Size and times of a file as they were when it was read, and what it held. */
 export interface KnownContent {
@@ -27,7 +30,7 @@ export function statOf(file: string): Omit<KnownContent, 'sha256'> | undefined {
 export function contentOf(file: string): KnownContent {
   const stat = statOf(file)!;
   hashed.files++;
-  return { ...stat, sha256: createHash('sha256').update(fs.readFileSync(file)).digest('hex') };
+  return { ...stat, sha256: fileSha256(file) };
 }
 
 const same = (a: KnownContent, b: Omit<KnownContent, 'sha256'>) =>
@@ -39,14 +42,7 @@ export const memoryFile = (kind: string, folder: string) => {
   return path.join(dataFolder(), 'checked', `${path.basename(folder)}-${hash}.${kind}.json`);
 };
 
-/** JSON that this library wrote for itself; undefined when it is not there or not whole. */
-export function remembered<T>(file: string): T | undefined {
-  try {
-    return JSON.parse(fs.readFileSync(file, 'utf8'));
-  } catch {
-    return undefined;
-  }
-}
+const contentShape = z.looseObject({ size: z.number(), mtimeMs: z.number(), ctimeMs: z.number(), sha256: z.string() });
 
 /** Contents of the files of one data set, remembered from call to call and process to process. */
 export class Contents {
@@ -56,7 +52,7 @@ export class Contents {
 
   constructor(private readonly folder: string) {
     this.file = memoryFile('content', folder);
-    this.known = remembered(this.file) ?? {};
+    this.known = storedJson(this.file, tableShape(contentShape)) ?? {};
   }
 
   private key = (file: string) => path.relative(this.folder, file);

@@ -1,6 +1,7 @@
 // `dataset.json` read from outside: every fault at once, then exact types.
 import fs from 'node:fs';
 import { type Fault, FaultList, VoxelbookError } from '../base/errors.js';
+import { readJsonFile } from '../base/json.js';
 import { fileEndings } from '../volume/index.js';
 import type { DatasetJson } from './dataset.js';
 import { labelOrder } from './labelOrder.js';
@@ -11,23 +12,10 @@ import { maxLabel } from './labels.js';
  * @throws VoxelbookError with every fault
  */
 export function readDatasetJson(file: string): DatasetJson {
-  let text: string;
-  let value: unknown;
-  try {
-    text = fs.readFileSync(file, 'utf8');
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new VoxelbookError(`${file} cannot be read`, {
-      code: 'dataset-json',
-      path: file,
-      given: (error as Error).message,
-      expected: 'a JSON file',
-      fix: 'Correct the file at the place named.',
-    });
-  }
+  const value = readJsonFile(file, 'this dataset.json');
   const faults = datasetJsonFaults(value);
   if (faults.length > 0) throw new VoxelbookError(`${file} cannot be used`, faults);
-  return toDatasetJson(value, text);
+  return toDatasetJson(value, fs.readFileSync(file, 'utf8'));
 }
 
 /**
@@ -43,13 +31,13 @@ export function datasetJsonFaults(value: unknown): Fault[] {
   channelFaults(value, faults);
   labelFaults(value, faults);
   const ending = value.file_ending;
-  if (!(fileEndings as readonly unknown[]).includes(ending))
+  if (!fileEndings().includes(ending as string))
     faults.add(
       'file-ending',
       'dataset.json file_ending',
       JSON.stringify(ending) ?? 'missing',
-      `one of ${fileEndings.join(', ')}`,
-      'Convert the images, or correct the entry.',
+      `one of ${fileEndings().join(', ')}`,
+      'Convert the images, correct the entry, or bring a reader by an extension.',
     );
   if (!(Number.isInteger(value.numTraining) && (value.numTraining as number) >= 0))
     faults.add(

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { type Fault, VoxelbookError } from '../base/errors.js';
+import { readJsonFile, shortJson } from '../base/json.js';
 import type { CaseFiles } from './dataset.js';
 
 /** Case → group, from `groups.json` beside `dataset.json` ({"case": "patient", …}). */
@@ -23,15 +24,10 @@ export function readGroups(folder: string, ids: readonly string[]): Groups | und
     expected,
     fix: 'Give every case its patient or site, as text.',
   });
-  let value: unknown;
-  try {
-    value = JSON.parse(fs.readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw new VoxelbookError('the groups of this data set cannot be used', fault((error as Error).message, 'a JSON file'));
-  }
+  const value = readJsonFile(file, 'this groups.json');
   const shape = '{"<case>": "<group>", …}';
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new VoxelbookError('the groups of this data set cannot be used', fault(JSON.stringify(value), shape));
+    throw new VoxelbookError('the groups of this data set cannot be used', fault(shortJson(value), shape));
   const groups = value as Record<string, unknown>;
   const faults: Fault[] = [];
   const say = (what: string, list: readonly string[], expected: string) =>

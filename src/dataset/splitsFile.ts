@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
 import { type Fault, FaultList, VoxelbookError } from '../base/errors.js';
+import { readJsonFile, shortJson } from '../base/json.js';
 import { preprocessedFolder } from '../base/paths.js';
 import type { Dataset } from './dataset.js';
 import { type Groups, idsOf, readGroups, some } from './groups.js';
@@ -32,15 +33,7 @@ export function readSplits(folder: string): Split[] | undefined {
   return fs.existsSync(file) ? (parsed(file) as Split[]) : undefined;
 }
 
-function parsed(file: string): unknown {
-  try {
-    return JSON.parse(fs.readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw refused([
-      { ...faultOf(file), given: (error as Error).message, expected: 'a JSON file', fix: 'Correct it at the place named.' },
-    ]);
-  }
-}
+const parsed = (file: string) => readJsonFile(file, 'this splits_final.json');
 
 const faultOf = (file: string): Fault => ({
   code: 'splits',
@@ -117,7 +110,7 @@ export function splitFaults(value: unknown, ids: readonly string[], file: string
   if (!Array.isArray(value)) {
     say(
       '',
-      `${typeof value === 'object' && value ? `an object of ${Object.keys(value).join(', ')}` : JSON.stringify(value)}`,
+      typeof value === 'object' && value ? `an object of ${some(Object.keys(value))}` : shortJson(value),
       shape,
       'Put it into [ ].',
     );
@@ -130,11 +123,14 @@ export function splitFaults(value: unknown, ids: readonly string[], file: string
       const list: unknown = entry?.[part];
       const where = `[${fold}].${part}`;
       if (!Array.isArray(list) || list.some((id) => typeof id !== 'string')) {
-        say(where, JSON.stringify(list) ?? 'missing', 'a list of case ids');
+        say(where, shortJson(list), 'a list of case ids');
         continue;
       }
       if (list.length === 0)
         say(where, 'no case', 'at least one', `Every fold needs cases to ${part === 'val' ? 'validate' : 'train'} on.`);
+      const seen = new Set<string>();
+      const twice = list.filter((id) => seen.size === seen.add(id).size);
+      if (twice.length > 0) say(where, `${some(twice)} more than once`, 'each case once', 'Name each case once.');
       const unknown = list.filter((id) => !known.has(id));
       if (unknown.length === 0) continue;
       const bare = unknown.filter((id) => known.has(id.replace(/(_\d{4})?\.[a-zA-Z.]+$/, '')));

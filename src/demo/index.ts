@@ -1,9 +1,11 @@
 // The embedded data sets, written on first use as ordinary nnU-Net v2 raw folders, so that nothing downstream knows they are embedded.
 import fs from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { dataFolder } from '../base/paths.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
+import { storedJson } from '../base/storedJson.js';
 import type { DatasetJson } from '../dataset/dataset.js';
 import { registerEmbedded } from '../dataset/embedded.js';
 import { writePng, writeVolume } from '../volume/index.js';
@@ -162,7 +164,7 @@ export function writeEmbedded(
   const set = sets[name];
   const folder = path.join(root, set.folder);
   const jsonFile = path.join(folder, 'dataset.json');
-  if (fs.existsSync(jsonFile) && JSON.parse(fs.readFileSync(jsonFile, 'utf8')).generator === generator) return folder;
+  if (storedJson<{ generator: unknown }>(jsonFile, z.looseObject({}))?.generator === generator) return folder;
   const count = typeof set.cases === 'number' ? set.cases : set.cases();
   fs.mkdirSync(folder, { recursive: true });
   if (set.filesOf) {

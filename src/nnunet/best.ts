@@ -9,6 +9,7 @@ import { readDatasetJson } from '../dataset/datasetJson.js';
 import { type Labels, labels } from '../dataset/labels.js';
 import { copyDescriptions, ensembleFolders, ensembleLabels, probabilityFile } from '../predict/ensemble.js';
 import { writeNnunetJson } from './json.js';
+import { modelFolderOf, modelFoldersIn } from './modelFolder.js';
 import { choosePostprocessing, determinePostprocessing, type PostprocessingChoice } from './postprocessing.js';
 import { type EvaluationCase, evaluated, evaluateFolder, type NnunetSummary, nnunetSummary } from './summary.js';
 
@@ -263,6 +264,32 @@ export function findBestConfiguration(
   return information;
 }
 
+/** The models in the results of a data set. */
+export const trainedModelsIn = (results: string): TrainedModel[] =>
+  modelFoldersIn(results).map((name) => {
+    const [trainer, plans, configuration] = name.split('__');
+    return { trainer, plans, configuration };
+  });
+
+/** The folds whose validation cases every model has predicted; all five where there is none, for the message to name. */
+export function validatedFolds(results: string, models: readonly TrainedModel[]): number[] {
+  const five = [0, 1, 2, 3, 4];
+  const validated = (model: TrainedModel, fold: number) =>
+    fs.existsSync(path.join(results, modelIdentifier(model), `fold_${fold}`, 'validation'));
+  const common = five.filter((fold) => models.every((model) => validated(model, fold)));
+  return common.length > 0 ? common : five;
+}
+
+/** A model's predictions of the validation cases of all folds in one folder; undefined where a name means no model. */
+export function validationOf(name: string): string | undefined {
+  if (fs.existsSync(path.join(name, 'experiment.json'))) return undefined;
+  const folder = modelFolderOf(name)?.folder;
+  if (!folder) return undefined;
+  const [trainer, plans, configuration] = path.basename(folder).split('__');
+  const folds = validatedFolds(path.dirname(folder), [{ trainer, plans, configuration }]);
+  return mergeFolds(folder, folds, readDatasetJson(path.join(folder, 'dataset.json')).file_ending);
+}
+
 /** Copies the validation predictions of all folds of a model into one folder. */
 function mergeFolds(modelFolder: string, folds: readonly number[], ending: string): string {
   const output = path.join(modelFolder, `crossval_results_folds_${folds.join('_')}`);
@@ -280,8 +307,8 @@ function mergeFolds(modelFolder: string, folds: readonly number[], ending: strin
       if (fs.existsSync(target)) refuse('case-twice', name, 'each case in one fold only', 'Check splits_final.json.');
       atomicWrite(target, fs.readFileSync(path.join(folder, name)));
       const id = name.slice(0, -ending.length);
-      const stored = probabilityFile(folder, id);
-      if (fs.existsSync(stored)) atomicWrite(probabilityFile(output, id), fs.readFileSync(stored));
+      for (const stored of [probabilityFile(folder, id), path.join(folder, `${id}.npz`)])
+        if (fs.existsSync(stored)) fs.copyFileSync(stored, path.join(output, path.basename(stored)));
     }
   }
   return output;

@@ -7,12 +7,32 @@ export { caseFingerprint, type FingerprintOptions, fingerprint, joinFingerprints
 export { type FixedPlan, type FixedPlanName, fixed, fixedPlans } from './fixed.js';
 export { inputChannels } from './inputChannels.js';
 export { type Drawn, drawForeground, statistics } from './intensities.js';
+export { movedPlan } from './moved.js';
+export {
+  type NormalisationDefinition,
+  type NormalisationInput,
+  needsStatistics,
+  normalisationCode,
+  normalisationNamed,
+  normalizationOf,
+  normalize,
+} from './normalisations.js';
 export { type Overrides, override } from './override.js';
-export type { Configuration, Fingerprint, IntensityStatistics, Plan } from './plan.js';
+export type { Configuration, Fingerprint, IntensityStatistics, NormalisationEntry, Plan } from './plan.js';
 export { planFaults, planFromJson } from './planJson.js';
-export { normalizationOf, type PlanOptions, plan } from './planner.js';
+export { plan, readerNameOf } from './planner.js';
+export { type Planner, type PlannerDefinition, type PlanOptions, plannerEntry, plansNameBy } from './plannerDefinition.js';
 export { type PlannerName, planners } from './planners.js';
 export { type Resampling, resamplingOf } from './resampling.js';
 export { show } from './show.js';
-export { ownDifferences, ownPlan, type PlanFile, planDifferences, planFile, readPlan, storePlan } from './stored.js';
+export {
+  ownDifferences,
+  ownPlan,
+  type PlanFile,
+  planDifferences,
+  planFile,
+  readFingerprint,
+  readPlan,
+  storePlan,
+} from './stored.js';
 export { type Topology, topology } from './topology.js';

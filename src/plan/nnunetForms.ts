@@ -11,9 +11,34 @@ export function presentForm(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const { configurations } = value as Json;
   if (typeof configurations !== 'object' || configurations === null || isList(configurations)) return value;
-  const entries = Object.entries(configurations).map(([name, c]) => [name, presentConfiguration(c)]);
+  const entries = Object.keys(configurations).map((name) => [
+    name,
+    presentConfiguration(inherited(configurations as Json, name)),
+  ]);
   return { ...value, configurations: Object.fromEntries(entries) };
 }
+
+/** A configuration that says anything in the old form, with what it inherits: the form can only be told from the whole. */
+function inherited(all: Json, name: string, seen: readonly string[] = []): unknown {
+  const own = all[name];
+  if (typeof own !== 'object' || own === null || isList(own) || seen.includes(name)) return own;
+  const { inherits_from: parent, ...rest } = own as Json;
+  const isOld = Object.keys(rest).some((key) => oldKeys.includes(key));
+  if (typeof parent !== 'string' || !Object.hasOwn(all, parent) || !(isOld || seen.length > 0)) return own;
+  const before = inherited(all, parent, [...seen, name]);
+  return typeof before === 'object' ? { ...before, ...rest } : own;
+}
+
+const oldKeys = [
+  'UNet_class_name',
+  'UNet_base_num_features',
+  'unet_max_num_features',
+  'n_conv_per_stage_encoder',
+  'n_conv_per_stage_decoder',
+  'num_pool_per_axis',
+  'pool_op_kernel_sizes',
+  'conv_kernel_sizes',
+];
 
 const networks: Record<string, [name: string, count: string]> = {
   PlainConvUNet: ['PlainConvUNet', 'n_conv_per_stage'],

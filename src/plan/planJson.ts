@@ -1,12 +1,14 @@
 // A `plans.json` from outside: every fault at once, with its place and what to do.
 import { type Fault, FaultList, VoxelbookError } from '../base/errors.js';
 import { deepest, isDeeperThan, shortJson } from '../base/json.js';
+import { definitions, registered } from '../base/registry.js';
+import { faultsOf } from '../base/schema.js';
 import { product } from '../base/shape.js';
 import { presentForm } from './nnunetForms.js';
+import { normalisationEntry } from './normalisations.js';
 import type { Plan } from './plan.js';
 import { resamplingFunctions } from './resampling.js';
 
-const schemes = ['CTNormalization', 'ZScoreNormalization', 'RescaleTo01Normalization', 'RGBTo01Normalization', 'NoNormalization'];
 const statistics = ['max', 'mean', 'median', 'min', 'percentile_00_5', 'percentile_99_5', 'std'];
 /** Largest patch, voxels; beyond it nothing can be allocated. */
 const mostVoxels = 2 ** 30;
@@ -47,7 +49,7 @@ export function planFaults(value: unknown): Fault[] {
   }
   for (const name of Object.keys(value.configurations)) {
     const resolved = resolve(value.configurations, name, say);
-    if (resolved) configurationFaults(resolved, `configurations.${name}`, value, say);
+    if (resolved) configurationFaults(resolved, `configurations.${name}`, value, faults, say);
   }
   return faults.faults;
 }
@@ -115,7 +117,7 @@ function resolve(all: Json, name: string, say: Say, seen: string[] = []): Json |
   return inherited && { ...inherited, ...entry };
 }
 
-function configurationFaults(c: Json, path: string, plan: Json, say: Say): void {
+function configurationFaults(c: Json, path: string, plan: Json, faults: FaultList, say: Say): void {
   const at = (key: string) => `${path}.${key}`;
   const axes = Array.isArray(c.patch_size) ? c.patch_size.length : 0;
   if ((axes !== 2 && axes !== 3) || !isWhole(c.patch_size, axes))
@@ -133,7 +135,7 @@ function configurationFaults(c: Json, path: string, plan: Json, say: Say): void 
     say(at('data_identifier'), c.data_identifier, 'a folder name of letters, digits, ., - and _');
   if (typeof c.preprocessor_name !== 'string') say(at('preprocessor_name'), c.preprocessor_name, 'DefaultPreprocessor');
   if (typeof c.batch_dice !== 'boolean') say(at('batch_dice'), c.batch_dice, 'true or false');
-  normalizationFaults(c, at, plan, say);
+  normalizationFaults(c, at, plan, faults, say);
   for (const [kind, orders] of [
     ['data', [0, 1, 3]],
     ['seg', [0, 1, 3]],
@@ -150,19 +152,27 @@ function configurationFaults(c: Json, path: string, plan: Json, say: Say): void 
   if (axes === 2 || axes === 3) architectureFaults(c, axes, at('architecture'), say);
 }
 
-function normalizationFaults(c: Json, at: (key: string) => string, plan: Json, say: Say): void {
+function normalizationFaults(c: Json, at: (key: string) => string, plan: Json, faults: FaultList, say: Say): void {
   const list = c.normalization_schemes;
   const mask = c.use_mask_for_norm;
   if (!Array.isArray(list) || list.length === 0) {
     say(at('normalization_schemes'), list, 'one scheme per channel');
     return;
   }
-  list.forEach((scheme, i) => {
-    if (!schemes.includes(scheme)) say(`${at('normalization_schemes')}[${i}]`, scheme, `one of ${schemes.join(', ')}`);
+  for (const [i, scheme] of list.entries()) {
+    const place = `${at('normalization_schemes')}[${i}]`;
+    const { kind, settings } = isRecord(scheme) ? normalisationEntry(scheme as { kind: string }) : { kind: scheme, settings: {} };
+    const definition = definitions('normalisations').find(({ name }) => name === kind);
+    if (!definition) {
+      say(place, scheme, `one of ${registered('normalisations').join(', ')}`);
+      continue;
+    }
+    for (const { path, given, expected, fix } of faultsOf(definition.settings, settings, `${place}.`))
+      faults.add('plan', path, given, expected, fix);
     const channels = plan.foreground_intensity_properties_per_channel;
-    if (scheme === 'CTNormalization' && isRecord(channels) && !isRecord(channels[String(i)]))
-      say(`foreground_intensity_properties_per_channel.${i}`, channels[String(i)], 'statistics, which CTNormalization needs');
-  });
+    if (definition.usesStatistics && isRecord(channels) && !isRecord(channels[String(i)]))
+      say(`foreground_intensity_properties_per_channel.${i}`, channels[String(i)], `statistics, which ${kind} needs`);
+  }
   if (!Array.isArray(mask) || mask.length !== list.length || mask.some((m) => typeof m !== 'boolean'))
     say(at('use_mask_for_norm'), mask, `${list.length} times true or false`);
 }
@@ -208,7 +218,10 @@ function architectureFaults(c: Json, axes: number, path: string, say: Say): void
     return;
   }
   const name = architecture.network_class_name;
-  if (typeof name !== 'string' || name === '') say(`${path}.network_class_name`, name, 'the name of a network');
+  if (typeof name !== 'string' || !/(^|\.)(PlainConvUNet|ResidualEncoderUNet)$/.test(name)) {
+    say(`${path}.network_class_name`, name, '….PlainConvUNet or ….ResidualEncoderUNet', 'Predict other networks with nnU-Net.');
+    return;
+  }
   const k = architecture.arch_kwargs;
   const at = (key: string) => `${path}.arch_kwargs.${key}`;
   const stages = k.n_stages;

@@ -4,10 +4,12 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { canonicalJson, readJsonFile, shortJson } from '../base/json.js';
-import type { Plan } from './plan.js';
+import { hasShape, tableShape } from '../base/storedJson.js';
+import type { Fingerprint, Plan } from './plan.js';
 import { planFromJson } from './planJson.js';
 
 /** A plan file and the checksum of its content, whatever its layout. */
@@ -42,6 +44,30 @@ const checksum = (value: unknown) => createHash('sha256').update(canonicalJson(v
 
 /** @throws VoxelbookError when the file is no plan */
 export const planFile = (file: string): PlanFile => ({ file: path.resolve(file), sha256: checksum(readPlan(file)) });
+
+const number = z.number();
+const fingerprintShape = z.looseObject({
+  foreground_intensity_properties_per_channel: tableShape(tableShape(number.nullable())),
+  median_relative_size_after_cropping: number,
+  shapes_after_crop: z.array(z.array(number).length(3)),
+  spacings: z.array(z.array(number).length(3)),
+});
+
+/**
+ * A fingerprint from a file.
+ * @throws VoxelbookError when it is none
+ */
+export function readFingerprint(file: string): Fingerprint {
+  const value = readJsonFile(file, 'this fingerprint');
+  if (hasShape<Fingerprint>(fingerprintShape, value)) return value;
+  throw new VoxelbookError('this fingerprint cannot be used', {
+    code: 'fingerprint',
+    path: file,
+    given: 'other content',
+    expected: "nnU-Net's dataset_fingerprint.json",
+    fix: 'Restore it from a copy, or remove it.',
+  });
+}
 
 /** The plan of this name in a preprocessed folder where a person has made or changed it; undefined where the planner wrote it. */
 export function ownPlan(folder: string, plansName: string): PlanFile | undefined {

@@ -3,9 +3,11 @@
 import { createHash, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { type Fault, VoxelbookError } from '../base/errors.js';
-import { Contents, remembered } from '../dataset/content.js';
+import { faultShape, storedJson, tableShape } from '../base/storedJson.js';
+import { Contents } from '../dataset/content.js';
 import type { CaseFiles } from '../dataset/dataset.js';
 import { some } from '../dataset/groups.js';
 import { isMacFile } from '../dataset/names.js';
@@ -26,8 +28,10 @@ export interface PredictedCase {
 /** What the record of a folder holds, by case. */
 export type PredictionRecord = Record<string, PredictedCase>;
 
+const text = z.string();
+const recordShape = tableShape(z.looseObject({ model: text, images: text, labels: text, warnings: z.array(faultShape) }));
 const recordIn = (output: string) => path.join(output, 'predictions.record.json');
-export const readRecord = (output: string): PredictionRecord => remembered<PredictionRecord>(recordIn(output)) ?? {};
+export const readRecord = (output: string): PredictionRecord => storedJson<PredictionRecord>(recordIn(output), recordShape) ?? {};
 export const writeRecord = (output: string, record: PredictionRecord) => atomicWriteJson(recordIn(output), record);
 
 const functions = new WeakMap<object, string>();

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite } from '../base/atomicWrite.js';
+import { refuseIfDiskTooSmall } from '../base/disk.js';
 import { VoxelbookError } from '../base/errors.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
 import { rollingAxis } from '../base/shape.js';
@@ -17,7 +18,8 @@ import type { Configuration, Fingerprint, Plan } from '../plan/plan.js';
 import { type PreprocessedCase, preprocessCase } from '../preprocess/preprocessCase.js';
 import { type StageLabels, withPreviousStage } from '../preprocess/previousStage.js';
 import type { PredictionSettings } from '../train/experiment.js';
-import { type Volume, writeVolume } from '../volume/index.js';
+import { readGrid, type Volume, voxelCount, writeVolume } from '../volume/index.js';
+import { postprocess } from '../volume/postprocess.js';
 import { checkImages } from './compare.js';
 import { probabilityFile, writeProbabilities } from './ensemble.js';
 import { anonymous, digest, imagesDigest, keptCases, readRecord, writeRecord } from './record.js';
@@ -83,7 +85,7 @@ async function predictOwned(
   if ('image' in source) checkPrevious(model.configuration, config, source.id, previous !== undefined);
   const done = 'image' in source ? preprocessCase({ ...source, label: previous }, model.plan, model.configuration) : source;
   const image = 'image' in source && previous ? withPreviousStage(done, done.seg, heads.foreground) : done;
-  const { average, ...settings } = model.settings;
+  const { average, postprocessing = [], ...settings } = model.settings;
   const patchSize = model.patchSize ?? config.patch_size;
   // nnU-Net's very numbers need its order of tiles; a network of slices holds one slice whatever the axis.
   const inOrder = model.precision === 'float16' || patchSize.length === 2;
@@ -110,7 +112,10 @@ async function predictOwned(
       await restored.consume(values, from, to);
     },
   );
-  return { ...restored.result(), ...(next ? { nextStage: next.result() } : {}) };
+  const found = restored.result();
+  const grid = { shape: found.shape, spacingMm: done.properties.spacing };
+  if (postprocessing.length > 0) found.labels = postprocess(found.labels, grid, postprocessing);
+  return { ...found, ...(next ? { nextStage: next.result() } : {}) };
 }
 
 /** A second stage takes images with labels, any other configuration takes images alone. */
@@ -198,6 +203,15 @@ export async function run(
   const kept = standing.filter((id) => !keepProbabilities || fs.existsSync(probabilityFile(output, id)));
   if (kept.length > 0) onKept(kept);
   for (const warning of Object.values(warnings).flat()) onWarning(warningText(warning));
+  refuseIfDiskTooSmall(
+    output,
+    outputBytes(
+      cases.filter(({ id }) => !kept.includes(id)),
+      ending,
+      keepProbabilities ? labels(dataset).heads : 0,
+    ),
+    { what: keepProbabilities ? 'labels and probabilities' : 'labels', elsewhere: 'give an output folder on a larger disk' },
+  );
   fs.mkdirSync(output, { recursive: true });
   const record = readRecord(output);
   atomicWrite(path.join(output, 'dataset.json'), datasetJsonText(dataset));
@@ -232,6 +246,20 @@ export async function run(
   }
   report(cases.length, 'predict');
   return files;
+}
+
+/** Labels packed by gzip or as a picture: long runs of the same. */
+const packedLabels = 0.01;
+
+/** Forecast of what predictions take on the disk, bytes: labels, and probabilities as float32. */
+function outputBytes(cases: readonly CaseFiles[], ending: string, heads: number): number {
+  const share = /\.(nii|nrrd|mha|gipl|bmp|tiff?)$/.test(ending) ? 1 : packedLabels;
+  let bytes = 0;
+  for (const { images } of cases) {
+    const grid = readGrid(images[0]);
+    if (grid) bytes += voxelCount(grid) * (share + 4 * heads);
+  }
+  return bytes;
 }
 
 /** Writes predicted labels in the geometry of the image they belong to. */

@@ -1,7 +1,9 @@
-// How many cases fit into memory side by side.
+// What preprocessing needs: how many cases fit into memory side by side, and how many bytes the cases will take on the disk.
+import fs from 'node:fs';
+import path from 'node:path';
 import { availableBytes } from '../base/memory.js';
 import { threads } from '../base/threads.js';
-import type { Dataset } from '../dataset/index.js';
+import type { CaseFiles, Dataset } from '../dataset/index.js';
 import { configuration } from '../plan/index.js';
 import type { Plan } from '../plan/plan.js';
 import { readGrid, voxelCount } from '../volume/index.js';
@@ -9,27 +11,31 @@ import { readGrid, voxelCount } from '../volume/index.js';
 /** Bytes a thread needs beyond its arrays. */
 const threadBytes = 150 * 2 ** 20;
 
+/** Voxels of a case as it is and as it will be; undefined for pictures, and for files that are named as damaged when they are read. */
+function voxelsOf({ images }: CaseFiles, plan: Plan, configurationName: string): { before: number; after: number } | undefined {
+  const { spacing } = configuration(plan, configurationName);
+  let grid: ReturnType<typeof readGrid>;
+  try {
+    grid = readGrid(images[0]);
+  } catch {
+    return undefined;
+  }
+  if (!grid) return undefined;
+  const before = voxelCount(grid);
+  const own = plan.transpose_forward.map((axis) => grid.spacingMm[axis]);
+  const wanted = spacing.length === 3 ? spacing : [own[0], ...spacing];
+  return { before, after: own.reduce((n, mm, i) => (n * mm) / wanted[i], before) };
+}
+
 /**
  * Forecast of what one case needs at most, bytes: image, labels and masks before, and float64 passes, values and labels after resampling.
  * Pictures are small and counted as nothing but the thread.
  */
 export function forecastBytes(dataset: Dataset, plan: Plan, configurationName: string): number {
-  const { spacing } = configuration(plan, configurationName);
   const channels = Object.keys(dataset.json.channel_names).length;
   let most = 0;
-  for (const { images } of dataset.cases) {
-    let grid: ReturnType<typeof readGrid>;
-    try {
-      grid = readGrid(images[0]);
-    } catch {
-      // A file that cannot be read is named when its case is made.
-      continue;
-    }
-    if (!grid) continue;
-    const before = voxelCount(grid);
-    const own = plan.transpose_forward.map((axis) => grid.spacingMm[axis]);
-    const wanted = spacing.length === 3 ? spacing : [own[0], ...spacing];
-    const after = own.reduce((n, mm, i) => (n * mm) / wanted[i], before);
+  for (const files of dataset.cases) {
+    const { before, after } = voxelsOf(files, plan, configurationName) ?? { before: 0, after: 0 };
     most = Math.max(most, before * (8 * channels + 16) + after * (4 * channels + 16));
   }
   return most + threadBytes;
@@ -37,3 +43,27 @@ export function forecastBytes(dataset: Dataset, plan: Plan, configurationName: s
 
 /** Threads that fit into half of the free memory, at least one, at most as many as this process may use. */
 export const workersThatFit = (bytes: number) => Math.max(1, Math.min(threads(), Math.floor(availableBytes() / 2 / bytes)));
+
+/**
+ * What stays of voxels once packed: of float32 values about two thirds where they are noise, less where the background was cut away or is
+ * constant; of labels almost nothing.
+ */
+const packedShare = 0.7;
+/** Of a case besides: headers, what is remembered, places of classes. */
+const besideBytes = 16e3;
+
+/** Bytes that preprocessed cases will take on the disk beyond what stands there of them now. */
+export function forecastDiskBytes(
+  cases: readonly CaseFiles[],
+  { folder, plan, configuration: name, channels }: { folder: string; plan: Plan; configuration: string; channels: number },
+): number {
+  let bytes = 0;
+  for (const files of cases) {
+    const after = voxelsOf(files, plan, name)?.after ?? 0;
+    bytes += Math.max(0, besideBytes + packedShare * after * 4 * channels - standing(folder, files.id));
+  }
+  return bytes;
+}
+
+const standing = (folder: string, id: string) =>
+  fs.statSync(path.join(folder, `${id}.safetensors`), { throwIfNoEntry: false })?.size ?? 0;

@@ -3,11 +3,10 @@
 import { VoxelbookError } from '../base/errors.js';
 import { roundHalfEven } from '../base/numpy/round.js';
 import type { Labels, LoadedCase } from '../dataset/index.js';
-import { configuration, type Resampling, resamplingOf } from '../plan/index.js';
+import { configuration, normalize, type Resampling, resamplingOf } from '../plan/index.js';
 import type { Configuration, Plan } from '../plan/plan.js';
 import { type Box, cropToNonzero, resample, separateAxis, transposeAxes, type Volume } from '../volume/index.js';
 import { classLocations, locationEntries } from './classLocations.js';
-import { normalize, type Scheme } from './normalize.js';
 
 type Shape = [number, number, number];
 
@@ -125,7 +124,7 @@ function channelsTo(
   const channel = channels > 1 ? new Float32Array(voxels) : image;
   for (let c = 0; c < channels; c++) {
     if (channels > 1) for (let v = 0; v < voxels; v++) channel[v] = image[v * channels + c];
-    normalize(channel, config.normalization_schemes[c] as Scheme, {
+    normalize(channel, config.normalization_schemes[c], {
       statistics: plan.foreground_intensity_properties_per_channel[String(c)],
       useMask: config.use_mask_for_norm[c],
       seg,

@@ -3,7 +3,8 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite, sweepTemporaryFiles } from '../base/atomicWrite.js';
-import { preprocessedFolder } from '../base/paths.js';
+import { refuseIfDiskTooSmall } from '../base/disk.js';
+import { casesFolder, preprocessedFolder } from '../base/paths.js';
 import { runJobs } from '../base/pool.js';
 import type { WorkOptions } from '../base/progress.js';
 import {
@@ -19,9 +20,10 @@ import {
   loadCase,
   open,
 } from '../dataset/index.js';
-import { configuration, storePlan } from '../plan/index.js';
+import { configuration, needsStatistics, normalisationCode, storePlan } from '../plan/index.js';
 import type { Plan } from '../plan/plan.js';
-import { forecastBytes, workersThatFit } from './memory.js';
+import { readerCode } from '../volume/index.js';
+import { forecastBytes, forecastDiskBytes, workersThatFit } from './memory.js';
 import { preprocessCase } from './preprocessCase.js';
 import { listCases, saveCase, storedHash } from './store.js';
 
@@ -33,7 +35,7 @@ export interface PreprocessOptions extends WorkOptions {
 }
 
 export interface PreprocessResult {
-  /** Folder of the cases: `<preprocessed>/<data_identifier>`. */
+  /** Folder of the cases: `<preprocessed>/<data_identifier>`, see `casesFolder`. */
   folder: string;
   /** All cases, sorted. */
   cases: string[];
@@ -70,7 +72,7 @@ export async function run(
 ): Promise<PreprocessResult> {
   await gate(dataset, options);
   const base = options.folder ?? preprocessedFolder(dataset);
-  const folder = path.join(base, configuration(plan, configurationName).data_identifier);
+  const folder = casesFolder(base, configuration(plan, configurationName).data_identifier);
   fs.mkdirSync(folder, { recursive: true });
   sweepTemporaryFiles(folder);
   atomicWrite(path.join(base, 'dataset.json'), datasetJsonText(dataset.json));
@@ -92,6 +94,13 @@ export async function run(
   });
   known.save();
   const jobs = all.filter((job) => storedHash(folder, job.id) !== contentHash(job));
+  const channels = Object.keys(dataset.json.channel_names).length;
+  const waiting = new Set(jobs.map(({ id }) => id));
+  const unmade = dataset.cases.filter(({ id }) => waiting.has(id));
+  refuseIfDiskTooSmall(folder, forecastDiskBytes(unmade, { folder, plan, configuration: configurationName, channels }), {
+    what: `${jobs.length} preprocessed cases`,
+    elsewhere: 'set VOXELBOOK_DATA to a larger disk',
+  });
   const workers = options.workers ?? workersThatFit(forecastBytes(dataset, plan, configurationName));
   const pool = { ...options, workers, what: 'preprocess' };
   await runJobs<PreprocessJob, void>(new URL('./worker.js', import.meta.url), jobs, pool);
@@ -132,10 +141,12 @@ function contentHash({ files, contents, plan, configuration: name, labels: names
     // The default is not named, so that what was made before other functions were known stays.
     functions: functions.every((f) => f === 'resample_data_or_seg_to_shape') ? undefined : functions,
     transpose: plan.transpose_forward,
-    intensities: normalization_schemes.includes('CTNormalization') ? plan.foreground_intensity_properties_per_channel : null,
+    intensities: needsStatistics(config) ? plan.foreground_intensity_properties_per_channel : null,
     names,
     reader: files.reader,
     contents,
+    normalisationCode: normalisationCode(config),
+    readerCode: readerCode([...files.images, files.label ?? []].flat()),
   };
   return crypto.createHash('sha256').update(JSON.stringify(settings)).digest('hex');
 }

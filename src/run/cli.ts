@@ -10,9 +10,13 @@ import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
 import { experiment } from './commands/experiment.js';
 import { exportNnunet } from './commands/exportNnunet.js';
+import { exportProgress } from './commands/exportProgress.js';
 import { findBest } from './commands/findBest.js';
+import { importNnunet } from './commands/importNnunet.js';
 import { list } from './commands/list.js';
+import { lrRange } from './commands/lrRange.js';
 import { model } from './commands/model.js';
+import { movePlans } from './commands/movePlans.js';
 import { plan } from './commands/plan.js';
 import { postprocess } from './commands/postprocess.js';
 import { predict } from './commands/predict.js';
@@ -38,7 +42,11 @@ const commands: Record<string, Command> = {
   ensemble,
   'find-best': findBest,
   'export-nnunet': exportNnunet,
+  'import-nnunet': importNnunet,
+  'move-plans': movePlans,
   postprocess,
+  'lr-range': lrRange,
+  'export-progress': exportProgress,
   model,
   register,
   reproduce,

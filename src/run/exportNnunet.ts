@@ -19,7 +19,7 @@ import { configuration, inputChannels, type Plan, readPlan } from '../plan/index
 import { predictCase } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
 import { readVolume } from '../volume/index.js';
-import { readCheckpoint } from '../weights/index.js';
+import { readWeights } from '../weights/index.js';
 import { predictor } from './ensemble.js';
 import { type RunOrder, readOrder, readProgress, readScores } from './folder.js';
 import { caseOf, referenceOf } from './scoring.js';
@@ -46,6 +46,10 @@ interface Exported extends RunOrder {
   dataset: string;
   plan: Plan;
 }
+
+/** Its five, by name. */
+const isNnunetsScheme = (scheme: unknown) =>
+  typeof scheme === 'string' && /^(CT|ZScore|RescaleTo01|RGBTo01|No)Normalization$/.test(scheme);
 
 const datasetPattern = /^Dataset\d{3}_[\w.-]+$/;
 const trainerPattern = /^[A-Za-z_]\w{0,99}$/;
@@ -83,6 +87,15 @@ function admitted(folders: readonly string[], options: ExportOptions): Exported[
       faults.add('dataset-name', 'dataset', dataset, 'Dataset, three digits, _ and a name', 'Give --dataset Dataset042_Name.');
     if (!isNnunets(experiment.model.network)) faults.faults.push(strangerFault(experiment.model.network, path.basename(folder)));
     const planned = readPlan(path.join(folder, 'plan.json'));
+    for (const scheme of configuration(planned, experiment.configuration).normalization_schemes)
+      if (!isNnunetsScheme(scheme))
+        faults.add(
+          'not-nnunets',
+          `${path.basename(folder)} normalization_schemes`,
+          JSON.stringify(scheme),
+          'a normalisation of nnU-Net’s own',
+          'Predict with voxelbook: nnU-Net would prepare its images otherwise.',
+        );
     const name = modelIdentifier({ trainer, plans: planned.plans_name, configuration: experiment.configuration });
     const target = path.resolve(results ?? '.', dataset, name, `fold_${fold}`);
     const same = runs.find((r) => r.target === target);
@@ -149,7 +162,7 @@ async function exportRun(exported: Exported, options: ExportOptions): Promise<vo
     classes: labels(datasetJson).heads,
     deepSupervision: experiment.recipe.deepSupervision !== 'none',
   });
-  const { tensors } = readCheckpoint(path.join(run, 'checkpoints', 'final.safetensors'));
+  const { tensors } = readWeights(path.join(run, 'checkpoints', 'final.safetensors'));
   fs.rmSync(target, { recursive: true, force: true });
   fs.mkdirSync(path.join(target, 'validation'), { recursive: true });
   const beside = path.dirname(target);
@@ -224,7 +237,7 @@ async function exportValidation(exported: Exported, options: ExportOptions): Pro
       reference_file: label!,
       load() {
         const [found, truth] = [prediction_file, label!].map((file) => readAs(file, reader, { onWarning: () => {} }));
-        return { prediction: found.data, reference: truth.data, shape: truth.shape };
+        return { prediction: found.data, reference: truth.data, shape: truth.shape, spacingMm: truth.spacingMm };
       },
     };
   });

@@ -1,10 +1,12 @@
 // A run folder as others see it: what was asked for, how far it is, what came out.
 import fs from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { atomicWriteJson, readSealedJson } from '../base/atomicWrite.js';
 import { type Fault, VoxelbookError } from '../base/errors.js';
 import { canonicalJson } from '../base/json.js';
 import { runsFolder } from '../base/paths.js';
+import { faultShape, hasShape, storedJson, tableShape } from '../base/storedJson.js';
 import type { Fold } from '../dataset/index.js';
 import { runFolderOf, runHash } from '../train/identity.js';
 import type { Experiment, ProgressLine, RunScores } from '../train/index.js';
@@ -45,26 +47,49 @@ export interface RunFailure {
 /** `trained`: final weights stand, nothing is predicted and scored yet. */
 export type RunState = 'finished' | 'trained' | 'running' | 'stopped' | 'failed' | 'new';
 
-const read = <T>(file: string): T | undefined => {
+const number = z.number();
+const text = z.string();
+const experimentShape: z.ZodType = z.looseObject({
+  ...{ name: text, dataset: text, configuration: text, scale: text },
+  ...{ model: z.looseObject({ network: text }), recipe: z.looseObject({}), prediction: z.looseObject({}) },
+  seeds: z.array(number),
+  folds: z.union([z.literal('all'), z.array(z.union([number, z.literal('all')]))]),
+  get init() {
+    const before = experimentShape.optional();
+    return z.looseObject({ weights: text.optional(), from: before, upkernFrom: before }).optional();
+  },
+  get previousStage() {
+    return experimentShape.optional();
+  },
+});
+const orderShape = z.looseObject({ experiment: experimentShape, fold: z.union([z.literal('all'), number]), seed: number });
+const scoresShape = z.looseObject({
+  experiment: text.optional(),
+  // Scores may come without it.
+  nsd: z.looseObject({ toleranceMm: number.nullable() }).optional(),
+  cases: z.array(z.looseObject({ id: text, classes: tableShape(tableShape(z.union([number, text, z.null()]))) })),
+});
+const failureShape = z.looseObject({ code: text, message: text, stage: text, step: number });
+const lineShape = z.looseObject({
+  ...{ epoch: number, epochs: number, step: number, steps: number, loss: number, lr: number },
+  ...{ seconds: number, waitingShare: number, rssBytes: number, etaSeconds: number },
+  ...{ validationLoss: number.nullable(), pseudoDsc: number.nullable() },
+  pseudoDscPerClass: z.array(number.nullable()).nullable(),
+});
+
+const readWhole = <T extends object>(file: string, shape: z.ZodType): T | undefined => {
   try {
-    return JSON.parse(fs.readFileSync(file, 'utf8'));
+    const value = readSealedJson<T>(file);
+    return hasShape<T>(shape, value) ? value : undefined;
   } catch {
     return undefined;
   }
 };
 
-const readWhole = <T extends object>(file: string): T | undefined => {
-  try {
-    return readSealedJson<T>(file);
-  } catch {
-    return undefined;
-  }
-};
-
-export const readOrder = (folder: string) => read<RunOrder>(path.join(folder, 'experiment.json'));
+export const readOrder = (folder: string) => storedJson<RunOrder>(path.join(folder, 'experiment.json'), orderShape);
 /** Scores of a finished run; a damaged file is none, and is made again of the cases' own. JSON has no NaN and no infinity: `state` says which of them a null was. */
 export function readScores(folder: string): RunScores | undefined {
-  const scores = readWhole<RunScores>(path.join(folder, 'scores.json'));
+  const scores = readWhole<RunScores>(path.join(folder, 'scores.json'), scoresShape);
   if (scores?.nsd) scores.nsd.toleranceMm ??= Number.NaN;
   for (const { classes } of scores?.cases ?? []) restoreNonFinite(classes);
   return scores;
@@ -80,10 +105,11 @@ export function restoreNonFinite(classes: RunScores['cases'][number]['classes'])
 }
 
 /** What a person should know of the data set and plan a run was made from. */
-export const readWarnings = (folder: string) => read<Fault[]>(path.join(folder, 'warnings.json')) ?? [];
-export const readFailure = (folder: string) => read<RunFailure>(path.join(folder, 'error.json'));
+export const readWarnings = (folder: string) =>
+  storedJson<Fault[]>(path.join(folder, 'warnings.json'), z.array(faultShape)) ?? [];
+export const readFailure = (folder: string) => storedJson<RunFailure>(path.join(folder, 'error.json'), failureShape);
 
-/** All complete lines of progress.jsonl. */
+/** All complete lines of progress.jsonl; a damaged one is left out. */
 export function readProgress(folder: string): ProgressLine[] {
   const file = path.join(folder, 'progress.jsonl');
   if (!fs.existsSync(file)) return [];
@@ -91,7 +117,16 @@ export function readProgress(folder: string): ProgressLine[] {
     .readFileSync(file, 'utf8')
     .split('\n')
     .slice(0, -1)
-    .map((line) => JSON.parse(line));
+    .flatMap((line) => progressLine(line) ?? []);
+}
+
+function progressLine(line: string): ProgressLine | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return hasShape<ProgressLine>(lineShape, value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Makes the folder of a run, or finds it; refuses one whose experiment is not this one. */

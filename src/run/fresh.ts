@@ -4,11 +4,13 @@ import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import { gate, open, tell } from '../dataset/index.js';
+import { readPlan } from '../plan/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runFolderOf } from '../train/identity.js';
 import { changedText, changes, inputsOf, planOf, readInputs, supersede } from '../train/index.js';
 import { fingerprintOf } from '../train/prepare.js';
 import { type RunOrder, readScores } from './folder.js';
+import { testChanges } from './tested.js';
 
 /**
  * What changed since a run was computed, in sentences; empty when it still holds. Costs a look at the files; a fingerprint is made again only
@@ -37,22 +39,25 @@ export async function changesOf(
 }
 
 /**
- * What changed of a run's cases, splits and `dataset.json` since it was computed, by a look at the files; its plan is taken as it was.
+ * What changed of a run's cases, splits, test set and `dataset.json` since it was computed, by a look at the files; its plan is taken as it was.
  * For lists: a data set that is not here, or cannot be used now, says nothing.
  */
 export function dataChangesOf({ experiment, fold, seed }: RunOrder, folder: string): string[] {
   const before = readInputs(folder);
   if (!before) return ['nothing says what it was made from'];
   try {
-    const plan = JSON.parse(fs.readFileSync(path.join(folder, 'plan.json'), 'utf8'));
-    return changes(before, inputsOf(experiment, fold, seed, { dataset: open(experiment.dataset), plan }));
+    const plan = readPlan(path.join(folder, 'plan.json'));
+    const found = changes(before, inputsOf(experiment, fold, seed, { dataset: open(experiment.dataset), plan }));
+    const scores = readScores(folder);
+    return [...found, ...(scores ? testChanges({ experiment, fold, seed }, scores) : [])];
   } catch {
     return [];
   }
 }
 
 /**
- * Whether a run folder holds a result that still holds. One that does not is moved aside, with a word about what changed.
+ * Whether a run folder holds a result that still holds. One that does not is moved aside, with a word about what changed; of one whose test set
+ * alone changed only the scores go.
  * @param say told what changed
  */
 export async function settled(
@@ -71,8 +76,19 @@ export async function settled(
     );
     return true;
   }
-  if (why.length === 0) return true;
+  if (why.length === 0) return scoresHold(order, folder, say);
   say(changedText(folder, why));
   if (fs.existsSync(folder)) supersede(folder, why);
+  return false;
+}
+
+/** Whether a run is scored on the test set as it is now; scores that are not are removed, and the run's next start makes them again. */
+function scoresHold(order: RunOrder, folder: string, say: (text: string) => void): boolean {
+  const scores = readScores(folder);
+  if (!scores) return false;
+  const why = testChanges(order, scores);
+  if (why.length === 0) return true;
+  say(`${path.basename(folder)}: ${why.join('; ')} since it was scored; it is scored again, its training stays`);
+  fs.rmSync(path.join(folder, 'scores.json'), { force: true });
   return false;
 }

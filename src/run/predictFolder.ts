@@ -2,22 +2,27 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
+import { faultsOf } from '../base/schema.js';
 import { Contents, casesIn, imageNameFindings, labels, readDatasetJson, readerFor } from '../dataset/index.js';
 import { network as networkOf, type Params } from '../model/index.js';
-import { configuration, type Fingerprint, inputChannels, type Plan } from '../plan/index.js';
+import { configuration, inputChannels, readFingerprint, readPlan } from '../plan/index.js';
 import { forwardOf, type PredictionModel, run as predict, type RunOptions } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
+import type { PredictionSettings } from '../train/experiment.js';
+import { experimentSchema } from '../train/experimentSchema.js';
 import { runHash } from '../train/identity.js';
-import { readCheckpoint, toParams } from '../weights/index.js';
+import { type Checkpoints, weightsFile } from '../train/weightsFile.js';
+import { readWeights, toParams } from '../weights/index.js';
 import { readOrder } from './folder.js';
 
 /**
  * The networks of trained run folders, ready for `predict.run` and `predict.predictCase`.
  * @param folders folds or seeds of one experiment
+ * @param options.checkpoint which weights; default those that the experiment predicts with
  * @throws VoxelbookError for runs that are not trained, or of different experiments
  * @returns the model, and `dispose` for its tensors
  */
-export function trainedModel(folders: readonly string[]): { model: PredictionModel; dispose(): void } {
+export function trainedModel(folders: readonly string[], { checkpoint }: { checkpoint?: Checkpoints } = {}): Loaded {
   const orders = folders.map((folder) => {
     const order = readOrder(folder);
     const file = path.join(folder, 'checkpoints', 'final.safetensors');
@@ -25,13 +30,16 @@ export function trainedModel(folders: readonly string[]): { model: PredictionMod
     throw new VoxelbookError('this run cannot predict', {
       code: 'run-untrained',
       path: folder,
-      given: order ? 'no final weights' : 'no experiment.json',
+      given: order ? 'no final weights' : 'no experiment.json that can be read',
       expected: 'a run folder whose training is finished',
       fix: 'Finish it: npx voxelbook run <experiment.json>.',
     });
   });
-  const read = <T>(name: string): T => JSON.parse(fs.readFileSync(path.join(folders[0], name), 'utf8'));
   const [{ experiment }] = orders;
+  const faults = orders.flatMap((order, i) =>
+    faultsOf(experimentSchema(), order.experiment, `${path.join(folders[i], 'experiment.json')} experiment.`),
+  );
+  if (faults.length > 0) throw new VoxelbookError('this run cannot predict', faults);
   const stranger = orders.findIndex((order) => runHash(order.experiment, 0, 0) !== runHash(experiment, 0, 0));
   if (stranger >= 0)
     throw new VoxelbookError('these runs are no folds of one experiment', {
@@ -41,26 +49,25 @@ export function trainedModel(folders: readonly string[]): { model: PredictionMod
       expected: 'folds or seeds of one experiment',
       fix: 'Predict with each alone, with --probabilities, and average with npx voxelbook ensemble.',
     });
-  const plan = read<Plan>('plan.json');
+  const plan = readPlan(path.join(folders[0], 'plan.json'));
   const dataset = readDatasetJson(path.join(folders[0], 'dataset.json'));
   const print = path.join(folders[0], 'dataset_fingerprint.json');
-  const fingerprint = fs.existsSync(print) ? read<Fingerprint>('dataset_fingerprint.json') : undefined;
+  const fingerprint = fs.existsSync(print) ? readFingerprint(print) : undefined;
   const config = configuration(plan, experiment.configuration);
+  const files = folders.map((folder, i) => weightsFile(folder, checkpoint ?? orders[i].experiment.prediction.checkpoint));
   const params: Params[] = [];
-  const forwards = folders.map((folder, i) => {
+  const forwards = folders.map((_, i) => {
     const { network } = networkOf(orders[i].experiment.model, config, {
       inputChannels: inputChannels(dataset, config),
       classes: labels(dataset).heads,
       deepSupervision: orders[i].experiment.recipe.deepSupervision !== 'none',
     });
-    params.push(toParams(network, readCheckpoint(path.join(folder, 'checkpoints', 'final.safetensors')).tensors));
+    params.push(toParams(network, readWeights(files[i]).tensors));
     return forwardOf(network, params[i]);
   });
   const mirrorAxes = experiment.prediction.mirrorAxes.filter((axis) => axis < config.patch_size.length);
   const settings = { ...experiment.prediction, mirrorAxes };
-  const identity = folders
-    .map((folder) => new Contents(folder).sha256(path.join(folder, 'checkpoints', 'final.safetensors')))
-    .join();
+  const identity = folders.map((folder, i) => new Contents(folder).sha256(files[i])).join();
   return {
     model: { forwards, plan, configuration: experiment.configuration, dataset, settings, identity, fingerprint },
     dispose: () => tf.dispose(params),
@@ -69,29 +76,40 @@ export function trainedModel(folders: readonly string[]): { model: PredictionMod
 
 export interface PredictFolderOptions extends Omit<RunOptions, 'keepProbabilities' | 'previousFolder'> {
   probabilities?: boolean;
+  /** Which weights predict; default those that the experiment predicts with. */
+  checkpoint?: Checkpoints;
   /** Cascade: folder of the labels that the previous stage predicted for the same cases. */
   previous?: string;
+  /** Instead of the model's own: no mirroring is faster, a larger step too. */
+  settings?: Partial<PredictionSettings>;
+}
+
+/** Networks ready to predict, with their tensors. */
+export interface Loaded {
+  model: PredictionModel;
+  dispose(): void;
 }
 
 /**
- * Predicts every case of an image folder with trained runs.
+ * Predicts every case of an image folder with trained runs, or with a model that is loaded already (and disposed of here).
  * @returns how many cases were written; those that stood already and stay are told to `onKept`
  * @throws VoxelbookError for a folder without cases, or with names that are none, before anything is computed
  */
 export async function predictFolder(
   input: string,
   output: string,
-  runs: readonly string[],
-  { probabilities = false, previous, ...options }: PredictFolderOptions = {},
+  runs: readonly string[] | Loaded,
+  { probabilities = false, previous, settings, checkpoint, ...options }: PredictFolderOptions = {},
 ): Promise<number> {
-  const { model, dispose } = trainedModel(runs);
+  const { model, dispose } = 'model' in runs ? runs : trainedModel(runs, { checkpoint });
   try {
     const { file_ending: ending } = model.dataset;
     const cases = casesIn(input, ending, readerFor(model.plan.image_reader_writer));
     const { faults } = imageNameFindings(input, cases, ending, input);
     if (faults.length > 0) throw new VoxelbookError('this folder cannot be predicted', faults);
     let kept = 0;
-    const files = await predict(model, cases, output, {
+    const acting = { ...model, settings: { ...model.settings, ...settings } };
+    const files = await predict(acting, cases, output, {
       ...options,
       keepProbabilities: probabilities,
       previousFolder: previous,

@@ -30,7 +30,7 @@ export function finishedRun(folder: string): FinishedRun {
     throw new VoxelbookError('this run is not finished', {
       code: 'run-unfinished',
       path: folder,
-      given: order ? 'no scores.json' : 'no experiment.json',
+      given: `no ${order ? 'scores.json' : 'experiment.json'} that can be read`,
       expected: 'a finished run',
       fix: 'Start it: run.start(experiment) goes on where it stopped.',
     });
@@ -74,8 +74,11 @@ function startOf(folder: string): string | undefined {
 }
 
 /** Said beside a result that is no longer that of its inputs. */
-export const outdatedText = (outdated: readonly string[]) =>
-  outdated.length > 0 ? `out of date: ${outdated.join('; ')}; starting it computes it again` : '';
+export const outdatedText = (outdated: readonly string[]) => {
+  if (outdated.length === 0) return '';
+  const does = outdated.every((text) => text.startsWith('test ')) ? 'scores' : 'computes';
+  return `out of date: ${outdated.join('; ')}; starting it ${does} it again`;
+};
 
 /** `DSC 0.812 · NSD 0.87`, over classes and cases, values that do not exist left out. */
 export function meanText(scores: RunScores): string {

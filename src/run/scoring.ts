@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import { fileSha256 } from '../base/checksum.js';
 import { FaultList } from '../base/errors.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
 import { type CaseFiles, type Dataset, type Labels, labels, open, readAs } from '../dataset/index.js';
@@ -160,8 +161,6 @@ function scoringPart(scoring: Experiment['scoring'] | Scoring) {
 const furtherOf = (scoring: Experiment['scoring'] | Scoring): string[] | undefined =>
   !scoring || 'order' in scoring ? undefined : (scoring as Experiment['scoring'])?.metrics;
 
-const digest = (file: string) => createHash('sha256').update(fs.readFileSync(file)).digest('hex');
-
 /**
  * Scores stored predictions by a rule, without any training or prediction. Kept by prediction, reference and rule: what is unchanged is not
  * computed twice, and a changed file is.
@@ -202,7 +201,7 @@ export async function scoreBy(
   let changed = false;
   for (const [i, { id, prediction, reference }] of files.entries()) {
     report(i, `score ${id}`);
-    const made = { prediction: digest(prediction), reference: digest(reference) };
+    const made = { prediction: fileSha256(prediction), reference: fileSha256(reference) };
     const before = known?.cases.find((c) => c.id === id && c.prediction === made.prediction && c.reference === made.reference);
     if (before) {
       cases.push(before);

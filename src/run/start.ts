@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
-import { outOfMemoryKills } from '../base/memory.js';
+import { watchOutOfMemory } from '../base/memory.js';
 import { projectRoot } from '../base/paths.js';
 import { nodeArguments } from '../base/workers.js';
 import { type Fold, tell, warningText } from '../dataset/index.js';
@@ -81,7 +81,6 @@ function launch(folder: string, { threads, env }: StartOptions): Death {
   const log = fs.openSync(path.join(folder, 'log.txt'), 'a');
   // A run that has one core leaves the others alone: V8's own helper threads would take a ninth of the time of the run beside it.
   const alone = threads === 1 ? ['--single-threaded'] : [];
-  const starved = watchMemory();
   const process_ = spawn(process.execPath, [...alone, ...nodeArguments(new URL('./child.js', import.meta.url)), folder], {
     detached: true,
     stdio: ['ignore', log, log],
@@ -94,19 +93,13 @@ function launch(folder: string, { threads, env }: StartOptions): Death {
     process_.on('error', (error) => resolve(`could not start: ${error.message}`));
     process_.on('exit', (code, signal) => resolve(signal ? `killed by ${signal}` : `exit code ${code}`));
   });
-  return { ended, pid: () => process_.pid, starved };
-}
-
-/** Whether the system ended some process for want of memory since this was called. */
-function watchMemory(): () => boolean {
-  const before = outOfMemoryKills();
-  return () => outOfMemoryKills() > before;
+  return { ended, pid: () => process_.pid, starved: watchOutOfMemory(process_.pid ?? 'self') };
 }
 
 /** A run somebody else started: gone when its lease is no longer held by a living process. */
 function watchLease(folder: string): Death {
-  const pid = readLease(folder)?.pid;
-  const starved = watchMemory();
+  const { pid, host } = readLease(folder) ?? {};
+  const starved = watchOutOfMemory(pid !== undefined && host === os.hostname() ? pid : 'self');
   const ended = new Promise<string>((resolve) => {
     const timer = setInterval(() => {
       if (isAlive(folder)) return;

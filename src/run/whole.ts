@@ -1,18 +1,30 @@
 // A whole run: train, predict the fold's validation cases, score them. Each part is kept, so that a restart does none of it twice.
 import fs from 'node:fs';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { atomicWriteSealedJson, readSealedJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { peakResidentBytes } from '../base/memory.js';
-import { type LoadedCase, loadCase, writeAs } from '../dataset/index.js';
+import { type LoadedCase, loadCase, readAs, writeAs } from '../dataset/index.js';
 import { forwardOf, predictCase } from '../predict/index.js';
 import { hasStageLabels, preprocessedShape, saveStageLabels } from '../preprocess/index.js';
 import { tf } from '../tensor/tf.js';
-import { type ClassScore, networkInput, nextStageFolder, type RunScores, type Trained, run as train } from '../train/index.js';
+import {
+  type ClassScore,
+  networkInput,
+  nextStageFolder,
+  type Prepared,
+  type RunScores,
+  type Trained,
+  run as train,
+  weightsFile,
+} from '../train/index.js';
 import type { Volume } from '../volume/index.js';
+import { readWeights, toParams } from '../weights/index.js';
 import type { RunOrder } from './folder.js';
 import { heldOut } from './heldOut.js';
 import { caseOf, referenceOf, scorerOf } from './scoring.js';
+import { type TestedCase, testedNow } from './tested.js';
 
 export interface WholeOptions {
   signal: AbortSignal;
@@ -24,7 +36,13 @@ export interface WholeOptions {
 export async function whole(folder: string, order: RunOrder, { signal, lease, onStage }: WholeOptions): Promise<void> {
   const { experiment, fold, seed } = order;
   const trained = await train(experiment, fold, seed, folder, { ...settings(), signal, onStage, beforeSave: lease.check });
+  const { checkpoint } = experiment.prediction;
   try {
+    if (checkpoint && checkpoint !== 'final') {
+      const { tensors } = readWeights(weightsFile(folder, checkpoint));
+      tf.dispose(trained.params);
+      trained.params = toParams(trained.network, tensors);
+    }
     const { ids, on } = heldOut(trained.prepared.dataset, trained.prepared.split(fold), fold);
     if (on === 'test' && trained.previous) throw noTestCascade(experiment.name);
     const predictions = path.join(folder, 'predictions');
@@ -34,20 +52,23 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
     const { next_stage: nextStage } = trained.prepared.configuration;
     const unscored: string[] = [];
     const handedOn = (id: string) => on === 'test' || !nextStage || hasStageLabels(nextStageFolder(folder, nextStage), id);
+    const tested = on === 'test' ? testedNow(trained.prepared.dataset) : undefined;
     for (const id of ids) {
       onStage(`predict ${id}`);
       signal.throwIfAborted();
       const done = path.join(predictions, `${id}.scores.json`);
-      let known = handedOn(id) ? readCase(done) : undefined;
+      const kept = handedOn(id) ? readCase(done) : undefined;
+      let known = kept && tested ? asTested(kept, tested[id], trained.prepared, order, folder) : kept;
+      if (known && known !== kept) atomicWriteSealedJson(done, known);
       if (!known) {
         const begin = performance.now();
         const classes = await predictAndScore(id, on === 'test', trained, order, folder, signal, onStage);
         lease.check();
-        known = { id, classes, seconds: (performance.now() - begin) / 1000 };
+        known = { id, classes, seconds: (performance.now() - begin) / 1000, ...(tested && { tested: tested[id] }) };
         atomicWriteSealedJson(done, known);
       }
-      const { seconds, ...scored } = known;
-      if (scored.classes) cases.push({ id, classes: scored.classes });
+      const { seconds, classes } = known;
+      if (classes) cases.push({ id, classes });
       else unscored.push(id);
       predictSeconds += seconds;
     }
@@ -59,6 +80,7 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
       cases,
       ...(on === 'validation' ? {} : { on }),
       ...(unscored.length > 0 ? { unscored } : {}),
+      ...(tested && { tested }),
       cost: {
         parameters: trained.forecast.parameters,
         flops: trained.forecast.flops,
@@ -80,6 +102,30 @@ interface ScoredCase {
   /** Null for a test case without a reference. */
   classes: Record<string, ClassScore> | null;
   seconds: number;
+  /** The files of a test case that this was made from. */
+  tested?: TestedCase;
+}
+
+/**
+ * The scores of a test case as its files are now: kept, scored again where only its reference changed, undefined where it has to be predicted
+ * again.
+ */
+function asTested(
+  known: ScoredCase,
+  now: TestedCase,
+  { dataset, labels }: Prepared,
+  { experiment }: RunOrder,
+  folder: string,
+): ScoredCase | undefined {
+  const { tested } = known;
+  if (!tested || isDeepStrictEqual(tested, now)) return known;
+  const { id } = known;
+  const prediction = path.join(folder, 'predictions', `${id}${dataset.json.file_ending}`);
+  if (tested.images !== now.images || !fs.existsSync(prediction)) return undefined;
+  const { label, reader } = caseOf(dataset, id);
+  if (!label) return { ...known, classes: null, tested: now };
+  const answer = readAs(prediction, reader, { onWarning: () => {} }) as Volume<Uint8Array>;
+  return { ...known, classes: scorerOf(experiment.scoring, labels).score(referenceOf(dataset, id), answer), tested: now };
 }
 
 /** The scores of a case that is done; one whose file is damaged is not. */

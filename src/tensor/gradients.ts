@@ -4,6 +4,11 @@ import type * as TF from '@tensorflow/tfjs-node-gpu';
 import { product } from '../base/shape.js';
 import { tf } from './tf.js';
 
+let asked: ReadonlySet<string> | undefined;
+
+/** While an operator's gradient is taken: is that of its input number `i` asked for? What is not, it need not compute. */
+export const isAsked = (i: number): boolean => asked === undefined || asked.has(String(i));
+
 interface TapeNode {
   kernelName: string;
   inputs: Record<string, TF.Tensor>;
@@ -89,10 +94,16 @@ function nodesBetween(xs: tf.Tensor[], y: tf.Tensor, tape: TapeNode[]): Map<Tape
 function passBack(node: TapeNode, names: string[], slopes: Map<number, tf.Tensor>, wanted: Set<number>) {
   const dys = node.outputs.map((output) => slopes.get(output.id) ?? null);
   if (!node.gradient) throw new Error(`${node.kernelName} has no gradient`);
+  const before = asked;
+  asked = new Set(names);
   const found = tf.tidy(() => {
-    const gradient = node.gradient!(dys);
-    // Clones share their memory, and make every gradient a tensor of its own whatever an operator handed through.
-    return names.map((name) => tf.clone(gradient[name]()));
+    try {
+      const gradient = node.gradient!(dys);
+      // Clones share their memory, and make every gradient a tensor of its own whatever an operator handed through.
+      return names.map((name) => tf.clone(gradient[name]()));
+    } finally {
+      asked = before;
+    }
   });
   for (const [i, name] of names.entries()) {
     const { id, shape } = node.inputs[name];

@@ -90,20 +90,21 @@ export function symbolicOutput<R extends TF.Rank = TF.Rank>(
  *
  * @param options.keep shapes (float32) that stay alive from the forward to the backward pass, besides the inputs
  * @param options.keepOutput the output stays alive instead of the inputs
- * @param options.keepInputs false: neither does
+ * @param options.keepInputs so many of the first inputs stay alive, whatever the output does
  */
 export function symbolicOp<T extends TF.Tensor>(
   name: string,
   inputs: TF.Tensor[],
   shape: readonly number[],
-  options: { macs?: number; gradientMacs?: number; keep?: number[][]; keepOutput?: boolean; keepInputs?: boolean } = {},
+  options: { macs?: number; gradientMacs?: number; keep?: number[][]; keepOutput?: boolean; keepInputs?: number } = {},
 ): T {
   return tf.customGrad((...args: unknown[]) => {
     const save = args.pop() as TF.GradSaveFunc;
     const xs = args as TF.Tensor[];
     const kept = (options.keep ?? []).map((s) => symbolicOutput(s));
     const value = symbolicOutput(shape, 'float32', { name, macs: options.macs ?? 0 });
-    save([...(options.keepOutput ? [value] : options.keepInputs === false ? [] : xs), ...kept]);
+    const inputs = xs.slice(0, options.keepInputs ?? (options.keepOutput ? 0 : xs.length));
+    save([...(options.keepOutput ? [value] : []), ...inputs, ...kept]);
     const gradFunc = () =>
       xs.map((x, i) =>
         symbolicOutput(x.shape, 'float32', { name: `${name} gradient`, macs: i === 0 ? (options.gradientMacs ?? 0) : 0 }),

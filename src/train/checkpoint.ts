@@ -35,6 +35,10 @@ export interface Position {
   /** Running pseudo-Dice and its best value so far. */
   ema: number | null;
   bestEma: number | null;
+  /** Epoch of that value; undefined before there is one, and in checkpoints of an earlier version. */
+  bestEpoch?: number;
+  /** Sum and number of the gradient norms of this epoch's steps so far; undefined in checkpoints of an earlier version. */
+  norms?: { sum: number; count: number };
   /** Lines of progress.jsonl that belong to this position. */
   logLines: number;
   /** Seconds of training so far, over all sittings. */
@@ -97,6 +101,15 @@ export function writeCheckpoint(file: string, run: string, network: Pick<Network
   return fs.statSync(file).size;
 }
 
+/** The text a checkpoint carries about itself; undefined when it is no JSON object. */
+function headerIn(text: string): any {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Reads a checkpoint back into tensors, which the caller owns.
  * @throws VoxelbookError naming the file when it is missing, damaged, of another run, or of another network
@@ -116,7 +129,7 @@ export function readCheckpoint(file: string, run: string, network: Pick<Network,
   const { tensors, metadata } = content;
   if (!metadata.voxelbook || metadata.checksum !== contentChecksum(metadata.voxelbook, tensors))
     refuse('checkpoint-damaged', 'a checksum that does not fit the content', 'the content as it was written', again);
-  const header = JSON.parse(metadata.voxelbook);
+  const header = headerIn(metadata.voxelbook) ?? refuse('checkpoint-damaged', 'a header that is no JSON', 'JSON', again);
   if (header.format !== format) refuse('checkpoint-format', header.format, format, 'Use the version that wrote it.');
   if (header.run !== run)
     refuse('checkpoint-of-another-run', `run ${header.run}`, `run ${run}`, 'Put each file back into its own run folder.');
@@ -149,7 +162,7 @@ export function readCheckpoint(file: string, run: string, network: Pick<Network,
 const behind = (step: number, steps: Record<string, number>) =>
   Object.fromEntries(Object.entries(steps).filter(([, n]) => n !== step));
 
-const slotKinds = ['momentum', 'm', 'v'];
+const slotKinds = ['momentum', 'm', 'v', 'ema'];
 const slotsOf = (name: string, slots: Params): [string, tf.Tensor][] =>
   slotKinds.flatMap((kind) => (slots[`${kind}.${name}`] ? [[`${kind}.${name}`, slots[`${kind}.${name}`]]] : []));
 
@@ -160,7 +173,7 @@ const toDisk = (info: ParamInfo, tensor: tf.Tensor): TensorSource => ({
   read: () => fromMemory(info, tensor),
 });
 
-/** The checkpoints of one run folder: the last two, the best, the final; an index beside them says what must be there. */
+/** The checkpoints of one run folder: the last two, the best, the final, those kept by the recipe; an index beside them says what must be there. */
 export class CheckpointFolder {
   readonly folder: string;
   private readonly indexFile: string;
@@ -189,8 +202,8 @@ export class CheckpointFolder {
     return this.file(name);
   }
 
-  /** Saves parameters alone under a name of their own: `best`, `final`. */
-  saveParams(name: 'best' | 'final', { params, position }: Checkpoint): string {
+  /** Saves parameters alone under a name of their own: `best`, `final`, `epoch-<n>`. */
+  saveParams(name: 'best' | 'final' | `epoch-${string}`, { params, position }: Checkpoint): string {
     this.write(name, { params, optimiser: initialState(), position });
     return this.file(name);
   }

@@ -18,17 +18,22 @@ export {
   type Hooks,
   type Losses,
   type Named,
+  type NameGroup,
   type Optimisers,
   type OwnFile,
+  type ParameterGroup,
+  type Postprocessings,
   type PredictionSettings,
   type Recipe,
   type RunScores,
+  type Samplers,
   type Scale,
   type Schedules,
   type Start,
 } from './experiment.js';
 export { type Batch, type BatchSource, type FeedOptions, startFeed } from './feed/feed.js';
 export { cutPatch, type Phase, Sampler, type SampleSource, type TrainingSample } from './feed/sample.js';
+export { placeBy, type SamplerDefinition, type SamplerInput } from './feed/samplers.js';
 export {
   type ClassLocations,
   type IntegerDraws,
@@ -66,11 +71,14 @@ export {
   monaiDiceCe,
 } from './loss/monaiLoss.js';
 export { type TverskyOptions, tversky } from './loss/tversky.js';
+export { conclusion, type LrRange, type LrRangeOptions, lrRange } from './lrRange.js';
 export { endsOf, modelOf, type Planned } from './model.js';
 export { type Objective, objectiveOf } from './objective.js';
+export { groupFaults, isNormOrBias, layerwise, type OwnSettings, ownSettings } from './optim/groups.js';
 export {
   adamW,
   applyGradients,
+  averagedParams,
   clipByGlobalNorm,
   globalNorm,
   initialState,
@@ -88,10 +96,14 @@ export { admit, fingerprintOf, isOwn, planOf, plansNameOf, prepare, storedFinger
 export type { Prepared } from './prepared.js';
 export { checkStages, heldOutBy, networkInput, nextStageFolder, type PreviousStage, previousStageOf } from './previousStage.js';
 export { addCounts, type Counts, ema, hardCounts, pseudoDice } from './pseudoDice.js';
+export { recipeFaults } from './recipeFaults.js';
 export { cacheBytes, forecastInputOf, forecastOf, type RunOptions, run, type Trained } from './run.js';
 export { shareOf, splitOf } from './split.js';
 export {
+  type Accumulated,
+  accumulate,
   batchTensors,
+  disposeOf,
   firstNotFiniteLayer,
   lossAndGradients,
   type NotFinite,
@@ -100,3 +112,4 @@ export {
   validationStep,
 } from './step.js';
 export { applyVoxelTable, fitVoxelTable, type VoxelSample, type VoxelTable } from './voxelTable.js';
+export { type Checkpoints, weightsFile } from './weightsFile.js';

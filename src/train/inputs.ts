@@ -3,9 +3,11 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
+import { storedJson, tableShape } from '../base/storedJson.js';
 import { Contents, type Dataset, type Fold, type Split, spacingFile, tell } from '../dataset/index.js';
-import { configuration, type Plan } from '../plan/index.js';
+import { configuration, needsStatistics, type Plan } from '../plan/index.js';
 import { dependenciesOf } from './dependencies.js';
 import type { Experiment } from './experiment.js';
 import { canonicalJson, runFolderOf } from './identity.js';
@@ -22,6 +24,15 @@ export interface RunInputs {
   /** Weights file, or `inputs.json` of the runs this one starts from, by name. */
   start: Record<string, string>;
 }
+
+const text = z.string();
+const inputsShape = z.looseObject({
+  dataset: z.looseObject({}),
+  plan: z.looseObject({}),
+  split: z.looseObject({ train: z.array(text), val: z.array(text) }),
+  cases: tableShape(z.looseObject({ images: text, label: text })),
+  start: tableShape(text),
+});
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 16);
 
@@ -64,12 +75,11 @@ export function inputsOf(
   );
 }
 
-/** The configuration with what it needs of the plan; intensity statistics act through CT's normalisation alone. */
+/** The configuration with what it needs of the plan; intensity statistics act through normalisations that use them. */
 function actingPlan(plan: Plan, name: string): Record<string, unknown> {
   const { data_identifier: _, median_image_size_in_voxels: _m, ...own } = configuration(plan, name);
-  const ct = own.normalization_schemes.includes('CTNormalization');
   const { transpose_forward, foreground_intensity_properties_per_channel } = plan;
-  return { ...own, transpose_forward, ...(ct && { intensities: foreground_intensity_properties_per_channel }) };
+  return { ...own, transpose_forward, ...(needsStatistics(own) && { intensities: foreground_intensity_properties_per_channel }) };
 }
 
 function startOf(experiment: Experiment, fold: Fold, seed: number, folderOf: typeof runFolderOf): Record<string, string> {
@@ -91,11 +101,7 @@ function startOf(experiment: Experiment, fold: Fold, seed: number, folderOf: typ
 
 /** What a run folder says it was made from; undefined when it does not. */
 export function readInputs(folder: string): RunInputs | undefined {
-  try {
-    return JSON.parse(fs.readFileSync(path.join(folder, 'inputs.json'), 'utf8'));
-  } catch {
-    return undefined;
-  }
+  return storedJson(path.join(folder, 'inputs.json'), inputsShape);
 }
 
 /** What differs, in sentences; empty when nothing does. */

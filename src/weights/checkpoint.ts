@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { contentChecksum } from '../base/checksum.js';
 import { FaultList, VoxelbookError } from '../base/errors.js';
+import { readJsonFile } from '../base/json.js';
 import { readSafetensors, type StoredTensor } from '../base/safetensors.js';
 import { readTorch } from './pth.js';
 
@@ -30,7 +31,7 @@ const isTensor = (v: unknown): v is StoredTensor =>
  * @throws VoxelbookError when the file is damaged (weights saved here carry a checksum, which is asked), holds Python objects that
  *   are no data (each named), or holds no tensors
  */
-export function readCheckpoint(file: string): Checkpoint {
+export function readWeights(file: string): Checkpoint {
   const unwrapped: string[] = [];
   let value: unknown = file.endsWith('.index.json') ? readParts(file) : readFile(file);
   while (value instanceof Map) {
@@ -91,13 +92,7 @@ function readParts(file: string): Map<string, StoredTensor> {
   const size = fs.statSync(file).size;
   if (size > maxIndex) faults.add('too-large', file, `${size} bytes`, `at most ${maxIndex}`, fix);
   faults.throwIfAny(what);
-  let map: unknown;
-  try {
-    map = JSON.parse(fs.readFileSync(file, 'utf8'))?.weight_map;
-  } catch (error) {
-    faults.add('json', file, (error as Error).message, 'JSON with a weight_map', fix);
-  }
-  faults.throwIfAny(what);
+  const map = (readJsonFile(file, 'this index') as { weight_map?: unknown } | null)?.weight_map;
   if (typeof map !== 'object' || map === null || Array.isArray(map))
     faults.add('weight-map', 'weight_map', Array.isArray(map) ? 'a list' : typeof map, 'the part of every tensor by name', fix);
   faults.throwIfAny(what);
@@ -117,7 +112,7 @@ function readParts(file: string): Map<string, StoredTensor> {
     else if (!fs.existsSync(at)) faults.add('part-missing', part, 'no such file', 'every part beside the index', fix);
   }
   faults.throwIfAny(`${file}: parts of the checkpoint are missing`);
-  for (const part of names as string[]) parts.set(part, readCheckpoint(path.join(path.dirname(file), part)).tensors);
+  for (const part of names as string[]) parts.set(part, readWeights(path.join(path.dirname(file), part)).tensors);
   for (const [name, part] of Object.entries(map as Record<string, string>)) {
     const tensor = parts.get(part)![name];
     if (tensor) out.set(name, tensor);

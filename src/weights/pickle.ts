@@ -136,6 +136,54 @@ function numpyScalar([dtype, bytes]: unknown[]): number {
   return numpyScalars[name](bigEndian ? Buffer.from(data).reverse() : data);
 }
 
+/** A NumPy array: made empty, then filled by its state. */
+class NumpyArray {
+  value: unknown = [];
+}
+
+/** Values of arrays that one pickle may hold; plans hold a few thousand. */
+const maxArrayValues = 1_000_000;
+
+/** Values of an array from its state `(version, shape, dtype, Fortran order, bytes or list)`, as nested lists. */
+function arrayValues(state: unknown, spend: (n: number) => void): unknown {
+  const [, shape, dtype, fortran, raw] = Array.isArray(state) ? state : [];
+  const fault = (given: string) => new PickleFault('numpy', given, 'an array of numbers in C order');
+  const bytes = typeof raw === 'string' ? Buffer.from(raw, 'latin1') : raw;
+  if (!isIndexList(shape) || !(dtype instanceof NumpyType)) throw fault('a NumPy array without shape and type');
+  const count = shape.reduce((a, b) => a * b, 1);
+  if (!(count <= maxArrayValues)) throw fault(`a NumPy array of ${count} values`);
+  // The bytes of one array may be named again and again.
+  spend(count);
+  if (fortran === true && shape.length > 1) throw fault('a NumPy array in Fortran order');
+  let flat: unknown[];
+  if (Array.isArray(raw) && raw.length === count) flat = raw;
+  else {
+    const width = Number(dtype.name.slice(1));
+    if (!Buffer.isBuffer(bytes) || bytes.length !== count * width)
+      throw fault(`a NumPy array of type ${dtype.name.slice(0, 20)}`);
+    flat = Array.from({ length: count }, (_, i) => numpyScalar([dtype, bytes.subarray(i * width, (i + 1) * width)]));
+  }
+  return shape.length === 0 ? flat[0] : shape.slice(1).reduceRight((list: unknown[], n) => chunks(list, n), flat);
+}
+
+const chunks = (list: unknown[], n: number): unknown[] =>
+  n === 0 ? [] : Array.from({ length: list.length / n }, (_, i) => list.slice(i * n, (i + 1) * n));
+
+/** A value with every array in it as lists. */
+function withoutArrays(root: unknown): unknown {
+  const done = new Map<unknown, unknown>();
+  const step = (value: unknown): unknown => {
+    if (typeof value !== 'object' || value === null) return value;
+    if (value instanceof NumpyArray) return step(value.value);
+    if (done.has(value)) return done.get(value);
+    done.set(value, value);
+    if (value instanceof Map) for (const [k, v] of value) value.set(k, step(v));
+    else if (Array.isArray(value)) for (const [i, v] of value.entries()) value[i] = step(v);
+    return value;
+  };
+  return step(root);
+}
+
 const makes = (call: Constructor['call']) => new Constructor(call);
 const numpyReader = makes(numpyScalar);
 
@@ -155,6 +203,9 @@ const known = new Map<string, unknown>([
   ['numpy dtype', makes(([name]) => new NumpyType(text(name)))],
   ['numpy.core.multiarray scalar', numpyReader],
   ['numpy._core.multiarray scalar', numpyReader],
+  ['numpy ndarray', new NumpyType('ndarray')],
+  ['numpy.core.multiarray _reconstruct', makes(() => new NumpyArray())],
+  ['numpy._core.multiarray _reconstruct', makes(() => new NumpyArray())],
   ['_codecs encode', makes(([characters]) => Buffer.from(text(characters), 'latin1'))],
   ['torch.storage UntypedStorage', new StorageType(null)],
   ['torch UntypedStorage', new StorageType(null)],
@@ -177,7 +228,7 @@ export function readPickle(bytes: Buffer, file: string, start = 0): { value: unk
   let fault: unknown;
   try {
     const value = machine.run();
-    if (machine.unknown.size === 0) return { value, end: machine.at };
+    if (machine.unknown.size === 0) return { value: machine.arrays ? withoutArrays(value) : value, end: machine.at };
   } catch (error) {
     fault = error;
   }
@@ -211,6 +262,8 @@ class Machine {
   readonly memo = new Map<number, unknown>();
   /** Names met that stand for no data. */
   readonly unknown = new Set<string>();
+  /** Whether a NumPy array was met. */
+  arrays = false;
   private made = 0;
 
   constructor(
@@ -323,13 +376,19 @@ class Machine {
     if (target instanceof Unknown) return target;
     if (!(target instanceof Constructor))
       throw new PickleFault('pickle', 'a call of something that is no constructor', 'one of the known constructors');
-    return target.call(Array.isArray(args) ? args : []);
+    const made = target.call(Array.isArray(args) ? args : []);
+    if (made instanceof NumpyArray) this.arrays = true;
+    return made;
   }
 
   /** OrderedDict and Parameter carry attribute dicts, NumPy dtypes their byte order; none of it is a weight. */
   build(target: unknown, state: unknown): void {
     if (target instanceof NumpyType) {
       target.bigEndian = Array.isArray(state) && state[1] === '>';
+      return;
+    }
+    if (target instanceof NumpyArray) {
+      target.value = arrayValues(state, (n) => this.spend(n));
       return;
     }
     if (target instanceof Map || isTensor(target) || target instanceof Unknown) return;

@@ -1,7 +1,15 @@
 import assert from 'node:assert';
 import { z } from 'zod';
 import type { GammaDraw } from '../../src/augment/gamma.js';
-import { type Entry, type PipelineName, pipeline, pipelines, type Sample, type Transform } from '../../src/augment/index.js';
+import {
+  cutBox,
+  type Entry,
+  type PipelineName,
+  pipeline,
+  pipelines,
+  type Sample,
+  type Transform,
+} from '../../src/augment/index.js';
 import { Random } from '../../src/base/random.js';
 import { extend } from '../../src/base/registry.js';
 
@@ -40,6 +48,31 @@ describe('augmentation pipelines', () => {
         }
         assert.deepEqual({ image: sample.image, seg: sample.seg }, before, 'the sample given is left as it was');
       });
+
+  for (const patch of [
+    [9, 12, 14],
+    [3, 15, 18],
+    [16, 20],
+  ])
+    it(`of ${patch.join('×')} gives the same voxels of the part that a draw reads as of the whole`, () => {
+      const p = pipeline('moreDA', { patchSize: patch, useMaskForNorm: [true, false] });
+      const sample = sampleOf(p.initialPatchSize, 2);
+      let smaller = 0;
+      for (let i = 0; i < 15; i++) {
+        const draw = p.draw(new Random(i), sample);
+        const { start, size } = p.reads(draw);
+        const n = size[0] * size[1] * size[2];
+        const part: Sample = {
+          image: cutBox(sample.image, sample.shape, start, size, new Float32Array(n * 2), 2),
+          seg: cutBox(sample.seg, sample.shape, start, size, new Int16Array(n)),
+          shape: size,
+          channels: 2,
+        };
+        if (part.seg.length < sample.seg.length) smaller++;
+        assert.deepEqual(p.apply(draw, part), p.apply(draw, sample));
+      }
+      assert.ok(smaller > 2 && smaller < 15);
+    });
 
   it('equal seeds draw equally, others differently', () => {
     const p = pipeline('DA4', { patchSize: [8, 8, 8] });

@@ -43,8 +43,8 @@ describe('samples and planes', () => {
 describe('mirroring', () => {
   for (const axes of [[0], [1], [2], [0, 2], [0, 1, 2]])
     it(`along ${axes} twice is the identity`, () => {
-      const p = planes([3, 4, 5], 2);
-      const once = applyMirror({ transform: 'mirror', axes }, p);
+      const [p, q] = [planes([3, 4, 5], 2), planes([3, 4, 5], 2)];
+      const once = applyMirror({ transform: 'mirror', axes }, q);
       assert.notDeepEqual(once.channels, p.channels);
       const twice = applyMirror({ transform: 'mirror', axes }, once);
       assert.deepEqual([twice.channels, twice.seg], [p.channels, p.seg]);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { availableBytes, outOfMemoryKills, peakResidentBytes } from '../../src/base/memory.js';
+import { availableBytes, peakResidentBytes, watchOutOfMemory } from '../../src/base/memory.js';
 
 /** A machine's /proc and /sys, as files. */
 function machine(files: Record<string, string>): string {
@@ -37,7 +37,12 @@ describe('memory that is left', () => {
       'sys/fs/cgroup/slurm/job_7/memory.events': 'low 0\noom 2\noom_kill 2\n',
     });
     assert.equal(availableBytes(root), 1000 - (900 - 300));
-    assert.equal(outOfMemoryKills(root), 3 + 2);
+    const starved = watchOutOfMemory('self', root);
+    // Another's death on the machine is none of this group's.
+    fs.writeFileSync(path.join(root, 'proc/vmstat'), 'oom_kill 4\n');
+    assert.equal(starved(), false);
+    fs.writeFileSync(path.join(root, 'sys/fs/cgroup/slurm/job_7/memory.events'), 'oom_kill 3\n');
+    assert.equal(starved(), true);
   });
 
   it('version 1, with a limit above the process’s own group and none beside it', () => {
@@ -54,7 +59,12 @@ describe('memory that is left', () => {
       [`${at}/docker/abc/memory.oom_control`]: 'oom_kill_disable 0\nunder_oom 0\noom_kill 1\n',
     });
     assert.equal(availableBytes(root), 5000 - 1500);
-    assert.equal(outOfMemoryKills(root), 4);
+    const starved = watchOutOfMemory('self', root);
+    assert.equal(starved(), false);
+    // A job's group goes with the job: then the machine's count is all there is.
+    fs.rmSync(path.join(root, `${at}/docker`), { recursive: true });
+    fs.writeFileSync(path.join(root, 'proc/vmstat'), 'oom_kill 4\n');
+    assert.equal(starved(), true);
   });
 
   it('in a container that sees its own group as the top, whatever its path outside', () => {
@@ -78,6 +88,6 @@ describe('memory that is left', () => {
   it('here it is a number between nothing and what the machine has', () => {
     assert.ok(availableBytes() > 0 && availableBytes() <= os.totalmem());
     assert.ok(peakResidentBytes() > 10e6);
-    assert.ok(outOfMemoryKills() >= 0);
+    assert.equal(watchOutOfMemory('self')(), false);
   });
 });

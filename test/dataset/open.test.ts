@@ -129,7 +129,7 @@ describe('opening a data set', () => {
       /neither a folder nor a known name; expected a folder with dataset\.json, a name or number below \$nnUNet_raw, or one of SimGlioma/,
     );
     fs.writeFileSync(path.join(folder, 'dataset.json'), '{"labels": ');
-    assert.throws(() => open(folder), /expected a JSON file/);
+    assert.throws(() => open(folder), /expected JSON/);
   });
 
   it('a case is read with channels side by side; one picture may supply several', () => {

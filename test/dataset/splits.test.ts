@@ -26,7 +26,7 @@ describe('splits_final.json', () => {
 
   const wrong: [string, string, RegExp][] = [
     ['no list', '{"train":["case_1"],"val":["case_3"]}', /splits_final\.json: an object of train, val; expected a list of/],
-    ['a comma too many', '[{"train":["case_1"],"val":["case_3"]},]', /splits_final\.json: .*; expected a JSON file/],
+    ['a comma too many', '[{"train":["case_1"],"val":["case_3"]},]', /splits_final\.json: .*; expected JSON/],
     [
       'endings',
       '[{"train":["case_1.nii.gz"],"val":["case_3"]}]',

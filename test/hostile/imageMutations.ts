@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { VoxelbookError } from '../../src/base/errors.js';
+import { peakResidentBytes } from '../../src/base/memory.js';
 import { readGrid, readVolume } from '../../src/volume/index.js';
 import { besides, formats, oddFile } from './mutations.js';
 
@@ -36,5 +37,5 @@ for (let i = 0; i < count; i++) {
   slowest = Math.max(slowest, (user + system) / 1000);
 }
 fs.rmSync(folder, { recursive: true });
-const peakMiB = Math.round(process.resourceUsage().maxRSS / 1024);
+const peakMiB = Math.round(peakResidentBytes() / 2 ** 20);
 console.log(JSON.stringify({ count, read, refused, slowestMs: Math.round(slowest), peakMiB, bad: bad.slice(0, 5) }));

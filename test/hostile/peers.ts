@@ -54,7 +54,7 @@ const near = (a: readonly number[], b: readonly number[], tolerance: number) =>
   a.every((v, i) => Math.abs(v - b[i]) <= tolerance * Math.max(1, Math.abs(b[i])));
 
 /** What is different between our volume and the peer's; empty where nothing is. */
-function difference(v: Volume, peer: Answer): string {
+export function difference(v: Volume, peer: Answer): string {
   if (peer.digest === undefined) return 'the peer refuses it';
   if (peer.stack) return `the peer reads a stack of ${peer.stack}`;
   const shape = [...v.shape, v.channels];
@@ -114,7 +114,7 @@ export function writeFiles(folder: string, list: readonly Format[], count: numbe
 }
 
 /** The peers' answers; a file that ends a peer counts as refused. */
-function ask(python: string, folder: string, files: number): Answer[] {
+export function ask(python: string, folder: string, files: number): Answer[] {
   const script = fileURLToPath(new URL('./peers.py', import.meta.url));
   const answers: Answer[] = [];
   while (answers.length < files) {

@@ -12,7 +12,7 @@ const source = (cell: any): string => cell.source.join('');
 const tagged = (notebook: any, tag: string) => notebook.cells.filter((c: any) => c.metadata.tags?.includes(tag));
 
 describe('the course', () => {
-  it('has eight lessons', () => assert.equal(pairs.length, 8));
+  it('has nine lessons', () => assert.equal(pairs.length, 9));
 
   for (const [solution, lesson] of pairs)
     describe(path.basename(lesson), () => {

@@ -7,6 +7,7 @@ import { VoxelbookError } from '../../src/base/errors.js';
 import { Random } from '../../src/base/random.js';
 import { datasetJsonFaults } from '../../src/dataset/index.js';
 import { configuration, planFaults, planFromJson } from '../../src/plan/index.js';
+import { mutate } from '../hostile/jsonMutations.js';
 
 const golden = fileURLToPath(new URL('../golden/nnunet/plans/', import.meta.url));
 const read = (file: string) => JSON.parse(fs.readFileSync(path.join(golden, file), 'utf8'));
@@ -18,43 +19,6 @@ const plans = datasets.flatMap((d) =>
     .map((f) => read(`${d}/${f}`)),
 );
 const inputs = Number(process.env.VOXELBOOK_F6 ?? 2000);
-
-/** One random change somewhere in a JSON value: delete, retype, ±1, swap, NaN, huge. */
-function mutate(random: Random, root: any): string {
-  const places: [any, string | number, string][] = [];
-  const walk = (node: any, at: string) => {
-    for (const key of Object.keys(node)) {
-      places.push([node, key, `${at}.${key}`]);
-      if (node[key] !== null && typeof node[key] === 'object') walk(node[key], `${at}.${key}`);
-    }
-  };
-  walk(root, '');
-  const [node, key, at] = random.choice(places);
-  const [other, otherKey] = random.choice(places);
-  const changes: Record<string, () => void> = {
-    delete: () => (Array.isArray(node) ? node.splice(Number(key), 1) : delete node[key]),
-    retype: () => {
-      node[key] = random.choice([null, 'text', -1, 0.5, [], {}, true, [[]], '__proto__', '../../x']);
-    },
-    step: () => {
-      if (typeof node[key] === 'number') node[key] += random.chance(0.5) ? 1 : -1;
-    },
-    swap: () => {
-      const held = structuredClone(other[otherKey]);
-      other[otherKey] = structuredClone(node[key]);
-      node[key] = held;
-    },
-    nan: () => {
-      node[key] = random.choice([Number.NaN, Number.POSITIVE_INFINITY]);
-    },
-    huge: () => {
-      node[key] = random.choice([1e300, 2 ** 40, Array(1000).fill(1)]);
-    },
-  };
-  const change = random.choice(Object.keys(changes));
-  changes[change]();
-  return `${change} ${at}`;
-}
 
 /** What a network needs of an accepted configuration: halving the patch by the strides always ends on whole numbers. */
 function outputShapes(plan: any): void {

@@ -169,7 +169,7 @@ describe('predicting cases', () => {
     });
     fs.rmSync(path.join(b, `${cases[0].id}.safetensors`));
     assert.throws(() => readProbabilities(b, cases[0].id), {
-      message: `this case has no probabilities\n  ${path.join(b, `${cases[0].id}.safetensors`)}: no such file; expected the probabilities of the prediction. Predict again with keepProbabilities.`,
+      message: `this case has no probabilities\n  ${path.join(b, `${cases[0].id}.safetensors`)}: no such file, nor <case>.npz; expected the probabilities of the prediction. Predict again with --probabilities (nnU-Net: --save_probabilities, or nnUNetv2_train --val --npz).`,
     });
   });
 

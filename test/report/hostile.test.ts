@@ -1,51 +1,16 @@
 import assert from 'node:assert/strict';
-import { parse, parseFragment, type DefaultTreeAdapterTypes as Tree } from 'parse5';
 import { VoxelbookError } from '../../src/base/errors.js';
 import { shownTable } from '../../src/base/show.js';
 import * as report from '../../src/report/index.js';
 import { listText } from '../../src/run/list.js';
 import { picture } from '../../src/run/live.js';
 import { identityDirection } from '../../src/volume/volume.js';
+import { dangers, labelsOf } from './dangers.js';
 import { allFigures } from './figures.js';
 import { hostileStrings } from './hostile.js';
 import { runs } from './synthetic.js';
 
-const allowed = new Set(
-  'html head body div span table caption thead tbody tr th td strong u img svg title text rect path line circle g'.split(' '),
-);
-
-/** Everything in parsed markup that could run, load or navigate. */
-function dangers(html: string, document = false): string[] {
-  const found: string[] = [];
-  const visit = (node: Tree.Node) => {
-    if ('tagName' in node) {
-      if (!allowed.has(node.tagName)) found.push(`<${node.tagName}>`);
-      for (const { name, value } of node.attrs) {
-        if (/^on/i.test(name)) found.push(`${node.tagName} ${name}`);
-        if (
-          /^(href|src|srcset|action|formaction|data|poster|background|xlink:href)$/i.test(name) &&
-          !value.startsWith('data:image/png;base64,')
-        )
-          found.push(`${node.tagName} ${name}=${value}`);
-        if (name === 'style' && /url\(|expression|position|@import/i.test(value)) found.push(`style ${value}`);
-        if (name === 'id') found.push(`id ${value}`);
-      }
-    }
-    if ('childNodes' in node) for (const child of node.childNodes) visit(child);
-  };
-  visit(document ? parse(html) : parseFragment(html));
-  return found;
-}
-
 const clean = (what: string, html: string) => assert.deepEqual(dangers(html), [], what);
-
-/** Plotly reads a little HTML in labels. */
-function labelsOf(value: unknown): string[] {
-  if (typeof value === 'string') return [value];
-  if (Array.isArray(value)) return value.flatMap(labelsOf);
-  if (value && typeof value === 'object') return Object.values(value).flatMap(labelsOf);
-  return [];
-}
 
 describe('names from outside never become markup', () => {
   it('there are at least 200 hostile strings', () => {

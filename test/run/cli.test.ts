@@ -25,6 +25,7 @@ const line = (step: number, extra: Partial<ProgressLine> = {}): ProgressLine => 
   pseudoDsc: null,
   pseudoDscPerClass: null,
   lr: 1e-3,
+  gradientNorm: null,
   seconds: step,
   waitingShare: 0,
   rssBytes: 2 ** 30,

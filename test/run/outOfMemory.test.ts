@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { outOfMemoryKills } from '../../src/base/memory.js';
+import { watchOutOfMemory } from '../../src/base/memory.js';
 import { outOfMemory } from '../../src/run/outOfMemory.js';
 
 describe('a run that ends for want of memory', () => {
@@ -40,7 +40,7 @@ describe('a run that ends for want of memory', () => {
     assert.equal(outOfMemory(folder, 'x', { ...death, how: 'exit code 1' }), undefined);
   });
 
-  it('the system’s killer is noticed, in a real control group', function () {
+  it('the system’s killer is noticed, in a real control group', async function () {
     const own = /^\d+:memory:(.*)$/m.exec(fs.readFileSync('/proc/self/cgroup', 'utf8'))?.[1];
     const group = path.join('/sys/fs/cgroup/memory', own ?? '', `voxelbook-${process.pid}`);
     try {
@@ -50,13 +50,18 @@ describe('a run that ends for want of memory', () => {
       if (fs.existsSync(group)) fs.rmdirSync(group);
       this.skip(); // no control groups of version 1, or not ours to make
     }
-    const before = outOfMemoryKills();
     const hoard = 'const all = []; for (;;) all.push(Buffer.alloc(10e6, 1));';
-    const script = `echo $$ > '${group}/cgroup.procs'; exec '${process.execPath}' -e '${hoard}'`;
-    const { signal } = spawnSync('sh', ['-c', script], { timeout: 60_000 });
-    const grew = outOfMemoryKills() - before;
+    const child = spawn('sh', ['-c', `read go; exec '${process.execPath}' -e '${hoard}'`], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    fs.writeFileSync(path.join(group, 'cgroup.procs'), String(child.pid));
+    const [inGroup, elsewhere] = [watchOutOfMemory(child.pid!), watchOutOfMemory('self')];
+    const ended = new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)));
+    child.stdin.end('go\n');
+    assert.equal(await ended, 'SIGKILL');
+    const seen = [inGroup(), elsewhere()];
     fs.rmdirSync(group);
-    assert.equal(signal, 'SIGKILL');
-    assert.ok(grew > 0);
+    // A death in another group is no reason for this one's.
+    assert.deepEqual(seen, [true, false]);
   });
 });

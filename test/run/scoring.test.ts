@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { check, open } from '../../src/dataset/index.js';
-import { baseline, ensemble, finishedRun, rowBy, scoreBy, study } from '../../src/run/index.js';
+import { baseline, ensemble, finishedRun, list, listText, rowBy, scoreBy, start, study } from '../../src/run/index.js';
 import type { Rule } from '../../src/score/index.js';
 import { type Experiment, runFolderOf, runHash, splitOf } from '../../src/train/index.js';
-import { leaveWorkplace, tinyExperiment, workplace } from './tiny.js';
+import { readVolume, writeVolume } from '../../src/volume/index.js';
+import { finalWeights, leaveWorkplace, timelessLog, tinyExperiment, workplace } from './tiny.js';
 
 /** One step: what is learnt plays no part here. */
 const brief = (root: string, changes: Partial<Experiment>) => {
@@ -135,6 +136,34 @@ describe('scoring apart from training', () => {
       floor.scores.map((s) => [s.on, s.cases.map((c) => c.id).join()]),
       [['test', 'ball_4']],
     );
+    // A changed test set outdates the scores alone: scored again is what changed, and only a changed image is predicted again.
+    const [trained, log] = [finalWeights(run.folder), timelessLog(run.folder)];
+    const plainAll = brief(root, { folds: 'all' });
+    const prediction = (id: string) => path.join(run.folder, 'predictions', `${id}.nii.gz`);
+    const made = (id: string) => fs.statSync(prediction(id)).mtimeMs;
+    const before = [made('ball_4'), made('ball_5')];
+    fs.copyFileSync(path.join(raw, 'labelsTr/ball_1.nii.gz'), path.join(raw, 'labelsTs/ball_5.nii.gz'));
+    assert.match(listText(list()), /out of date: test labels changed of ball_5; starting it scores it again/);
+    const said: string[] = [];
+    const rescored = await start(plainAll, { display: null, onNotice: (text) => said.push(text) });
+    assert.match(said[0], /test labels changed of ball_5 since it was scored; it is scored again, its training stays/);
+    assert.deepEqual(
+      rescored.scores.cases.map((c) => c.id),
+      ['ball_4', 'ball_5'],
+    );
+    assert.equal(rescored.scores.unscored, undefined);
+    assert.deepEqual([made('ball_4'), made('ball_5')], before);
+    assert.equal(rescored.outdated, undefined);
+    const image = path.join(raw, 'imagesTs/ball_5_0000.nii.gz');
+    const volume = readVolume(image);
+    writeVolume(image, { ...volume, data: Float32Array.from(volume.data, (v) => v + 1) });
+    assert.deepEqual(finishedRun(run.folder).outdated, ['test images changed of ball_5']);
+    await start(plainAll, { display: null, onNotice: () => {} });
+    assert.equal(made('ball_4'), before[0]);
+    assert.notEqual(made('ball_5'), before[1]);
+    assert.deepEqual(finalWeights(run.folder), trained);
+    assert.deepEqual(timelessLog(run.folder), log);
+
     await assert.rejects(scoreBy(run, rule({ nsdToleranceMm: { shell: 1 } })), /none for core; expected shell, core/);
     fs.rmSync(path.join(run.folder, 'predictions/ball_4.nii.gz'));
     await assert.rejects(scoreBy(run, rule({})), /ball_4\.nii\.gz: no file; expected the prediction of every scored case/);

@@ -1,6 +1,7 @@
 // What changes the values of a plane voxel by voxel: brightness, contrast, gamma (augment/brightness.ts, contrast.ts, gamma.ts).
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "base/native/elementary.h"
 #include "base/native/functions.h"
@@ -9,46 +10,60 @@ namespace voxelbook {
 namespace {
 
 constexpr int lanes = 8;
+typedef float Floats __attribute__((vector_size(4 * lanes)));
+typedef float FourFloats __attribute__((vector_size(16)));
+typedef double Doubles __attribute__((vector_size(32)));
 
-/// The eight sums of a plane, in the order contrast.ts adds them.
-inline double total(const double* s) { return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7])); }
+template <class V>
+inline V read(const float* p) {
+  V v;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
+}
+
+/// Sum of v − centre, or of its square: eight sums side by side, put together as contrast.ts does.
+template <bool squared>
+double eightSums(const Values<float>& values, double centre) {
+  Doubles a{}, b{};
+  int64_t i = 0;
+  for (; i + lanes <= values.size; i += lanes) {
+    const Doubles d = __builtin_convertvector(read<FourFloats>(values.data + i), Doubles) - centre;
+    const Doubles e = __builtin_convertvector(read<FourFloats>(values.data + i + 4), Doubles) - centre;
+    a += squared ? d * d : d;
+    b += squared ? e * e : e;
+  }
+  for (int l = 0; i < values.size; i++, l++) {
+    const double d = values[i] - centre;
+    (l < 4 ? a : b)[l & 3] += squared ? d * d : d;
+  }
+  return ((a[0] + a[1]) + (a[2] + a[3])) + ((b[0] + b[1]) + (b[2] + b[3]));
+}
 
 /// statistics(plane: Float32Array, out: Float64Array): mean, unbiased standard deviation, smallest and largest value
 void statistics(const Arguments& a) {
   const Values<float> values = a.values<float>(0);
   const Values<double> out = a.values<double>(1);
   EXPECT(values.size >= 1 && out.size == 4, std::to_string(values.size) + " values, " + std::to_string(out.size) + " results");
-  const int64_t n = values.size, whole = n / lanes * lanes;
-  double sums[lanes] = {};
-  float low[lanes], high[lanes];
-  std::fill(low, low + lanes, values[0]);
-  std::fill(high, high + lanes, values[0]);
-  auto take = [&](int64_t i, int l) {
-    const float v = values[i];
-    sums[l] += v;
-    low[l] = v < low[l] ? v : low[l];
-    high[l] = v > high[l] ? v : high[l];
-  };
-  for (int64_t i = 0; i < whole; i += lanes)
-    for (int l = 0; l < lanes; l++) take(i + l, l);
-  for (int64_t i = whole; i < n; i++) take(i, i - whole);
-  const double mean = total(sums) / static_cast<double>(n);
-  std::fill(sums, sums + lanes, 0);
-  auto square = [&](int64_t i, int l) {
-    const double d = values[i] - mean;
-    sums[l] += d * d;
-  };
-  for (int64_t i = 0; i < whole; i += lanes)
-    for (int l = 0; l < lanes; l++) square(i + l, l);
-  for (int64_t i = whole; i < n; i++) square(i, i - whole);
-  for (int l = 1; l < lanes; l++) {
-    low[0] = low[l] < low[0] ? low[l] : low[0];
-    high[0] = high[l] > high[0] ? high[l] : high[0];
+  const int64_t n = values.size;
+  Floats lows = values[0] - Floats{}, highs = lows;
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const Floats v = read<Floats>(values.data + i);
+    lows = v < lows ? v : lows;
+    highs = v > highs ? v : highs;
   }
+  float low = values[0], high = values[0];
+  auto take = [&](float small, float large) {
+    low = small < low ? small : low;
+    high = large > high ? large : high;
+  };
+  for (int l = 0; l < lanes; l++) take(lows[l], highs[l]);
+  for (; i < n; i++) take(values[i], values[i]);
+  const double mean = eightSums<false>(values, 0) / static_cast<double>(n);
   out[0] = mean;
-  out[1] = std::sqrt(total(sums) / static_cast<double>(n - 1));
-  out[2] = low[0];
-  out[3] = high[0];
+  out[1] = std::sqrt(eightSums<true>(values, mean) / static_cast<double>(n - 1));
+  out[2] = low;
+  out[3] = high;
 }
 
 /// scaleAbout(plane: Float32Array, centre, factor, target, low, high): (v − centre) · factor + target, kept in [low, high]
@@ -78,9 +93,9 @@ void add(const Arguments& a) {
 /// power(plane: Float32Array, gamma, low, range, divisor): ((v − low) / divisor)^gamma · range + low
 void power(const Arguments& a) {
   const Values<float> plane = a.values<float>(0);
-  const double gamma = a.number(1), low = a.number(2), range = a.number(3), divisor = a.number(4);
+  const double gamma = a.number(1), low = a.number(2), range = a.number(3), scale = 1 / a.number(4);
   for (int64_t i = 0; i < plane.size; i++) {
-    const double v = (plane[i] - low) / divisor;
+    const double v = (plane[i] - low) * scale;
     const double powered = exponential(gamma * logarithm(v));
     // 0 stays 0 and what is not a number stays so.
     plane[i] = static_cast<float>((v > 0 ? powered : v) * range + low);

@@ -3,22 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "augment/native/channels.h"
 #include "base/native/functions.h"
 
 namespace voxelbook {
 namespace {
-
-template <int count>
-void splitSome(const float* image, int64_t channels, int64_t n, float* const* planes) {
-  for (int64_t i = 0; i < n; i++)
-    for (int c = 0; c < count; c++) planes[c][i] = image[i * channels + c];
-}
-
-template <int count>
-void joinSome(float* image, int64_t channels, int64_t n, const float* const* planes) {
-  for (int64_t i = 0; i < n; i++)
-    for (int c = 0; c < count; c++) image[i * channels + c] = planes[c][i];
-}
 
 void checkBox(const std::vector<int64_t>& shape, const std::vector<double>& start, const std::vector<int64_t>& size) {
   EXPECT(start.size() == 3, "a start of " + std::to_string(start.size()) + " numbers");
@@ -41,16 +30,7 @@ void splitBox(const Arguments& a) {
       const int64_t from = ((z + static_cast<int64_t>(start[0])) * shape[1] + y + static_cast<int64_t>(start[1])) * shape[2] +
                            static_cast<int64_t>(start[2]);
       const int64_t to = (z * size[1] + y) * size[2];
-      for (int64_t c = 0; c < channels; c += 4) {
-        float* some[4];
-        const int64_t count = std::min<int64_t>(4, channels - c);
-        for (int64_t k = 0; k < count; k++) some[k] = planes[c + k].data + to;
-        const float* row = image.data + from * channels + c;
-        if (count == 4) splitSome<4>(row, channels, size[2], some);
-        else if (count == 3) splitSome<3>(row, channels, size[2], some);
-        else if (count == 2) splitSome<2>(row, channels, size[2], some);
-        else splitSome<1>(row, channels, size[2], some);
-      }
+      split(image.data + from * channels, channels, size[2], [&](int64_t c) { return planes[c].data + to; });
     }
 }
 
@@ -66,50 +46,73 @@ void joinPlanes(const Arguments& a) {
   constexpr int64_t piece = 1024;
   for (int64_t first = 0; first < n; first += piece) {
     const int64_t length = std::min(piece, n - first);
-    for (int64_t c = 0; c < channels; c += 4) {
-      const float* some[4];
-      const int64_t count = std::min<int64_t>(4, channels - c);
-      for (int64_t k = 0; k < count; k++) some[k] = planes[c + k].data + first;
-      float* to = image.data + first * channels + c;
-      if (count == 4) joinSome<4>(to, channels, length, some);
-      else if (count == 3) joinSome<3>(to, channels, length, some);
-      else if (count == 2) joinSome<2>(to, channels, length, some);
-      else joinSome<1>(to, channels, length, some);
-    }
+    join(image.data + first * channels, channels, length, [&](int64_t c) { return planes[c].data + first; });
   }
 }
 
 template <class T>
-void flipInto(const Values<T>& from, const Values<T>& to, const std::vector<int64_t>& shape, const bool* along) {
-  EXPECT(from.size == voxels(shape) && to.size == from.size, std::to_string(from.size) + " values to be mirrored");
-  EXPECT(from.size == 0 || from.data + from.size <= to.data || to.data + to.size <= from.data, "mirrored onto itself");
+void flipRows(const Values<T>& values, const std::vector<int64_t>& shape, const bool* along) {
+  EXPECT(values.size == voxels(shape), std::to_string(values.size) + " values to be mirrored");
   const int64_t width = shape[2];
   for (int64_t z = 0; z < shape[0]; z++)
     for (int64_t y = 0; y < shape[1]; y++) {
-      const T* row = from.data + ((along[0] ? shape[0] - 1 - z : z) * shape[1] + (along[1] ? shape[1] - 1 - y : y)) * width;
-      T* out = to.data + (z * shape[1] + y) * width;
+      const int64_t own = z * shape[1] + y;
+      const int64_t other = (along[0] ? shape[0] - 1 - z : z) * shape[1] + (along[1] ? shape[1] - 1 - y : y);
+      T* p = values.data + own * width;
+      T* __restrict q = values.data + other * width;
+      if (own == other && along[2]) std::reverse(p, p + width);
+      if (own >= other) continue;
       if (along[2])
-        for (int64_t x = 0; x < width; x++) out[x] = row[width - 1 - x];
-      else std::memcpy(out, row, width * sizeof(T));
+        for (int64_t x = 0; x < width; x++) std::swap(p[x], q[width - 1 - x]);
+      else std::swap_ranges(p, p + width, q);
     }
 }
 
-/// flip(from, to: another array like it, shape, axes)
+/// flip(values: Float32Array | Int16Array, shape, axes): mirrors in place
 void flip(const Arguments& a) {
   bool along[3] = {};
-  for (double axis : a.list(3)) {
+  for (double axis : a.list(2)) {
     EXPECT(axis == 0 || axis == 1 || axis == 2, "axis " + std::to_string(axis));
     along[static_cast<int>(axis)] = true;
   }
-  if (a.is<float>(0)) flipInto(a.values<float>(0), a.values<float>(1), a.sides(2), along);
-  else flipInto(a.values<int16_t>(0), a.values<int16_t>(1), a.sides(2), along);
+  if (a.is<float>(0)) flipRows(a.values<float>(0), a.sides(1), along);
+  else flipRows(a.values<int16_t>(0), a.sides(1), along);
 }
 
-/// outsideToBackground(labels: Int16Array, out: Int16Array): label −1 becomes 0
+/// outsideToBackground(labels: Int16Array): label −1 becomes 0
 void outsideToBackground(const Arguments& a) {
-  const Values<int16_t> labels = a.values<int16_t>(0), out = a.values<int16_t>(1);
-  EXPECT(labels.size == out.size, std::to_string(labels.size) + " labels into " + std::to_string(out.size));
-  for (int64_t i = 0; i < labels.size; i++) out[i] = labels[i] == -1 ? 0 : labels[i];
+  const Values<int16_t> labels = a.values<int16_t>(0);
+  for (int64_t i = 0; i < labels.size; i++) labels[i] = labels[i] == -1 ? 0 : labels[i];
+}
+
+template <class T>
+void cutRows(const Values<T>& from, const std::vector<int64_t>& shape, const std::vector<int64_t>& start,
+             const std::vector<int64_t>& size, const Values<T>& out, int64_t values) {
+  EXPECT(from.size == voxels(shape) * values && out.size == voxels(size) * values,
+         std::to_string(from.size) + " values cut into " + std::to_string(out.size));
+  const int64_t first = std::max<int64_t>(start[2], 0), last = std::min(start[2] + size[2], shape[2]);
+  if (last <= first) return;
+  for (int64_t z = std::max<int64_t>(-start[0], 0); z < std::min(size[0], shape[0] - start[0]); z++)
+    for (int64_t y = std::max<int64_t>(-start[1], 0); y < std::min(size[1], shape[1] - start[1]); y++) {
+      const int64_t row = ((z + start[0]) * shape[1] + y + start[1]) * shape[2];
+      std::memcpy(out.data + ((z * size[1] + y) * size[2] + first - start[2]) * values, from.data + (row + first) * values,
+                  (last - first) * values * sizeof(T));
+    }
+}
+
+/// cutBox(from: Float32Array | Int16Array, shape, start, size, out: another like it, values a voxel): what of the box lies inside
+void cutBox(const Arguments& a) {
+  const double values = a.number(5);
+  EXPECT(values >= 1 && values < 2147483648.0, std::to_string(values) + " values a voxel");
+  std::vector<int64_t> start;
+  for (double s : a.list(2)) {
+    EXPECT(s > -2147483648.0 && s < 2147483648.0, "a start of " + std::to_string(s));
+    start.push_back(static_cast<int64_t>(s));
+  }
+  EXPECT(start.size() == 3, "a start of " + std::to_string(start.size()) + " numbers");
+  const int64_t each = static_cast<int64_t>(values);
+  if (a.is<float>(0)) cutRows(a.values<float>(0), a.sides(1), start, a.sides(3), a.values<float>(4), each);
+  else cutRows(a.values<int16_t>(0), a.sides(1), start, a.sides(3), a.values<int16_t>(4), each);
 }
 
 /// maskOutside(plane: Float32Array, labels: Int16Array): 0 where the label is negative
@@ -123,6 +126,7 @@ void maskOutside(const Arguments& a) {
 const Exported all[] = {{"splitBox", splitBox},
                         {"joinPlanes", joinPlanes},
                         {"flip", flip},
+                        {"cutBox", cutBox},
                         {"outsideToBackground", outsideToBackground},
                         {"maskOutside", maskOutside}};
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "augment/native/channels.h"
 #include "base/native/functions.h"
 
 namespace voxelbook {
@@ -42,12 +43,11 @@ inline Some<float, N> narrow(Some<double, N> v) {
   else return __builtin_convertvector(v, Some<float, N>);
 }
 
-/// Calls use.template operator()<N>(first channel) with N = 8, 4, 2, 1 until all channels are done.
+/// Calls use.template operator()<N>(first channel) with N = 4, 2, 1 until all channels are done.
 template <class Use>
 inline void forChannels(int64_t channels, Use&& use) {
   int64_t c = 0;
-  for (; c + 8 <= channels; c += 8) use.template operator()<8>(c);
-  if (c + 4 <= channels) use.template operator()<4>(c), c += 4;
+  for (; c + 4 <= channels; c += 4) use.template operator()<4>(c);
   if (c + 2 <= channels) use.template operator()<2>(c), c += 2;
   if (c < channels) use.template operator()<1>(c);
 }
@@ -159,7 +159,7 @@ void singlePlaces(const Task& t, int64_t z, int64_t y, Row<float>& row) {
   }
 }
 
-enum : uint8_t { outside = 0, atBorder = 1, inside = 2 };
+enum : int32_t { outside = 0, atBorder = 1, inside = 2 };
 
 /// Neighbours of a row's places, 4 in plane and 8 else: the first one, whether all are there, and their weights in the order
 /// PyTorch adds them.
@@ -167,50 +167,53 @@ struct Neighbours {
   explicit Neighbours(int64_t width) : z(width), y(width), x(width), where(width) {
     for (auto& w : weight) w.resize(width);
   }
-  std::vector<int32_t> z, y, x;
-  std::vector<uint8_t> where;
+  std::vector<int32_t> z, y, x, where;
   std::vector<float> weight[8];
 };
 
-template <class T>
+template <bool inPlane, class T>
 void findNeighbours(const Task& t, const Row<T>& row, Neighbours& out) {
   const T depth = static_cast<T>(t.input[0]), height = static_cast<T>(t.input[1]), width = static_cast<T>(t.input[2]);
-  const T lastZ = t.inPlane ? depth : depth - 1;
+  const T lastZ = inPlane ? depth : depth - 1;
   const int64_t n = t.shape[2];
   const T *pz = row.z.data(), *py = row.y.data(), *px = row.x.data();
-  int32_t *iz = out.z.data(), *iy = out.y.data(), *ix = out.x.data();
-  uint8_t* where = out.where.data();
-  float* w[8];
-  for (int k = 0; k < 8; k++) w[k] = out.weight[k].data();
+  int32_t *iz = out.z.data(), *iy = out.y.data(), *ix = out.x.data(), *where = out.where.data();
+#pragma GCC ivdep
   for (int64_t i = 0; i < n; i++) {
     const T z0 = std::floor(pz[i]), y0 = std::floor(py[i]), x0 = std::floor(px[i]);
     // Comparisons with what is no number fail: such a place lies outside.
     const bool near = (z0 >= -1) & (z0 < depth) & (y0 >= -1) & (y0 < height) & (x0 >= -1) & (x0 < width);
     const bool within = (z0 >= 0) & (z0 < lastZ) & (y0 >= 0) & (y0 < height - 1) & (x0 >= 0) & (x0 < width - 1);
-    where[i] = near ? (within ? inside : atBorder) : outside;
+    where[i] = (near ? 1 : 0) + (within ? 1 : 0);
     iz[i] = static_cast<int32_t>(near ? z0 : T(0));
     iy[i] = static_cast<int32_t>(near ? y0 : T(0));
     ix[i] = static_cast<int32_t>(near ? x0 : T(0));
+  }
+  float* w[8];
+  for (int k = 0; k < 8; k++) w[k] = out.weight[k].data();
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; i++) {
+    const T z0 = std::floor(pz[i]), y0 = std::floor(py[i]), x0 = std::floor(px[i]);
     const float fy = static_cast<float>(py[i] - y0), fx = static_cast<float>(px[i] - x0);
-    if (t.inPlane) {
-      const float gy = 1.0f - fy, gx = 1.0f - fx;
-      w[0][i] = gx * gy;
-      w[1][i] = fx * gy;
-      w[2][i] = gx * fy;
-      w[3][i] = fx * fy;
-      continue;
-    }
-    const float fz = static_cast<float>(pz[i] - z0), gz = static_cast<float>(z0 + T(1) - pz[i]);
-    const float gy = static_cast<float>(y0 + T(1) - py[i]), gx = static_cast<float>(x0 + T(1) - px[i]);
+    const float gy = inPlane ? 1.0f - fy : static_cast<float>(y0 + T(1) - py[i]);
+    const float gx = inPlane ? 1.0f - fx : static_cast<float>(x0 + T(1) - px[i]);
     const float w0 = gx * gy, w1 = fx * gy, w2 = gx * fy, w3 = fx * fy;
-    w[0][i] = w0 * gz;
-    w[1][i] = w1 * gz;
-    w[2][i] = w2 * gz;
-    w[3][i] = w3 * gz;
-    w[4][i] = w0 * fz;
-    w[5][i] = w1 * fz;
-    w[6][i] = w2 * fz;
-    w[7][i] = w3 * fz;
+    if constexpr (inPlane) {
+      w[0][i] = w0;
+      w[1][i] = w1;
+      w[2][i] = w2;
+      w[3][i] = w3;
+    } else {
+      const float fz = static_cast<float>(pz[i] - z0), gz = static_cast<float>(z0 + T(1) - pz[i]);
+      w[0][i] = w0 * gz;
+      w[1][i] = w1 * gz;
+      w[2][i] = w2 * gz;
+      w[3][i] = w3 * gz;
+      w[4][i] = w0 * fz;
+      w[5][i] = w1 * fz;
+      w[6][i] = w2 * fz;
+      w[7][i] = w3 * fz;
+    }
   }
 }
 
@@ -529,15 +532,15 @@ void run(const Task& t, const Arrays& arrays) {
       const int64_t first = (z * t.shape[1] + y) * width;
       if constexpr (std::is_same_v<T, double>) exactPlaces(t, z, y, row);
       else singlePlaces(t, z, y, row);
-      if (voting || t.kind == Kind::linear) findNeighbours(t, row, near);
+      if (voting || t.kind == Kind::linear) {
+        if (t.inPlane) findNeighbours<true>(t, row, near);
+        else findNeighbours<false>(t, row, near);
+      }
       if (t.kind == Kind::nearest) readNearest(t, row, arrays.image.data, channels, made.data());
       else if constexpr (std::is_same_v<T, double>) readCubic(t, row, arrays.used, arrays.image.data, channels, made.data());
       else if (t.inPlane) readLinear<true>(t, near, arrays.image.data, channels, made.data());
       else readLinear<false>(t, near, arrays.image.data, channels, made.data());
-      for (int64_t c = 0; c < channels; c++) {
-        float* to = arrays.planes[c].data + first;
-        for (int64_t x = 0; x < width; x++) to[x] = made[x * channels + c];
-      }
+      split(made.data(), channels, width, [&](int64_t c) { return arrays.planes[c].data + first; });
       for (size_t m = 0; m < arrays.maps.size(); m++) {
         int16_t* to = arrays.out[m].data + first;
         if (voting) votes[m].row(row, near, to);

@@ -50,9 +50,17 @@ export interface Functions {
     totals: Float64Array | null,
   ): void;
   splitBox(image: Float32Array, shape: Sides, start: Sides, size: Sides, planes: readonly Float32Array[]): void;
+  cutBox<A extends Float32Array | Int16Array>(
+    from: A,
+    shape: Sides,
+    start: readonly number[],
+    size: Sides,
+    out: A,
+    values: number,
+  ): void;
   joinPlanes(planes: readonly Float32Array[], image: Float32Array): void;
-  flip<A extends Float32Array | Int16Array>(from: A, to: A, shape: Sides, axes: readonly number[]): void;
-  outsideToBackground(labels: Int16Array, out: Int16Array): void;
+  flip(values: Float32Array | Int16Array, shape: Sides, axes: readonly number[]): void;
+  outsideToBackground(labels: Int16Array): void;
   maskOutside(plane: Float32Array, labels: Int16Array): void;
   statistics(plane: Float32Array, out: Float64Array): void;
   scaleAbout(plane: Float32Array, centre: number, factor: number, target: number, low: number, high: number): void;
@@ -91,9 +99,18 @@ let functions: Functions | undefined | null = null;
 /** The compiled functions; undefined where they are switched off or not there. */
 export function nativeFunctions(): Functions | undefined {
   if (process.env.VOXELBOOK_NATIVE === '0') return undefined;
-  if (functions === null) {
-    const variant = isCompiled('processor') ? chosenVariant() : undefined;
-    functions = variant && isCompiled(`functions-${variant}`) ? (compiled(`functions-${variant}`) as Functions) : undefined;
-  }
+  if (functions === null) functions = load();
   return functions;
+}
+
+function load(): Functions | undefined {
+  if (!isCompiled('processor')) return undefined;
+  const variant = chosenVariant();
+  if (!variant) return undefined;
+  try {
+    return compiled(`functions-${variant}`) as Functions;
+  } catch (error) {
+    console.error(`voxelbook: the compiled functions do not load, plain code is used (slower): ${(error as Error).message}`);
+    return undefined;
+  }
 }

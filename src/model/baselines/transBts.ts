@@ -9,6 +9,7 @@
 // Departure: the official forward ends in a softmax. Here it gives logits, as every network does; `softmax: true` restores it.
 import type { Configuration } from '../../plan/plan.js';
 import { attention } from '../../tensor/ops/attention.js';
+import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { tf } from '../../tensor/tf.js';
 import { define, type Ends } from '../define.js';
 import { channelDropout, dropout, dropoutMask } from '../layers/dropout.js';
@@ -191,7 +192,7 @@ export function transBtsUp(d: Declaration, name: string, width: number, out: num
   const conv1 = conv(d, under(name, 'conv1'), width, out, one);
   const up = convTranspose(d, under(name, 'conv2'), out, out, [2, 2, 2], { stride: 2 });
   const conv3 = conv(d, under(name, 'conv3'), 2 * out, out, one);
-  return scope(d, name, (c: Context, x: tf.Tensor, skip: tf.Tensor) => conv3(c, tf.concat([skip, up(c, conv1(c, x))], -1)));
+  return scope(d, name, (c: Context, x: tf.Tensor, skip: tf.Tensor) => conv3(c, joinChannels([skip, up(c, conv1(c, x))])));
 }
 
 /** `DeBlock`: as `EnBlock2`, declared in another order. */

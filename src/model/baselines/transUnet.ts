@@ -12,6 +12,7 @@
 import type { Configuration } from '../../plan/plan.js';
 import { attention } from '../../tensor/ops/attention.js';
 import { conv as convOp } from '../../tensor/ops/conv.js';
+import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { resize } from '../../tensor/ops/resize.js';
 import { maxPool, tf } from '../../tensor/tf.js';
 import { define, type Ends } from '../define.js';
@@ -274,6 +275,6 @@ export function transUnetDecoderBlock(
   return scope(d, name, (c: Context, x: tf.Tensor, skip?: tf.Tensor) => {
     const size = x.shape.slice(1, -1).map((n) => 2 * n);
     const up = resize(x, size, 'linear', { alignCorners: true });
-    return conv2(c, conv1(c, skip ? tf.concat([up, skip], -1) : up));
+    return conv2(c, conv1(c, skip ? joinChannels([up, skip]) : up));
   });
 }

@@ -8,9 +8,9 @@
 import { FaultList } from '../../base/errors.js';
 import { product } from '../../base/shape.js';
 import type { Configuration } from '../../plan/plan.js';
-import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
+import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { resize } from '../../tensor/ops/resize.js';
-import { tf } from '../../tensor/tf.js';
+import type { tf } from '../../tensor/tf.js';
 import { define, type Ends } from '../define.js';
 import { he } from '../layers/initialisers.js';
 import { conv, cube, instanceNorm, type Layer, sequence } from '../layers/layers.js';
@@ -204,7 +204,7 @@ function currentRelease(d: Declaration, spec: UmambaSpec, t: Topology): Parts {
     let x = skips.at(-1)!;
     for (const [s, merge] of merges.entries()) {
       const up = ups[s](c, x);
-      x = merge(c, usesSkip[s] ? tf.concat([up, skips.at(-2 - s)!], -1) : up);
+      x = merge(c, usesSkip[s] ? joinChannels([up, skips.at(-2 - s)!]) : up);
       if (spec.deepSupervision || s === merges.length - 1) outputs.unshift(heads[s](c, x));
     }
     return outputs;
@@ -244,7 +244,7 @@ export function umambaBlock(
   const one = cube(1, kernel.length);
   const conv3 = shortcut ? conv(d, under(name, 'conv3'), inWidth, out, one, { stride, ...he(inWidth, one) }) : undefined;
   return scope(d, name, (c, x) => {
-    const h = leakyRelu(norm1(c, conv1(c, x)), 0.01);
-    return leakyRelu(tf.add(norm2(c, conv2(c, h)), conv3 ? conv3(c, x) : x), 0.01);
+    const h = norm1(c, conv1(c, x), { slope: 0.01 });
+    return norm2(c, conv2(c, h), { slope: 0.01, added: conv3 ? conv3(c, x) : x });
   });
 }

@@ -11,7 +11,7 @@ import { convTranspose as convTransposeOp } from '../../tensor/ops/convTranspose
 import { recompute, withoutTape } from '../../tensor/ops/customOp.js';
 import { depthwiseConv } from '../../tensor/ops/depthwiseConv.js';
 import { depthwiseConvTranspose } from '../../tensor/ops/depthwiseConvTranspose.js';
-import { groupNorm as groupNormOp } from '../../tensor/ops/groupNorm.js';
+import { type Behind, groupNorm as groupNormOp } from '../../tensor/ops/groupNorm.js';
 import { instanceNorm as instanceNormOp } from '../../tensor/ops/instanceNorm.js';
 import { layerNorm as layerNormOp } from '../../tensor/ops/layerNorm.js';
 import { linear as linearOp } from '../../tensor/ops/linear.js';
@@ -25,6 +25,9 @@ export { heNormal, uniformFan } from './initialisers.js';
 
 /** Applies a layer: `x` is the caller's, so is what comes back. */
 export type Layer = (context: Context, x: tf.Tensor) => tf.Tensor;
+
+/** A norm, with what follows it in the same pass. */
+export type Norm = (context: Context, x: tf.Tensor, behind?: Behind) => tf.Tensor;
 
 /** A layer with a weight and maybe a bias, and where they are in `Params`. */
 export type Weighted = Layer & { weight: string; bias?: string };
@@ -127,11 +130,11 @@ export function instanceNorm(
   name: string,
   channels: number,
   { affine = true, epsilon = 1e-5, scale }: { affine?: boolean; epsilon?: number; scale?: Init } = {},
-): Layer {
+): Norm {
   const [gamma, beta] = affine ? affinePair(d, name, channels, scale) : [];
-  return scope(d, name, ({ params, training }, x) => {
+  return scope(d, name, ({ params, training }, x: tf.Tensor, behind?: Behind) => {
     if (training && x.size === x.shape[0] * channels) throw oneValue(name, x.shape, 'instance');
-    return instanceNormOp(x, affine ? params[gamma] : undefined, affine ? params[beta] : undefined, epsilon);
+    return instanceNormOp(x, affine ? params[gamma] : undefined, affine ? params[beta] : undefined, epsilon, behind);
   });
 }
 
@@ -169,14 +172,14 @@ export function layerNorm(d: Declaration, name: string, channels: number, epsilo
  * While training, the batch's own statistics normalise and the new running ones go to `context.updates`
  * (variance unbiased there, as PyTorch does).
  */
-export function batchNorm(d: Declaration, name: string, channels: number, { epsilon = 1e-5, momentum = 0.1 } = {}): Layer {
+export function batchNorm(d: Declaration, name: string, channels: number, { epsilon = 1e-5, momentum = 0.1 } = {}): Norm {
   const [gamma, beta] = affinePair(d, name, channels);
   const mean = d.add(under(name, 'running_mean'), [channels], { buffer: true, init: { kind: 'zeros' } });
   const variance = d.add(under(name, 'running_var'), [channels], { buffer: true, init: { kind: 'ones' } });
   const count = d.add(under(name, 'num_batches_tracked'), [], { buffer: true, dtype: 'int32', init: { kind: 'zeros' } });
-  return scope(d, name, ({ params, training, updates, onePatch }, x) => {
+  return scope(d, name, ({ params, training, updates, onePatch }, x: tf.Tensor, behind?: Behind) => {
     if (!training)
-      return batchNormOp(x, params[gamma], params[beta], epsilon, { mean: params[mean], variance: params[variance] });
+      return batchNormOp(x, params[gamma], params[beta], epsilon, { mean: params[mean], variance: params[variance] }, behind);
     const size = x.size / channels;
     if (size === 1 && !onePatch) throw oneValue(name, x.shape, 'batch');
     if (!isSymbolic()) {
@@ -192,7 +195,7 @@ export function batchNorm(d: Declaration, name: string, channels: number, { epsi
         updates[key] = tf.keep(next[i]);
       }
     }
-    return batchNormOp(x, params[gamma], params[beta], epsilon);
+    return batchNormOp(x, params[gamma], params[beta], epsilon, undefined, behind);
   });
 }
 

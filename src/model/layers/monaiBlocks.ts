@@ -1,9 +1,9 @@
 // The convolutional blocks of MONAI's UNETR family (monai/networks/blocks: dynunet_block, unetr_block), 2-D and 3-D.
 // Convolutions have no bias; the norm is an instance norm without parameters or a batch norm.
-import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
-import { tf } from '../../tensor/tf.js';
+import { joinChannels } from '../../tensor/ops/joinChannels.js';
+import type { tf } from '../../tensor/tf.js';
 import { type Context, type Declaration, scope, under } from '../network.js';
-import { batchNorm, conv, convTranspose, cube, instanceNorm, type Layer, recomputed } from './layers.js';
+import { batchNorm, conv, convTranspose, cube, instanceNorm, type Layer, type Norm, recomputed } from './layers.js';
 
 /** MONAI's `norm_name`: `instance` has no parameters, `instance-affine` is `('instance', {affine: True})`. */
 export type MonaiNorm = 'instance' | 'instance-affine' | 'batch';
@@ -22,11 +22,14 @@ export interface MonaiBlock {
   residual?: boolean;
 }
 
-function norm(d: Declaration, name: string, kind: MonaiNorm, channels: number): Layer {
+function norm(d: Declaration, name: string, kind: MonaiNorm, channels: number): Norm {
   return kind === 'batch'
     ? batchNorm(d, name, channels)
     : instanceNorm(d, name, channels, { affine: kind === 'instance-affine' });
 }
+
+/** Of every leaky ReLU here. */
+const slope = 0.01;
 
 /** `UnetResBlock`: conv - norm - LReLU - conv - norm, plus the input (through a normed 1x1 conv where shapes change), LReLU. */
 export function residualBlock(d: Declaration, name: string, b: MonaiBlock): Layer {
@@ -44,8 +47,8 @@ export function residualBlock(d: Declaration, name: string, b: MonaiBlock): Laye
     shortcut = (c, x) => norm3(c, conv3(c, x));
   }
   return (c, x) => {
-    const h = leakyRelu(norm1(c, conv1(c, x)), 0.01);
-    return leakyRelu(tf.add(norm2(c, conv2(c, h)), shortcut(c, x)), 0.01);
+    const h = norm1(c, conv1(c, x), { slope });
+    return norm2(c, conv2(c, h), { slope, added: shortcut(c, x) });
   };
 }
 
@@ -58,7 +61,7 @@ export function basicBlock(d: Declaration, name: string, b: MonaiBlock): Layer {
   const conv2 = conv(d, under(name, 'conv2.conv'), b.out, b.out, window, { padding, bias: false });
   const norm1 = norm(d, under(name, 'norm1'), b.norm, b.out);
   const norm2 = norm(d, under(name, 'norm2'), b.norm, b.out);
-  return (c, x) => leakyRelu(norm2(c, conv2(c, leakyRelu(norm1(c, conv1(c, x)), 0.01))), 0.01);
+  return (c, x) => norm2(c, conv2(c, norm1(c, conv1(c, x), { slope })), { slope });
 }
 
 /** Either block; with checkpointing it keeps its input only, unless a batch norm would then count a batch twice. */
@@ -79,7 +82,7 @@ const upConv = (d: Declaration, name: string, b: MonaiBlock, channels: number, f
 export function unetrUpBlock(d: Declaration, name: string, b: MonaiBlock, factor = 2) {
   const up = upConv(d, under(name, 'transp_conv'), b, b.in, factor);
   const merge = block(d, under(name, 'conv_block'), { ...b, in: 2 * b.out });
-  return scope(d, name, (c: Context, x: tf.Tensor, skip: tf.Tensor) => merge(c, tf.concat([up(c, x), skip], -1)));
+  return scope(d, name, (c: Context, x: tf.Tensor, skip: tf.Tensor) => merge(c, joinChannels([up(c, x), skip])));
 }
 
 /** `UnetrPrUpBlock`: `layers` + 1 up-samplings; with `blocks` (default) each but the first is followed by a block. */

@@ -5,12 +5,13 @@
 // decoder; those names are aliases here.
 import { FaultList } from '../../base/errors.js';
 import type { Configuration } from '../../plan/plan.js';
-import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
+import type { Behind } from '../../tensor/ops/groupNorm.js';
+import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { averagePool, tf } from '../../tensor/tf.js';
 import { type Context, type Declaration, type Init, type ParamInfo, scope, under } from '../network.js';
 import { channelDropout } from './dropout.js';
 import { he } from './initialisers.js';
-import { batchNorm, consume, conv, convTranspose, instanceNorm, type Layer, sequence } from './layers.js';
+import { batchNorm, consume, conv, convTranspose, instanceNorm, type Layer, type Norm, sequence } from './layers.js';
 
 /** nnU-Net's `arch_kwargs`, key for key, as a plan holds them. */
 export interface ArchitectureKwargs {
@@ -115,7 +116,7 @@ export const totalStride = (t: Topology): number[] => t.strides.reduce((a, s) =>
 /** What every convolution of a network has in common. */
 export type ConvStyle = Pick<Topology, 'bias' | 'norm' | 'dropout' | 'slope'>;
 
-/** `ConvDropoutNormReLU`: convolution, channel dropout, norm, LeakyReLU (left out before a residual sum). */
+/** `ConvDropoutNormReLU`: convolution, channel dropout, norm, LeakyReLU (or, without `activation`, what the caller puts behind). */
 export function convBlock(
   d: Declaration,
   name: string,
@@ -125,7 +126,7 @@ export function convBlock(
   kernel: number[],
   stride: number[],
   options: { activation?: boolean; bias?: boolean; dropout?: boolean; scale?: Init } = {},
-): Layer {
+): Norm {
   const { activation = true, bias = t.bias, dropout = true, scale } = options;
   const padding = kernel.map((k) => Math.floor((k - 1) / 2));
   const first = d.parameters.length;
@@ -142,11 +143,12 @@ export function convBlock(
     const at = i < second - first ? 0 : dropped ? 2 : 1;
     alias(d, under(name, `all_modules.${at}.${info.name.split('.').at(-1)}`), info);
   }
-  const layers: Layer[] = [convolution];
-  if (dropped) layers.push(channelDropout(t.dropout!));
-  layers.push(norm);
-  if (activation) layers.push((_, x) => leakyRelu(x, t.slope));
-  return scope(d, name, sequence(...layers));
+  const before = dropped ? sequence(convolution, channelDropout(t.dropout!)) : convolution;
+  const standard = { slope: activation ? t.slope : 1 };
+  return scope(d, name, (context, x: tf.Tensor, behind: Behind = standard) => {
+    const y = before(context, x);
+    return consume([y], () => norm(context, y, behind));
+  });
 }
 
 /**
@@ -177,7 +179,7 @@ export function basicBlockD(
     tf.tidy(() => {
       let shortcut = strided ? averagePool(x, stride) : x;
       if (project) shortcut = project(context, shortcut);
-      return leakyRelu(tf.add(conv2(context, conv1(context, x)), shortcut), t.slope);
+      return conv2(context, conv1(context, x), { slope: t.slope, added: shortcut });
     }),
   );
 }
@@ -241,7 +243,7 @@ export function decoder(
       const outputs: tf.Tensor[] = [];
       for (let s = 0; s < n - 1; s++) {
         const skip = skips[n - 2 - s];
-        x = consume([x, skip], () => stages[s](context, tf.concat([ups[s](context, x), skip], -1)));
+        x = consume([x, skip], () => stages[s](context, joinChannels([ups[s](context, x), skip])));
         if (deepSupervision || s === n - 2) outputs.unshift(heads[s](context, x));
       }
       return outputs;

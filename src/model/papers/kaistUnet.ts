@@ -3,6 +3,7 @@
 // (`Generic_UNet`, and `Axial_UNet` with attention in encoder and decoder, which the paper's table does not use).
 // Tensors are [batch, (depth,) height, width, channel].
 import type { Configuration } from '../../plan/plan.js';
+import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
 import { tf } from '../../tensor/tf.js';
 import { define, type Ends } from '../define.js';
@@ -157,7 +158,7 @@ function build(spec: KaistUnetSpec, plan?: Configuration): Network {
       x = consume([x, skip], () => {
         const up = ups[u](context, x);
         const attended = attendUp[u]?.(context, up) ?? up;
-        return decoder[u](context, tf.concat([attended, skip], -1));
+        return decoder[u](context, joinChannels([attended, skip]));
       });
       if (spec.deepSupervision || u === pools - 1) outputs.unshift(heads[u](context, x));
     }

@@ -3,7 +3,7 @@
 // Tensors are [batch, depth, height, width, channel].
 
 import type { Configuration } from '../../plan/plan.js';
-import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
+import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { resize } from '../../tensor/ops/resize.js';
 import { tf } from '../../tensor/tf.js';
 import { define, type Ends } from '../define.js';
@@ -77,7 +77,7 @@ function build(spec: StuNetSpec, plan?: Configuration): Network {
     for (let u = 0; u < n - 1; u++) {
       // The up-sampled half comes first.
       const skip = skips[n - 2 - u];
-      x = consume([x, skip], () => decoder[u](context, tf.concat([ups[u](context, x), skip], -1)));
+      x = consume([x, skip], () => decoder[u](context, joinChannels([ups[u](context, x), skip])));
       if (spec.deepSupervision || u === n - 2) outputs.unshift(heads[u](context, x));
     }
     return outputs;
@@ -90,6 +90,8 @@ export const stuNet = define({
   heads: ['seg_outputs.'],
   convention: 'The paper’s TFLOPs are fvcore’s at 1×128³ with 105 classes: equal to ours.',
 });
+
+const slope = 0.01;
 
 /** Conv-norm-LReLU, conv-norm, plus the input (through a 1×1×1 convolution WITHOUT norm in a stage's first block), LReLU. */
 export function stuNetBlock(
@@ -106,9 +108,8 @@ export function stuNetBlock(
   const conv3 = b.project ? conv(d, at('conv3'), b.channels, b.out, [1, 1, 1], { stride: b.stride }) : undefined;
   return scope(d, name, (context, x) =>
     tf.tidy(() => {
-      const y = leakyRelu(norm1(context, conv1(context, x)));
-      const sum = tf.add(norm2(context, conv2(context, y)), conv3 ? conv3(context, x) : x);
-      return leakyRelu(sum);
+      const y = norm1(context, conv1(context, x), { slope });
+      return norm2(context, conv2(context, y), { slope, added: conv3 ? conv3(context, x) : x });
     }),
   );
 }

@@ -4,6 +4,7 @@
 //   patches of 4x4 (1/4) ── VSS stages at 1/4, 1/8, 1/16, 1/32
 //   three times: expand x2, concatenate the stage's output, linear back to its width, two VSS blocks (heads 1/16, 1/8, 1/4)
 //   expand x4 to full size, layer norm, head (1/1)
+import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { tf } from '../../tensor/tf.js';
 import { define, type Ends } from '../define.js';
 import { he } from '../layers/initialisers.js';
@@ -70,7 +71,7 @@ function build(spec: SwinUmambaDSpec): Network {
     let x = skips.at(-1)!;
     const outputs: tf.Tensor[] = [];
     for (const [s, stage] of stages.entries()) {
-      const joined = tf.concat([expands[s](c, x), skips.at(-2 - s)!], -1);
+      const joined = joinChannels([expands[s](c, x), skips.at(-2 - s)!]);
       x = stage(c, backs[s](c, joined));
       if (spec.deepSupervision) outputs.unshift(heads[s](c, x));
     }

@@ -15,8 +15,8 @@ import {
 } from './command.js';
 
 export const ensemble: Command = {
-  about: 'average predictions made with --probabilities, or finished runs on their held-out cases',
-  takes: '<folder | run | experiment.json> …',
+  about: 'average predictions made with --probabilities (or nnU-Net’s --save_probabilities), or held-out cases of finished runs',
+  takes: '<folder | run | experiment.json | model of nnU-Net> …',
   options: { ...extensionOption, out: { type: 'string' }, probabilities: { type: 'boolean' }, name: { type: 'string' } },
   help: {
     ...extensionHelp,
@@ -29,13 +29,16 @@ export const ensemble: Command = {
     need(positionals, 'folder or run');
     const isPredictions = (name: string) =>
       fs.existsSync(path.join(name, 'dataset.json')) && !fs.existsSync(path.join(name, 'experiment.json'));
-    if (positionals.every(isPredictions)) {
+    // Of models of nnU-Net the predictions of their validation cases.
+    const { validationOf } = await import('../../nnunet/best.js');
+    const folders = positionals.map((name) => validationOf(name) ?? name);
+    if (folders.every(isPredictions)) {
       need(positionals, 'folder', 'folder');
       if (!values.out) throw usage('no --out', 'an output folder');
       const { ensembleFolders } = await import('../../predict/index.js');
-      const json = await readDataset(path.join(positionals[0], 'dataset.json'));
+      const json = await readDataset(path.join(folders[0], 'dataset.json'));
       const keepProbabilities = values.probabilities === true;
-      ensembleFolders(positionals, String(values.out), json, { keepProbabilities, onProgress: workProgress });
+      ensembleFolders(folders, String(values.out), json, { keepProbabilities, onProgress: workProgress });
       print(`written to ${values.out}`);
       return;
     }

@@ -7,7 +7,10 @@ import {
   type Command,
   extensionHelp,
   extensionOption,
+  loadModules,
   loadOwn,
+  moduleHelp,
+  moduleOption,
   need,
   print,
   readDataset,
@@ -19,9 +22,16 @@ import {
 export const evaluate: Command = {
   about: 'compare predictions with reference labels, as nnU-Net does (summary.json)',
   takes: '<prediction folder | run | experiment.json> [<reference folder>]',
-  options: { ...extensionOption, dataset: { type: 'string' }, out: { type: 'string' }, chill: { type: 'boolean' } },
+  options: {
+    ...extensionOption,
+    ...moduleOption,
+    dataset: { type: 'string' },
+    out: { type: 'string' },
+    chill: { type: 'boolean' },
+  },
   help: {
     ...extensionHelp,
+    ...moduleHelp,
     dataset: 'dataset.json with the labels (default: the one in the prediction folder)',
     out: 'where to write the summary',
     chill: 'evaluate the cases that are on both sides although others are missing',
@@ -29,6 +39,7 @@ export const evaluate: Command = {
   example: 'npx voxelbook evaluate out labelsTs',
   async work(positionals, values) {
     const [given, references] = need(positionals, 'predictions');
+    await loadModules(values);
     const { labels, open, readerOf } = await import('../../dataset/index.js');
     const { evaluateFolder } = await import('../../nnunet/summary.js');
     const isFolder =

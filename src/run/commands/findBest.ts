@@ -6,6 +6,7 @@ import {
   type Command,
   extensionHelp,
   extensionOption,
+  integer,
   interrupt,
   loadOwn,
   need,
@@ -18,40 +19,64 @@ import {
 
 export const findBest: Command = {
   about: 'choose among finished runs (or nnU-Net’s results), pairs of them, and their post-processing, as nnU-Net does',
-  takes: '<runs | experiments.json> …, or nnU-Net’s <results folder of the data set> <reference folder>',
+  takes: '<runs | experiments.json> …, or nnU-Net’s <results folder of the data set> [<reference folder>]',
   options: {
     ...extensionOption,
     configuration: { type: 'string', short: 'c', multiple: true },
     plans: { type: 'string' },
     trainer: { type: 'string' },
+    fold: { type: 'string', multiple: true },
     'no-ensembles': { type: 'boolean' },
   },
   help: {
     ...extensionHelp,
-    configuration: 'only these configurations; once for each (default: of runs all, of nnU-Net’s results 2d and 3d_fullres)',
+    configuration:
+      'only these configurations; once for each (default: of runs all, of nnU-Net’s results 2d and 3d_fullres, or all where these are not there)',
     plans: 'nnU-Net’s results: default nnUNetPlans',
     trainer: 'nnU-Net’s results: default nnUNetTrainer',
+    fold: 'nnU-Net’s results: only this fold; may be given again (default: those that every model has validated)',
     'no-ensembles': 'do not consider pairs',
   },
   example: 'npx voxelbook find-best mednext.json nnunet.json',
   async work(positionals, values) {
     const [first] = need(positionals, 'runs or experiments.json');
-    if (!isResults(first)) return ofRuns(positionals, values);
-    const [results, references] = need(positionals, 'results folder', 'reference folder');
-    const { findBestConfiguration } = await import('../../nnunet/best.js');
-    const { plans = 'nnUNetPlans', trainer = 'nnUNetTrainer', configuration = ['2d', '3d_fullres'] } = values;
-    const models = [configuration]
-      .flat()
-      .map((c) => ({ configuration: String(c), plans: String(plans), trainer: String(trainer) }));
-    findBestConfiguration(results, references, models, { ensembles: values['no-ensembles'] !== true, onProgress: workProgress });
-    print(fs.readFileSync(path.join(results, 'inference_instructions.txt'), 'utf8'));
+    if (!resultsOf(first)) return ofRuns(positionals, values);
+    await ofResults(resultsOf(first)!, positionals[1], values);
   },
 };
 
+/** Models in nnU-Net's results: those named, else the usual two, else all that lie there. */
+async function ofResults(results: string, given: string | undefined, values: Values): Promise<void> {
+  const { findBestConfiguration, modelIdentifier, trainedModelsIn, validatedFolds } = await import('../../nnunet/best.js');
+  const { plans = 'nnUNetPlans', trainer = 'nnUNetTrainer', configuration = ['2d', '3d_fullres'] } = values;
+  const named = [configuration].flat().map((c) => ({ configuration: String(c), plans: String(plans), trainer: String(trainer) }));
+  const isSaid = ['configuration', 'plans', 'trainer'].some((key) => values[key] !== undefined);
+  const there = trainedModelsIn(results);
+  const usual = named.every((m) => there.some((t) => modelIdentifier(t) === modelIdentifier(m)));
+  const models = isSaid || usual || there.length === 0 ? named : there;
+  const folds = (values.fold as string[] | undefined)?.map((fold) => integer(fold, 'fold', 0)) ?? validatedFolds(results, models);
+  const references = given ?? referencesOf(path.basename(path.resolve(results)));
+  const work = { folds, ensembles: values['no-ensembles'] !== true, onProgress: workProgress };
+  findBestConfiguration(results, references, models, work);
+  print(fs.readFileSync(path.join(results, 'inference_instructions.txt'), 'utf8'));
+}
+
+/** Where nnU-Net keeps the reference labels of a data set. */
+function referencesOf(dataset: string): string {
+  const { nnUNet_preprocessed: prepared, nnUNet_raw: raw } = process.env;
+  const places = [prepared && path.join(prepared, dataset, 'gt_segmentations'), raw && path.join(raw, dataset, 'labelsTr')];
+  const found = places.find((place) => place && isFolder(place));
+  if (!found) throw usage('no reference folder', '<results folder of the data set> <reference folder>');
+  return found;
+}
+
 const isFolder = (name: string) => fs.existsSync(name) && fs.statSync(name).isDirectory();
 
-/** nnU-Net's results of a data set: folders `<trainer>__<plans>__<configuration>`. */
-const isResults = (name: string) => isFolder(name) && fs.readdirSync(name).some((n) => n.split('__').length === 3);
+/** nnU-Net's results of a data set, as a path or below `nnUNet_results`: folders `<trainer>__<plans>__<configuration>`. */
+function resultsOf(name: string): string | undefined {
+  const places = [name, path.join(process.env.nnUNet_results ?? '.', name)];
+  return places.find((place) => isFolder(place) && fs.readdirSync(place).some((n) => n.split('__').length === 3));
+}
 
 /** A run folder, or a folder of them. */
 const holdsRuns = (name: string) =>

@@ -1,33 +1,48 @@
-// `voxelbook predict`: predict the cases of a folder with trained runs (several are averaged).
+// `voxelbook predict`: predict the cases of a folder with trained runs (several are averaged), or with a model of nnU-Net.
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Fold } from '../../dataset/index.js';
+import type { Checkpoints } from '../../train/weightsFile.js';
 import {
   type Command,
   extensionHelp,
   extensionOption,
+  foldOf,
   interrupt,
   loadOwn,
   need,
   print,
   readRuns,
   usage,
+  type Values,
   workProgress,
 } from './command.js';
 
 export const predict: Command = {
-  about: 'predict the cases of a folder with trained runs (several are averaged)',
+  about: 'predict the cases of a folder with trained runs (several are averaged), or with a model of nnU-Net',
   takes: '<image folder> <output folder>',
   options: {
     ...extensionOption,
     run: { type: 'string', multiple: true },
+    fold: { type: 'string', multiple: true },
+    checkpoint: { type: 'string' },
     previous: { type: 'string' },
     probabilities: { type: 'boolean' },
+    'disable-tta': { type: 'boolean' },
+    'step-size': { type: 'string' },
     overwrite: { type: 'boolean' },
     continue: { type: 'boolean' },
   },
   help: {
     ...extensionHelp,
-    run: 'run folder, folder of runs, or the file of an experiment that was run; may be given again',
+    run: 'run folder, folder of runs, or the file of an experiment that was run; may be given again; or nnU-Net’s <trainer>__<plans>__<configuration>, as a path or below $nnUNet_results',
+    fold: 'nnU-Net’s model: only this fold; may be given again (default: all)',
+    checkpoint:
+      'final or best weights (default: those the experiment predicts with, final of nnU-Net’s); of nnU-Net’s model also the name of a file',
     previous: 'cascade: folder of the labels the previous stage predicted for the same cases',
     probabilities: 'write probabilities too',
+    'disable-tta': 'do not average over mirrored images: faster, a little less accurate',
+    'step-size': 'distance of neighbouring tiles as a share of a tile (default: as the model says, 0.5 of nnU-Net’s)',
     overwrite: 'replace label files that stand in the output folder already',
     continue: 'keep label files that stand there and can be read',
   },
@@ -35,15 +50,23 @@ export const predict: Command = {
   async work(positionals, values) {
     const [input, output] = need(positionals, 'image folder', 'output folder');
     const { predictFolder } = await import('../predictFolder.js');
-    const { ofOneExperiment } = await import('../named.js');
     const names = (values.run as string[] | undefined) ?? [];
     if (names.length === 0) throw usage('no --run', 'at least one run');
-    const runs = ofOneExperiment(await readRuns(names, values));
-    await loadOwn(runs[0].order.experiment, values);
-    const folders = runs.map((run) => run.folder);
-    const written = await predictFolder(input, output, folders, {
+    const { modelFolderOf } = await import('../../nnunet/modelFolder.js');
+    const models = names.map((name) => (fs.existsSync(path.join(name, 'experiment.json')) ? undefined : modelFolderOf(name)));
+    const ofNnunet = models.filter((m) => m !== undefined);
+    if (ofNnunet.length > 0 && names.length > 1)
+      throw usage(names.join(', '), 'one model of nnU-Net; npx voxelbook ensemble averages predictions of several');
+    if (ofNnunet.length === 0 && values.fold) throw usage('--fold', 'a model of nnU-Net');
+    const loaded = ofNnunet.length > 0 ? await loadModel(ofNnunet[0], values) : await folders(names, values);
+    const written = await predictFolder(input, output, loaded, {
       probabilities: values.probabilities === true,
+      checkpoint: ofNnunet.length > 0 ? undefined : checkpointOf(values.checkpoint),
       previous: values.previous as string | undefined,
+      settings: {
+        ...(values['disable-tta'] === true && { mirrorAxes: [] }),
+        ...(values['step-size'] !== undefined && { stepSize: stepOf(values['step-size']) }),
+      },
       overwrite: values.overwrite === true,
       continue: values.continue === true,
       onKept: (ids) => print(`${ids.length} kept as they were: ${ids.join(', ')}`),
@@ -53,3 +76,32 @@ export const predict: Command = {
     print(`${written} cases written to ${output}`);
   },
 };
+
+function stepOf(value: unknown): number {
+  const step = Number(value);
+  if (!(step > 0 && step <= 1)) throw usage(`--step-size ${value}`, 'a number above 0, at most 1');
+  return step;
+}
+
+function checkpointOf(value: Values[string]): Checkpoints | undefined {
+  if (value === undefined || value === 'final' || value === 'best') return value;
+  throw usage(`--checkpoint ${value}`, 'final or best');
+}
+
+async function folders(names: readonly string[], values: Values): Promise<string[]> {
+  const { ofOneExperiment } = await import('../named.js');
+  const runs = ofOneExperiment(await readRuns(names, values));
+  await loadOwn(runs[0].order.experiment, values);
+  return runs.map((run) => run.folder);
+}
+
+async function loadModel({ folder, folds }: { folder: string; folds?: Fold[] }, values: Values) {
+  const { loadModelFolder } = await import('../../nnunet/modelFolder.js');
+  const wanted = (values.fold as string[] | undefined)?.map((fold) => foldOf(fold, 0)) ?? folds;
+  const given = values.checkpoint as string | undefined;
+  const checkpoint = given === 'final' || given === 'best' ? `checkpoint_${given}` : given;
+  const loaded = loadModelFolder(folder, { folds: wanted, checkpoint });
+  const { about, folds: used } = loaded;
+  print(`${about.trainer}, ${about.configuration}, folds ${used.join(', ')} of ${folder}`);
+  return loaded;
+}

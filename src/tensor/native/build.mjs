@@ -18,19 +18,22 @@ const variants =
 const alone = ['tensor/module.cc', 'base/processor.cc'];
 
 /**
- * @param {{ root: string, run: (command: string, args: string[], options?: object) => Promise<string>, folder?: string }} context
- *   the project's folder, a function that runs a command, and where the compiled files go
+ * @param {{ root: string, run: (command: string, args: string[], options?: object) => Promise<string>, folder?: string, sanitize?: string }} context
+ *   the project's folder, a function that runs a command, and where the compiled files go; `sanitize` (`address,undefined`, `thread`) adds
+ *   the compiler's own checks, to the narrowest variant alone
  * @returns the compiled files
  */
-export async function build({ root, run, folder = path.join(root, 'environment/native') }) {
+export async function build({ root, run, folder = path.join(root, 'environment/native'), sanitize }) {
   const source = path.join(root, 'src');
   const tensorflow = path.join(root, 'environment/tensorflow/tensorflow');
   fs.mkdirSync(folder, { recursive: true });
   const objects = fs.mkdtempSync(path.join(folder, 'objects-'));
   const hint = 'install a C++ compiler (Debian, Ubuntu: apt-get install g++; macOS: xcode-select --install)';
+  const checks = sanitize ? [`-fsanitize=${sanitize}`, '-fno-sanitize=vptr', '-fno-omit-frame-pointer', '-g1', '-O1'] : [];
   const flags = [
     ...['-std=c++20', '-O3', '-fopenmp', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'],
     ...['-fno-math-errno', '-fno-trapping-math'],
+    ...checks,
     // -Wrestrict finds faults in the standard library's strings that are not there.
     ...['-Wall', '-Wno-psabi', '-Wno-ignored-attributes', '-Wno-restrict'],
     ...[`-I${source}`, `-I${path.join(root, 'node_modules/node-api-headers/include')}`],
@@ -51,10 +54,12 @@ export async function build({ root, run, folder = path.join(root, 'environment/n
   const modules = [
     { file: 'processor.node', sources: ['base/native/processor.cc'], own: [] },
     { file: 'voxelbook.node', sources: ['tensor/native/module.cc'], ...inTensorflow },
-    ...Object.entries(variants).flatMap(([name, own]) => [
-      { file: `kernels-${name}.node`, sources: kernels, ...inTensorflow, own: [...inTensorflow.own, ...own] },
-      { file: `functions-${name}.node`, sources: functions, own: ['-ffp-contract=off', ...own] },
-    ]),
+    ...Object.entries(variants)
+      .slice(0, sanitize ? 1 : undefined)
+      .flatMap(([name, own]) => [
+        { file: `kernels-${name}.node`, sources: kernels, ...inTensorflow, own: [...inTensorflow.own, ...own] },
+        { file: `functions-${name}.node`, sources: functions, own: ['-ffp-contract=off', ...own] },
+      ]),
   ];
   try {
     const objectOf = (file, name) => path.join(objects, `${file}.${name.replaceAll('/', '.')}.o`);
@@ -73,7 +78,7 @@ export async function build({ root, run, folder = path.join(root, 'environment/n
     ];
     const linked = modules.map(async ({ file, sources, tensorflow }) => {
       const compiled = sources.map((name) => objectOf(file, name));
-      const output = ['-shared', '-fopenmp', ...compiled, '-o', path.join(objects, file)];
+      const output = ['-shared', '-fopenmp', ...checks, ...compiled, '-o', path.join(objects, file)];
       await run('g++', [...output, ...(tensorflow ? libraries : [])], { hint });
     });
     await Promise.all(linked);

@@ -1,8 +1,8 @@
-// Operators: group, instance and batch norm over space with scale, shift and leaky ReLU, forward and backward.
+// Operators: group, instance and batch norm over space with scale, shift, a sum and leaky ReLU behind them, forward and backward.
 //
 // x is seen as [batch, voxels, C]. Statistics per batch entry and group of channels, in pieces that fit the cache, merged
 // in double precision in the order of the pieces. Kept for the backward pass: x and [batch, 2, C] statistics; the sign
-// that the activation needs is computed again.
+// that the activation needs is computed again, or with a sum taken from the output.
 #include <cmath>
 
 #include "moments.h"
@@ -27,7 +27,7 @@ struct Norm {
   }
 };
 
-/// ints: batch, groups; floats: epsilon, slope (1: no activation). Inputs x, γ [C] or [0], β [C] or [0].
+/// ints: batch, groups; floats: epsilon, slope above 0 (1: no activation). Inputs x, γ [C] or [0], β [C] or [0].
 Norm normOf(Call& call) {
   EXPECT(call.ints.size() == 2 && call.floats.size() == 2, "two integers and two floats expected");
   const Shape& x = call.shape(0);
@@ -35,6 +35,7 @@ Norm normOf(Call& call) {
   Norm n;
   n.C = x.back(), n.batch = call.ints[0], n.groups = call.ints[1];
   n.epsilon = call.floats[0], n.slope = call.floats[1];
+  EXPECT(n.slope > 0, "the slope of the leaky ReLU must be above 0");
   EXPECT(n.groups >= 1 && n.C % n.groups == 0, std::to_string(n.groups) + " groups for " + std::to_string(n.C) + " channels");
   const int64_t rows = n.C ? sizeOf(x) / n.C : 0;
   EXPECT(n.batch >= 0 && (n.batch == 0 ? rows == 0 : rows % n.batch == 0), "input " + text(x) + " in " + std::to_string(n.batch) + " equal parts");
@@ -43,7 +44,7 @@ Norm normOf(Call& call) {
   EXPECT(sizeOf(call.shape(1)) == sizeOf(call.shape(2)) && (!n.affine || sizeOf(call.shape(1)) == n.C),
          "scale " + text(call.shape(1)) + " and shift " + text(call.shape(2)) + " for " + std::to_string(n.C) + " channels");
   // Short pieces: a float sum over thousands of voxels would lose digits that small networks' gradients need.
-  n.piece = std::clamp<int64_t>((int64_t{64} << 10) / std::max<int64_t>(1, n.C * 4), 8, 256);
+  n.piece = std::clamp<int64_t>((int64_t{8} << 10) / std::max<int64_t>(1, n.C * 4), 8, 256);
   n.pieces = (n.voxels + n.piece - 1) / n.piece;
   return n;
 }
@@ -56,9 +57,18 @@ void scaleAndShift(const Norm& n, const float* stats, const float* gamma, const 
   }
 }
 
-/// Outputs y and the statistics [batch, 2, C]: mean and 1/sd, per channel also where groups share them.
+/// A tensor of x's shape, or [0] where there is none.
+const float* optional(Call& call, int i, const char* what) {
+  if (sizeOf(call.shape(i)) == 0) return nullptr;
+  EXPECT(call.shape(i) == call.shape(0), std::string(what) + " " + text(call.shape(i)) + " for an input of " + text(call.shape(0)));
+  return call.input(i);
+}
+
+/// Inputs x, γ, β, what is added behind the norm or [0]. Outputs y and the statistics [batch, 2, C]: mean and 1/sd, per channel also
+/// where groups share them.
 void forward(Call& call) {
   const Norm n = normOf(call);
+  const float* added = optional(call, 3, "sum with");
   float* y = call.output(0, call.shape(0));
   float* stats = call.output(1, {n.batch, 2, n.C});
   if (sizeOf(call.shape(0)) == 0) {
@@ -92,30 +102,43 @@ void forward(Call& call) {
   n.each([&](int64_t, int64_t e, int64_t first, int64_t count) {
     const float *scale = tables + 2 * e * n.C, *shift = scale + n.C, *from = x + e * size + first * n.C;
     float* to = y + e * size + first * n.C;
-    const float slope = n.slope;
-    for (int64_t v = 0; v < count; v++, from += n.C, to += n.C) {
-      if (slope == 1.0f)
-        for (int64_t c = 0; c < n.C; c++) to[c] = from[c] * scale[c] + shift[c];
-      else
-        for (int64_t c = 0; c < n.C; c++) {
-          const float z = from[c] * scale[c] + shift[c];
-          to[c] = z > 0 ? z : z * slope;
-        }
-    }
+    const float* other = added ? added + e * size + first * n.C : nullptr;
+    forWidth(n.C, [&]<int W>() {
+      for (int64_t v = 0; v < count; v++, from += n.C, to += n.C) {
+        forChannels<W>(n.C, [&](int64_t c) {
+          Vec<W> z = load<W>(from + c) * load<W>(scale + c) + load<W>(shift + c);
+          if (other) z += load<W>(other + c);
+          store<W>(to + c, z > 0 ? z : z * n.slope);
+        });
+        if (other) other += n.C;
+      }
+    });
   });
 }
 
-/// Inputs x, γ, β, statistics, dy. Outputs the gradients of x, γ, β ([C] also without scale).
+/// Inputs x, γ, β, statistics, dy, and with a sum the output y, else [0]. Outputs the gradients of x, γ, β ([C] also without scale)
+/// and of what was added ([0] without).
 void backward(Call& call) {
   const Norm n = normOf(call);
   EXPECT(sizeOf(call.shape(3)) == 2 * n.batch * n.C && call.shape(4) == call.shape(0),
          "statistics " + text(call.shape(3)) + " and gradient " + text(call.shape(4)) + " for an input of " + text(call.shape(0)));
   float* dx = call.output(0, call.shape(0));
   float *dGamma = call.output(1, {n.C}), *dBeta = call.output(2, {n.C});
+  const float* y = optional(call, 5, "output");
+  float* dAdded = call.output(3, y ? call.shape(0) : Shape{0});
   for (int64_t c = 0; c < n.C; c++) dGamma[c] = dBeta[c] = 0;
   if (sizeOf(call.shape(0)) == 0) return;
   const float *x = call.input(0), *gamma = call.input(1), *stats = call.input(3), *dy = call.input(4);
   const int64_t size = n.voxels * n.C, perGroup = n.C / n.groups;
+  // With a sum the gradient before the activation is that of what was added; it is written first and read from there.
+  if (y) {
+    n.each([&](int64_t, int64_t e, int64_t first, int64_t count) {
+      const int64_t from = e * size + first * n.C;
+      for (int64_t i = from; i < from + count * n.C; i++) dAdded[i] = y[i] > 0 ? dy[i] : dy[i] * n.slope;
+    });
+    dy = dAdded;
+  }
+  const float slope = y ? 1.0f : n.slope;
   Buffer tables(2 * n.batch * n.C);
   for (int64_t e = 0; e < n.batch; e++)
     scaleAndShift(n, stats + 2 * e * n.C, gamma, call.input(2), tables + 2 * e * n.C, tables + (2 * e + 1) * n.C);
@@ -134,7 +157,7 @@ void backward(Call& call) {
         for (int64_t v = 0; v < count; v++) {
           const V value = load<W>(from + v * n.C + c);
           V d = load<W>(slopes + v * n.C + c);
-          if (n.slope != 1.0f) d = value * a + b > 0 ? d : d * n.slope;
+          if (slope != 1.0f) d = value * a + b > 0 ? d : d * slope;
           one += d;
           two += d * (value - m);
         }
@@ -173,21 +196,20 @@ void backward(Call& call) {
     const float *a = coefficients + 3 * e * n.C, *x1 = a + n.C, *f = x1 + n.C;
     const float *from = x + e * size + first * n.C, *slopes = dy + e * size + first * n.C;
     float* to = dx + e * size + first * n.C;
-    for (int64_t v = 0; v < count; v++, from += n.C, slopes += n.C, to += n.C) {
-      if (n.slope == 1.0f)
-        for (int64_t c = 0; c < n.C; c++) to[c] = slopes[c] * a[c] + (from[c] * x1[c] + f[c]);
-      else
-        for (int64_t c = 0; c < n.C; c++) {
-          const float d = from[c] * scale[c] + shift[c] > 0 ? slopes[c] : slopes[c] * n.slope;
-          to[c] = d * a[c] + (from[c] * x1[c] + f[c]);
-        }
-    }
+    forWidth(n.C, [&]<int W>() {
+      for (int64_t v = 0; v < count; v++, from += n.C, slopes += n.C, to += n.C)
+        forChannels<W>(n.C, [&](int64_t c) {
+          const Vec<W> value = load<W>(from + c), flat = load<W>(slopes + c);
+          const Vec<W> d = value * load<W>(scale + c) + load<W>(shift + c) > 0 ? flat : flat * slope;
+          store<W>(to + c, d * load<W>(a + c) + (value * load<W>(x1 + c) + load<W>(f + c)));
+        });
+    });
   });
 }
 
 __attribute__((constructor)) void add() {
-  registerOp<forward>("VoxelbookNorm", 3, 2);
-  registerOp<backward>("VoxelbookNormGradient", 5, 3);
+  registerOp<forward>("VoxelbookNorm", 4, 2);
+  registerOp<backward>("VoxelbookNormGradient", 6, 4);
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ export function nativeLoss(
   settings: NativeLossSettings,
 ): tf.Scalar {
   // The gradients are made in the forward pass, of which the loss is the end: on shapes alone there is no difference.
-  if (isSymbolic()) return symbolicOp('segmentationLoss', [...logits], [], { keepInputs: false });
+  if (isSymbolic()) return symbolicOp('segmentationLoss', [...logits], [], { keepInputs: 0 });
   const { target, batchDice, background, variant, smooth, ceWeight = 1, diceWeight = 1, labelSmoothing = 0 } = settings;
   const wanted = (tf.engine() as unknown as { isTapeOn(): boolean }).isTapeOn();
   const ignore = target === 'labels' ? settings.ignoreLabel !== undefined : settings.ignore === true;

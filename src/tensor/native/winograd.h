@@ -160,32 +160,40 @@ inline int64_t filterSize(const Same& c) { return 16 * c.depth * c.in * roundUp(
 /// reversed (the convolution that is a gradient of the input).
 inline void filterTiles(const Same& c, const float* g, bool turned, float* U) {
   const int64_t panels = (c.out + panel - 1) / panel, rows = c.depth * c.in;
+  // Blocks of rows: components lie far apart, often by a multiple of what the first cache tells apart.
+  constexpr int64_t rowsOfBlock = 16;
 #pragma omp parallel for schedule(static) collapse(2) num_threads(threadCount())
   for (int64_t j = 0; j < panels; j++)
     for (int64_t d = 0; d < c.depth; d++) {
       const int64_t n = std::min<int64_t>(panel, c.out - j * panel);
-      alignas(64) float window[9][panel] = {}, tall[4][3][panel];
-      for (int64_t k = 0; k < c.in; k++) {
+      alignas(64) float window[9][rowsOfBlock * panel] = {}, tall[4][3][panel], block[16][rowsOfBlock * panel];
+      for (int64_t first = 0; first < c.in; first += rowsOfBlock) {
+        const int64_t count = std::min(rowsOfBlock, c.in - first);
         for (int t = 0; t < 9; t++) {
           if (turned) {
-            const float* from = g + (((c.depth - 1 - d) * 9 + 8 - t) * c.out + j * panel) * c.in + k;
-            for (int64_t i = 0; i < n; i++) window[t][i] = from[i * c.in];
+            const float* from = g + (((c.depth - 1 - d) * 9 + 8 - t) * c.out + j * panel) * c.in + first;
+            for (int64_t i = 0; i < n; i++)
+              for (int64_t k = 0; k < count; k++) window[t][k * panel + i] = from[i * c.in + k];
           } else {
-            std::memcpy(window[t], g + ((d * 9 + t) * c.in + k) * c.out + j * panel, n * sizeof(float));
+            for (int64_t k = 0; k < count; k++)
+              std::memcpy(window[t] + k * panel, g + ((d * 9 + t) * c.in + first + k) * c.out + j * panel, n * sizeof(float));
           }
         }
-        for (int t = 0; t < 3; t++)
-          for (int i = 0; i < panel; i++) {
-            const float a = window[t][i], b = window[3 + t][i], e = window[6 + t][i];
-            tall[0][t][i] = a, tall[1][t][i] = 0.5f * (a + e + b), tall[2][t][i] = 0.5f * (a + e - b), tall[3][t][i] = e;
-          }
-        for (int xi = 0; xi < 4; xi++) {
-          float* to = U + ((j * 16 + 4 * xi) * rows + d * c.in + k) * panel;
-          for (int i = 0; i < panel; i++) {
-            const float a = tall[xi][0][i], b = tall[xi][1][i], e = tall[xi][2][i];
-            to[i] = a, to[rows * panel + i] = 0.5f * (a + e + b), to[2 * rows * panel + i] = 0.5f * (a + e - b), to[3 * rows * panel + i] = e;
-          }
+        for (int64_t k = 0; k < count * panel; k += panel) {
+          for (int t = 0; t < 3; t++)
+            for (int i = 0; i < panel; i++) {
+              const float a = window[t][k + i], b = window[3 + t][k + i], e = window[6 + t][k + i];
+              tall[0][t][i] = a, tall[1][t][i] = 0.5f * (a + e + b), tall[2][t][i] = 0.5f * (a + e - b), tall[3][t][i] = e;
+            }
+          for (int xi = 0; xi < 4; xi++)
+            for (int i = 0; i < panel; i++) {
+              const float a = tall[xi][0][i], b = tall[xi][1][i], e = tall[xi][2][i];
+              block[4 * xi][k + i] = a, block[4 * xi + 1][k + i] = 0.5f * (a + e + b);
+              block[4 * xi + 2][k + i] = 0.5f * (a + e - b), block[4 * xi + 3][k + i] = e;
+            }
         }
+        for (int64_t i = 0; i < 16; i++)
+          std::memcpy(U + ((j * 16 + i) * rows + d * c.in + first) * panel, block[i], count * panel * sizeof(float));
       }
     }
 }

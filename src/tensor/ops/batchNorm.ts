@@ -2,7 +2,8 @@
 import { countNorm, isSymbolic, symbolicOp, symbolicOutput } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { withoutTape } from './customOp.js';
-import { spatialNorm } from './groupNorm.js';
+import { type Behind, spatialNorm } from './groupNorm.js';
+import { leakyRelu } from './leakyRelu.js';
 import { asMatrix } from './spread.js';
 
 export interface BatchStatistics {
@@ -19,6 +20,7 @@ export interface BatchStatistics {
  * @param gamma `[channel]`, scale
  * @param beta `[channel]`, shift
  * @param statistics fixed statistics (evaluation); without them the batch's own (training)
+ * @param behind a sum and a leaky ReLU, in the same pass while training
  * @returns the shape of `x`; the caller owns it
  */
 export function batchNorm(
@@ -27,8 +29,16 @@ export function batchNorm(
   beta?: tf.Tensor,
   epsilon = 1e-5,
   statistics?: BatchStatistics,
+  behind: Behind = {},
 ): tf.Tensor {
-  if (!statistics) return spatialNorm('batchNorm', x, 1, x.shape.at(-1)!, gamma, beta, epsilon);
+  if (!statistics) return spatialNorm('batchNorm', x, 1, x.shape.at(-1)!, gamma, beta, epsilon, behind);
+  const { slope = 1, added } = behind;
+  if (slope !== 1 || added)
+    return tf.tidy(() => {
+      const normed = batchNorm(x, gamma, beta, epsilon, statistics);
+      const sum = added ? tf.add(normed, added) : normed;
+      return slope === 1 ? sum : leakyRelu(sum, slope);
+    });
   if (isSymbolic()) {
     countNorm(x.size, gamma ? 'batchEvalAffine' : 'batchEval');
     return symbolicOp(

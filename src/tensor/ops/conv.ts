@@ -1,11 +1,11 @@
 // Convolution, 2-D and 3-D, with groups and dilation.
 //
-// Dense ones with a window of 3×3 (deep 1 or 3) that keep the size run on our own kernel, the others on TensorFlow's: oneDNN's,
-// which beforeTensorflow.c switches on wherever the processor is an x86 (TF_ENABLE_ONEDNN_OPTS=0 gives the others: several times
-// slower and larger in training). Windows of one voxel are matrix products, which is several times faster than conv3d. PyTorch pads
-// both sides alike; 'same' of TensorFlow agrees with that only at stride 1, so other paddings are added beforehand.
+// Dense ones with a small window run on our own kernels (`ownKernel`), the others on TensorFlow's: oneDNN's, which
+// beforeTensorflow.c switches on wherever the processor is an x86 (TF_ENABLE_ONEDNN_OPTS=0 gives the others: several times slower and
+// larger in training). Windows of one voxel are matrix products, which is several times faster than conv3d. PyTorch pads both sides
+// alike; 'same' of TensorFlow agrees with that only at stride 1, so other paddings are added beforehand.
 import { product } from '../../base/shape.js';
-import { nativeConv } from '../native/denseConv.js';
+import { nativeConv, nativeStridedConv } from '../native/denseConv.js';
 import { native } from '../native/load.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
 import { convolve, tf } from '../tf.js';
@@ -37,31 +37,33 @@ export function conv(
   return tf.tidy(() => {
     const pointwise = window.every((k) => k === 1);
     const [inPerGroup, out] = kernel.shape.slice(-2);
+    const own =
+      groups === 1 && !(pointwise && stride.every((s) => s === 1)) ? ownKernel(kernel, { stride, padding, dilation }) : undefined;
+    if (own === 'winograd') return nativeConv(x, kernel, bias);
+    if (own === 'rows') return nativeStridedConv(x, kernel, bias, stride, padding);
     if (pointwise && groups === 1)
       return linear(subsample(padSpatial(x, padding, padding), stride), tf.reshape(kernel, [inPerGroup, out]), bias);
-    if (groups === 1 && ownKernel(kernel, { stride, padding, dilation })) return nativeConv(x, kernel, bias);
     const y = groups === 1 ? dense(x, kernel, stride, padding, dilation) : grouped(x, kernel, options, groups);
     return bias ? tf.add(y, bias) : y;
   });
 }
 
-/** Is our kernel the faster one? Below eight channels a vector is not filled. */
+/**
+ * Which of our kernels is faster than oneDNN's, if any (measured forward and backward, 4³ to 64³ voxels, 1 to 512 channels): Winograd's
+ * form for windows of 3×3 that keep the size, from eight channels on, where a vector is filled; rows of taps for other small windows.
+ */
 function ownKernel(
   kernel: tf.Tensor,
   { stride, padding, dilation }: Record<'stride' | 'padding' | 'dilation', number[]>,
-): boolean {
+): 'winograd' | 'rows' | undefined {
   const window = kernel.shape.slice(0, -2);
+  const [channels, out] = kernel.shape.slice(-2);
+  if (!native() || out < 8 || window.some((k) => k > 4) || dilation.some((d) => d > 1)) return undefined;
   const [rows, columns] = window.slice(-2);
-  return (
-    rows === 3 &&
-    columns === 3 &&
-    (window.length === 2 || window[0] === 1 || window[0] === 3) &&
-    stride.every((s) => s === 1) &&
-    dilation.every((d) => d === 1) &&
-    padding.every((p, i) => 2 * p === window[i] - 1) &&
-    Math.min(...kernel.shape.slice(-2)) >= 8 &&
-    native()
-  );
+  const same = stride.every((s) => s === 1) && padding.every((p, i) => 2 * p === window[i] - 1);
+  const winograd = same && rows === 3 && columns === 3 && (window.length === 2 || window[0] === 1 || window[0] === 3);
+  if (winograd && channels >= 8) return 'winograd';
+  return stride.every((s) => s <= 4) && padding.every((p, i) => p <= window[i]) ? 'rows' : undefined;
 }
 
 function dense(x: tf.Tensor, kernel: tf.Tensor, stride: number[], padding: number[], dilation: number[]): tf.Tensor {

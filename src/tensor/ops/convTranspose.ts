@@ -1,8 +1,10 @@
 // Transposed convolution, 2-D and 3-D.
 //
-// Windows no larger than the stride do not overlap: a matrix product per voxel, laid out as cells. Others run
+// Small windows run on our own kernel, where it is compiled. Else windows no larger than the stride do not overlap: a matrix product per voxel, laid out as cells. Others run
 // TensorFlow's gradient-of-convolution kernel, whose own gradients are a convolution and its filter gradient.
 import { product } from '../../base/shape.js';
+import { nativeConvTranspose } from '../native/denseConv.js';
+import { native } from '../native/load.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
 import { convolve, runKernel, tf } from '../tf.js';
 import { customOp } from './customOp.js';
@@ -31,6 +33,9 @@ export function convTranspose(
     return symbolicOp('convTranspose', bias ? [x, kernel, bias] : [x, kernel], shape, { macs, gradientMacs: 2 * macs });
   }
   return tf.tidy(() => {
+    const small = window.every((k) => k <= 4) && stride.every((s, i) => s <= 4 && geometry.outputPadding[i] < s);
+    if (small && native() && padding.every((p, i) => p <= window[i]) && kernel.shape.at(-2)! >= 8)
+      return nativeConvTranspose(x, kernel, bias, stride, padding, shape.slice(1, -1));
     const apart = window.every((k, i) => k <= stride[i]);
     const full = apart ? cells(x, kernel, window, stride) : overlapping(x, kernel, window, stride);
     const before = padding.map((p) => -p);

@@ -7,18 +7,21 @@ import { tf } from '../tf.js';
  * named there) stays alive until the backward pass.
  *
  * @param forward returns the output and the tensors `backward` needs; intermediates are disposed
- * @param backward returns one gradient per input, in order
+ * @param backward returns one gradient per input, in order; undefined where `isAsked` says that nobody wants it
  */
 export function customOp(
   inputs: tf.Tensor[],
   forward: () => { value: tf.Tensor; keep: tf.Tensor[] },
-  backward: (dy: tf.Tensor, kept: tf.Tensor[]) => tf.Tensor[],
+  backward: (dy: tf.Tensor, kept: tf.Tensor[]) => (tf.Tensor | undefined)[],
 ): tf.Tensor {
   return tf.customGrad((...args: unknown[]) => {
     const save = args.pop() as tf.GradSaveFunc;
     const { value, keep } = forward();
     save(keep);
-    return { value, gradFunc: (dy: tf.Tensor, kept: tf.Tensor[]) => tf.tidy(() => backward(dy, kept)) };
+    return {
+      value,
+      gradFunc: (dy: tf.Tensor, kept: tf.Tensor[]) => tf.tidy(() => backward(dy, kept).map((gradient) => gradient ?? dy)),
+    };
   })(...inputs);
 }
 

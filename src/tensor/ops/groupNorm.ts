@@ -4,11 +4,20 @@
 
 import { VoxelbookError } from '../../base/errors.js';
 import { product } from '../../base/shape.js';
-import { native } from '../native/load.js';
+import { native, nativeAvailable } from '../native/load.js';
 import { nativeNorm } from '../native/norm.js';
 import { countNorm, isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { customOp } from './customOp.js';
+import { leakyRelu } from './leakyRelu.js';
+
+/** What follows a norm and is done with it in one pass: a sum, then a leaky ReLU. */
+export interface Behind {
+  /** Of a leaky ReLU; default 1: none. Not above 0, it has a pass of its own. */
+  slope?: number;
+  /** The shape of `x`; added before the leaky ReLU. */
+  added?: tf.Tensor;
+}
 
 /**
  * Group norm as PyTorch's `GroupNorm`: mean and (biased) variance over space and the channels of a group, per batch entry.
@@ -32,7 +41,10 @@ export function groupNorm(x: tf.Tensor, groups: number, gamma?: tf.Tensor, beta?
   return spatialNorm('groupNorm', x, x.shape[0], groups, gamma, beta, epsilon);
 }
 
-/** The same over `batch` rows: `x.shape[0]` normalises each entry, 1 the whole batch together (batch norm). */
+/**
+ * The same over `batch` rows: `x.shape[0]` normalises each entry, 1 the whole batch together (batch norm).
+ * Memory: with a sum the output is kept beside `x`, not what was added.
+ */
 export function spatialNorm(
   name: string,
   x: tf.Tensor,
@@ -41,13 +53,26 @@ export function spatialNorm(
   gamma: tf.Tensor | undefined,
   beta: tf.Tensor | undefined,
   epsilon: number,
+  { slope = 1, added }: Behind = {},
 ): tf.Tensor {
   const inputs = [x, gamma, beta].filter((t) => t !== undefined);
+  const behind = slope !== 1 || added !== undefined;
+  if (behind && !(slope > 0 && (isSymbolic() ? nativeAvailable() : native())))
+    return tf.tidy(() => {
+      const normed = spatialNorm(name, x, batch, groups, gamma, beta, epsilon);
+      const sum = added ? tf.add(normed, added) : normed;
+      return slope === 1 ? sum : leakyRelu(sum, slope);
+    });
   if (isSymbolic()) {
     countNorm(x.size, gamma ? 'affine' : 'plain');
-    return symbolicOp(name, inputs, x.shape);
+    return symbolicOp(
+      name,
+      added ? [...inputs, added] : inputs,
+      x.shape,
+      added ? { keepOutput: true, keepInputs: inputs.length } : {},
+    );
   }
-  if (native()) return nativeNorm(x, batch, groups, gamma, beta, epsilon);
+  if (native()) return nativeNorm(x, batch, groups, gamma, beta, epsilon, slope, added);
   const channels = x.shape.at(-1)!;
   const voxels = product(x.shape.slice(0, -1)) / batch;
   const rows = [batch, voxels, channels];

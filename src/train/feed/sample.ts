@@ -5,7 +5,7 @@ import { loadStageLabels, type StageLabels, StoredCase } from '../../preprocess/
 import type { Recipe } from '../experiment.js';
 import { downsampleLabels } from '../loss/downsampleLabels.js';
 import type { PreviousStage } from '../previousStage.js';
-import { isForced, patchPlace } from './sampling.js';
+import { placeBy } from './samplers.js';
 
 /** What a worker must know to make any sample: plain data. */
 export interface SampleSource {
@@ -20,6 +20,8 @@ export interface SampleSource {
   /** Sides of the network's patch: 2 or 3. */
   dimensions: 2 | 3;
   oversampleForeground: number;
+  /** Default nnU-Net's. */
+  sampler?: Recipe['sampler'];
   augmentation: Recipe['augmentation'];
   augmentationSettings: Record<string, unknown>;
   /** Shapes of the outputs that are supervised, full resolution first. */
@@ -81,27 +83,33 @@ export class Sampler {
     const augment = this.pipelines[phase];
     const initial = augment.initialPatchSize;
     const patch = (initial.length === 2 ? [1, ...initial] : initial) as [number, number, number];
-    const place = patchPlace(random.split('place'), {
+    const place = placeBy(source.sampler, random.split('place'), {
+      caseId,
       shape: stored.shape,
       patch,
       finalPatch: source.patch,
-      forced: isForced(position, source.batchSize, source.oversampleForeground),
+      position,
+      batchSize: source.batchSize,
+      oversampleForeground: source.oversampleForeground,
       locations: stored.classLocations,
       annotatedKey: source.annotatedKey,
     });
     this.stage('cut', caseId);
+    // Drawn first: most draws read the middle of the loader's patch alone.
+    const draw = augment.draw(random.split('augment'), stored);
+    const { start, size } = augment.reads(draw);
+    const from = place.map((p, axis) => p + start[axis]);
     const cut = whole
-      ? cutPatch({ ...whole, shape: stored.shape, channels: stored.channels }, place, patch)
-      : this.readPatch(caseId, stored, place, patch);
+      ? cutPatch({ ...whole, shape: stored.shape, channels: stored.channels }, from, size)
+      : this.readPatch(caseId, stored, from, size);
     this.stage('augment', caseId);
-    const done = augment.apply(augment.draw(random.split('augment'), cut), cut);
+    const done = augment.apply(draw, cut);
     this.stage('targets', caseId);
-    const seg = done.seg.map((label) => Math.max(label, 0));
     return {
       caseId,
       image: done.image,
       channels: done.channels,
-      labels: source.outputShapes.map((shape) => downsampleLabels(seg, done.shape, shape)),
+      labels: source.outputShapes.map((shape) => downsampleLabels(done.seg, done.shape, shape)),
     };
   }
 

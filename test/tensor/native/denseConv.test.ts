@@ -2,9 +2,12 @@
 import assert from 'node:assert';
 import { Random } from '../../../src/base/random.js';
 import { threads as threadsOfProcess } from '../../../src/base/threads.js';
-import { nativeConv } from '../../../src/tensor/native/denseConv.js';
+import { gradients } from '../../../src/tensor/gradients.js';
+import { nativeConv, nativeConvTranspose, nativeStridedConv } from '../../../src/tensor/native/denseConv.js';
 import { native, setNativeThreads } from '../../../src/tensor/native/load.js';
+import { convShape } from '../../../src/tensor/ops/shapes.js';
 import { tf } from '../../../src/tensor/tf.js';
+import { indices, offset } from '../ops/check.js';
 import { assertClose, smooth } from './helpers.js';
 
 /** x `[batch, depth, height, width, in]`, window `[depth, 3, 3]`, outputs. */
@@ -64,6 +67,72 @@ function definition(s: Setting, x: ArrayLike<number>, kernel: ArrayLike<number>,
   return { y, dx, dKernel };
 }
 
+interface InSteps {
+  x: number[];
+  kernel: number[];
+  stride: number[];
+  padding: number[];
+}
+const strided: InSteps[] = [
+  { x: [1, 8, 8, 8, 16], kernel: [3, 3, 3, 16, 32], stride: [2, 2, 2], padding: [1, 1, 1] },
+  { x: [2, 7, 5, 9, 3], kernel: [3, 3, 3, 3, 17], stride: [2, 2, 2], padding: [1, 1, 1] },
+  { x: [2, 5, 8, 7, 12], kernel: [1, 3, 3, 12, 9], stride: [1, 2, 2], padding: [0, 1, 1] },
+  { x: [1, 6, 4, 8, 20], kernel: [2, 2, 2, 20, 16], stride: [2, 2, 2], padding: [0, 0, 0] },
+  { x: [1, 5, 6, 7, 1], kernel: [3, 3, 3, 1, 32], stride: [1, 1, 1], padding: [1, 1, 1] },
+  { x: [2, 5, 4, 6, 8], kernel: [1, 1, 1, 8, 19], stride: [2, 2, 2], padding: [0, 0, 0] },
+  { x: [2, 9, 12, 5], kernel: [3, 3, 5, 18], stride: [2, 2], padding: [1, 1] },
+  { x: [1, 6, 7, 4], kernel: [2, 4, 4, 9], stride: [3, 2], padding: [1, 0] },
+  ...Array.from({ length: 12 }, () => {
+    const axes = [0, 1, 2].map(() => {
+      const taps = whole(1, 4);
+      return { taps, step: whole(1, 3), pad: whole(0, taps - 1), size: whole(taps, 8) };
+    });
+    const channels = whole(1, 20);
+    return {
+      x: [whole(1, 2), ...axes.map((a) => a.size), channels],
+      kernel: [...axes.map((a) => a.taps), channels, whole(1, 36)],
+      stride: axes.map((a) => a.step),
+      padding: axes.map((a) => a.pad),
+    };
+  }),
+];
+
+const stridedTensors = (s: InSteps) => {
+  const { shape } = convShape('test', s.x, s.kernel, s);
+  const [x, kernel, bias, dy] = [s.x, s.kernel, [s.kernel.at(-1)!], shape].map((shape, i) => smooth(shape, i + 1, 1));
+  return { x, kernel, bias, dy };
+};
+
+function channelSums(values: ArrayLike<number>, channels: number): Float64Array {
+  const sums = new Float64Array(channels);
+  for (let i = 0; i < values.length; i++) sums[i % channels] += values[i];
+  return sums;
+}
+
+function definitionInSteps(s: InSteps, x: ArrayLike<number>, kernel: ArrayLike<number>, dy: ArrayLike<number>) {
+  const y = new Float64Array(dy.length);
+  const dx = new Float64Array(x.length);
+  const dKernel = new Float64Array(kernel.length);
+  const { shape } = convShape('test', s.x, s.kernel, s);
+  const [channels, out] = s.kernel.slice(-2);
+  for (const at of indices(shape.slice(0, -1)))
+    for (const tap of indices(s.kernel.slice(0, -2))) {
+      const from = tap.map((t, i) => at[i + 1] * s.stride[i] - s.padding[i] + t);
+      if (from.some((n, i) => n < 0 || n >= s.x[i + 1])) continue;
+      const input = offset(s.x, [at[0], ...from, 0]);
+      const output = offset(shape, [...at, 0]);
+      const weights = offset(s.kernel, [...tap, 0, 0]);
+      for (let c = 0; c < channels; c++)
+        for (let o = 0; o < out; o++) {
+          const weight = weights + c * out + o;
+          y[output + o] += x[input + c] * kernel[weight];
+          dx[input + c] += dy[output + o] * kernel[weight];
+          dKernel[weight] += dy[output + o] * x[input + c];
+        }
+    }
+  return { y, dx, dKernel };
+}
+
 describe('native dense convolution', () => {
   before(function () {
     if (!native()) this.skip();
@@ -101,14 +170,60 @@ describe('native dense convolution', () => {
         );
         assertClose(dx.dataSync(), expected.dx, 2e-6, 'gradient of the input');
         assertClose(dKernel.dataSync(), expected.dKernel, 2e-6, 'gradient of the kernel');
-        const sums = new Float64Array(s.out);
-        for (const [i, v] of dy.entries()) sums[i % s.out] += v;
-        assertClose(dBias.dataSync(), sums, 2e-6, 'gradient of the bias');
+        assertClose(dBias.dataSync(), channelSums(dy, s.out), 2e-6, 'gradient of the bias');
         assert.deepStrictEqual(
           [y.shape, dx.shape, dKernel.shape, dBias.shape],
           [given.dy.shape, given.x.shape, given.kernel.shape, [s.out]],
         );
       }));
+
+  for (const s of strided)
+    it(`in steps, and transposed, agrees with its definition: ${JSON.stringify(s)}`, () =>
+      tf.tidy(() => {
+        const { x, kernel, bias, dy } = stridedTensors(s);
+        const [values, weights, slopes] = [x.dataSync(), kernel.dataSync(), dy.dataSync()];
+        const expected = definitionInSteps(s, values, weights, slopes);
+        const [channels, out] = kernel.shape.slice(-2);
+        const shifts = bias.dataSync();
+        const run = (x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) => nativeStridedConv(x, kernel, bias, s.stride, s.padding);
+        assertClose(
+          run(x, kernel, bias).dataSync(),
+          expected.y.map((v, i) => v + shifts[i % out]),
+          2e-6,
+          'output',
+        );
+        const [dx, dKernel, dBias] = tf.grads(run)([x, kernel, bias], dy);
+        assertClose(dx.dataSync(), expected.dx, 2e-6, 'gradient of the input');
+        assertClose(dKernel.dataSync(), expected.dKernel, 2e-6, 'gradient of the kernel');
+        assertClose(dBias.dataSync(), channelSums(slopes, out), 2e-6, 'gradient of the bias');
+
+        // The transposed one takes the slopes for its input; its slope is x.
+        const back = (dy: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) =>
+          nativeConvTranspose(dy, kernel, bias, s.stride, s.padding, x.shape.slice(1, -1));
+        const wide = smooth([channels], 5, 1);
+        const shift = wide.dataSync();
+        assertClose(
+          back(dy, kernel, wide).dataSync(),
+          expected.dx.map((v, i) => v + shift[i % channels]),
+          2e-6,
+          'transposed',
+        );
+        const [dDy, dBackKernel, dWide] = tf.grads(back)([dy, kernel, wide], x);
+        assertClose(dDy.dataSync(), expected.y, 2e-6, 'transposed, gradient of the input');
+        assertClose(dBackKernel.dataSync(), expected.dKernel, 2e-6, 'transposed, gradient of the kernel');
+        assertClose(dWide.dataSync(), channelSums(values, channels), 2e-6, 'transposed, gradient of the bias');
+      }));
+
+  it('a gradient nobody asks for is not computed, and the others are the same', () =>
+    tf.tidy(() => {
+      const { x, kernel, bias, dy } = tensors(fixed[1]);
+      const all = gradients(() => nativeConv(x, kernel, bias), [x, kernel, bias], dy);
+      const some = gradients(() => nativeConv(x, kernel, bias), [kernel, bias], dy);
+      assert.deepStrictEqual(
+        some.grads.map((g) => g!.dataSync()),
+        all.grads.slice(1).map((g) => g!.dataSync()),
+      );
+    }));
 
   it('gives the same bits with any number of threads', () =>
     tf.tidy(() => {
@@ -117,6 +232,16 @@ describe('native dense convolution', () => {
         const results = [1, 2, 3, 7].map((count) => {
           setNativeThreads(count);
           return Object.values(run(given)).map((t) => t.dataSync());
+        });
+        setNativeThreads(threadsOfProcess());
+        for (const other of results.slice(1)) assert.deepStrictEqual(other, results[0], JSON.stringify(s));
+      }
+      for (const s of strided.slice(0, 4)) {
+        const { x, kernel, bias, dy } = stridedTensors(s);
+        const results = [1, 2, 3, 7].map((count) => {
+          setNativeThreads(count);
+          const conv = (...[x, kernel, bias]: tf.Tensor[]) => nativeStridedConv(x, kernel, bias, s.stride, s.padding);
+          return [conv(x, kernel, bias), ...tf.grads(conv)([x, kernel, bias], dy)].map((t) => t.dataSync());
         });
         setNativeThreads(threadsOfProcess());
         for (const other of results.slice(1)) assert.deepStrictEqual(other, results[0], JSON.stringify(s));

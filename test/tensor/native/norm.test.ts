@@ -15,6 +15,8 @@ interface Setting {
   together?: boolean;
   /** Added to x: means far from zero must not cost digits. */
   offset?: number;
+  /** Something of x's shape is added before the activation. */
+  added?: boolean;
 }
 const settings: Setting[] = [
   { shape: [1, 8, 8, 8, 32], groups: 32, gamma: true, beta: true, slope: 1 },
@@ -26,10 +28,19 @@ const settings: Setting[] = [
   { shape: [3, 4, 4, 4, 33], groups: 33, gamma: true, beta: true, slope: 1, together: true },
   { shape: [1, 40, 41, 4], groups: 4, gamma: true, beta: true, slope: 1, offset: 100 },
   { shape: [2, 1, 2, 8], groups: 8, gamma: true, beta: true, slope: 1 },
+  { shape: [2, 5, 6, 7, 20], groups: 20, gamma: true, beta: true, slope: 0.01, added: true },
+  { shape: [1, 5, 7, 3], groups: 3, gamma: false, beta: false, slope: 1, added: true },
+  { shape: [3, 4, 4, 4, 33], groups: 33, gamma: true, beta: true, slope: 0.2, together: true, added: true },
 ];
 
 /** Mean and variance of a group, written out in double precision. */
-function reference(s: Setting, x: ArrayLike<number>, gamma: ArrayLike<number>, beta: ArrayLike<number>): Float64Array {
+function reference(
+  s: Setting,
+  x: ArrayLike<number>,
+  gamma: ArrayLike<number>,
+  beta: ArrayLike<number>,
+  added: ArrayLike<number>,
+): Float64Array {
   const C = s.shape.at(-1)!;
   const batch = s.together ? 1 : s.shape[0];
   const voxels = x.length / batch / C;
@@ -42,7 +53,10 @@ function reference(s: Setting, x: ArrayLike<number>, gamma: ArrayLike<number>, b
       const mean = indices.reduce((sum, i) => sum + x[i], 0) / indices.length;
       const variance = indices.reduce((sum, i) => sum + (x[i] - mean) ** 2, 0) / indices.length;
       for (const i of indices) {
-        const z = ((x[i] - mean) / Math.sqrt(variance + 1e-5)) * (s.gamma ? gamma[i % C] : 1) + (s.beta ? beta[i % C] : 0);
+        const z =
+          ((x[i] - mean) / Math.sqrt(variance + 1e-5)) * (s.gamma ? gamma[i % C] : 1) +
+          (s.beta ? beta[i % C] : 0) +
+          (s.added ? added[i] : 0);
         y[i] = z > 0 ? z : z * s.slope;
       }
     }
@@ -59,32 +73,42 @@ describe('native norm', () => {
     const C = s.shape.at(-1)!;
     const tensors = () => {
       const x = tf.add(smooth(s.shape, 1, 1), s.offset ?? 0);
-      return { x, gamma: tf.add(smooth([C], 2, 0.5), 1), beta: smooth([C], 3, 0.5) };
+      return { x, gamma: tf.add(smooth([C], 2, 0.5), 1), beta: smooth([C], 3, 0.5), added: smooth(s.shape, 5, 1) };
     };
-    const call = (x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) =>
-      nativeNorm(x, s.together ? 1 : s.shape[0], s.groups, s.gamma ? gamma : undefined, s.beta ? beta : undefined, 1e-5, s.slope);
+    const call = (x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, added: tf.Tensor) =>
+      nativeNorm(
+        x,
+        s.together ? 1 : s.shape[0],
+        s.groups,
+        s.gamma ? gamma : undefined,
+        s.beta ? beta : undefined,
+        1e-5,
+        s.slope,
+        s.added ? added : undefined,
+      );
 
     it(`${title}: output is the definition's`, () =>
       tf.tidy(() => {
-        const { x, gamma, beta } = tensors();
-        const expected = reference(s, x.dataSync(), gamma.dataSync(), beta.dataSync());
-        assertClose(call(x, gamma, beta).dataSync(), expected, s.offset ? 2e-5 : 2e-6, 'output');
+        const { x, gamma, beta, added } = tensors();
+        const expected = reference(s, x.dataSync(), gamma.dataSync(), beta.dataSync(), added.dataSync());
+        assertClose(call(x, gamma, beta, added).dataSync(), expected, s.offset ? 2e-5 : 2e-6, 'output');
       }));
 
     it(`${title}: gradients are the finite differences of the definition`, () =>
       tf.tidy(() => {
-        const { x, gamma, beta } = tensors();
+        const { x, gamma, beta, added } = tensors();
         const weights = smooth(s.shape, 4, 1);
-        const parameters = [x, ...(s.gamma ? [gamma] : []), ...(s.beta ? [beta] : [])];
+        const parameters = [x, ...(s.gamma ? [gamma] : []), ...(s.beta ? [beta] : []), ...(s.added ? [added] : [])];
         const gradients = tf.grads((...p) => {
           const [g, b] = [s.gamma ? p[1] : gamma, s.beta ? p[s.gamma ? 2 : 1] : beta];
-          return tf.sum(tf.mul(call(p[0], g, b), weights));
+          return tf.sum(tf.mul(call(p[0], g, b, s.added ? p.at(-1)! : added), weights));
         })(parameters);
         const w = weights.dataSync();
-        const values = [x, gamma, beta].map((t) => Float64Array.from(t.dataSync()));
-        const loss = () => reference(s, values[0], values[1], values[2]).reduce((sum, y, i) => sum + y * w[i], 0);
+        const values = [x, gamma, beta, added].map((t) => Float64Array.from(t.dataSync()));
+        const loss = () => reference(s, values[0], values[1], values[2], values[3]).reduce((sum, y, i) => sum + y * w[i], 0);
         for (const [i, gradient] of gradients.entries()) {
-          const target = values[i === 0 ? 0 : s.gamma ? i : 2];
+          const order = [0, ...(s.gamma ? [1] : []), ...(s.beta ? [2] : []), ...(s.added ? [3] : [])];
+          const target = values[order[i]];
           const g = gradient.dataSync();
           const h = 1e-4;
           for (let k = 0; k < target.length; k += Math.max(1, Math.floor(target.length / 7))) {
@@ -123,7 +147,7 @@ describe('native norm', () => {
   it('what does not fit comes back as an error that names it', () =>
     tf.tidy(() => {
       const call = (x: number[], affine: number, ints: number[]) => () =>
-        execute('VoxelbookNorm', [tf.zeros(x), tf.zeros([affine]), tf.zeros([affine])], 2, ints, [1e-5, 1]);
+        execute('VoxelbookNorm', [tf.zeros(x), tf.zeros([affine]), tf.zeros([affine]), tf.zeros([0])], 2, ints, [1e-5, 1]);
       assert.throws(call([1, 2, 2, 6], 0, [1, 4]), /4 groups for 6 channels/);
       assert.throws(call([1, 2, 2, 6], 5, [1, 6]), /scale \[5\] and shift \[5\] for 6 channels/);
       assert.throws(call([1, 5, 1, 6], 0, [2, 6]), /input \[1,5,1,6\] in 2 equal parts/);

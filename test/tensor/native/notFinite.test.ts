@@ -71,7 +71,7 @@ describe('native kernels and values that are not numbers', () => {
   it('norms and layer norm: the whole group is lost, and no other', () =>
     tf.tidy(() => {
       const x = holed([2, 3, 3, 3, 8], 5);
-      const [y] = execute('VoxelbookNorm', [x, tf.zeros([0]), tf.zeros([0])], 2, [2, 8], [1e-5, 0.01]);
+      const [y] = execute('VoxelbookNorm', [x, tf.zeros([0]), tf.zeros([0]), tf.zeros([0])], 2, [2, 8], [1e-5, 0.01]);
       assert.deepEqual(
         nans(y),
         Array.from({ length: 27 }, (_, v) => v * 8 + 5),

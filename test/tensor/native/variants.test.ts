@@ -57,19 +57,23 @@ describe('variants of the native kernels', function () {
         .stdout.split('\n')
         .filter((line) => line !== '');
     };
-    assert.ok(registers('kernels-avx512').includes('%zmm'));
-    assert.deepEqual(registers('kernels-avx2'), ['%xmm', '%ymm']);
-    assert.deepEqual(
-      registers('voxelbook').filter((name) => name !== '%xmm'),
-      [],
-    );
+    for (const what of ['kernels', 'functions']) {
+      assert.ok(registers(`${what}-avx512`).includes('%zmm'));
+      assert.deepEqual(registers(`${what}-avx2`), ['%xmm', '%ymm']);
+    }
+    for (const what of ['voxelbook', 'processor'])
+      assert.deepEqual(
+        registers(what).filter((name) => name !== '%xmm'),
+        [],
+      );
   });
 
   for (const name of variants)
     it(`${name}: all tests of the kernels pass`, async function () {
       if (nativeVariant() === name) this.skip(); // that is this process
       const tests = fs.readdirSync(here).filter((file) => file.endsWith('.test.ts') && !file.startsWith('variants'));
-      const mocha = ['node_modules/mocha/bin/mocha.js', '--reporter', 'json', ...tests.map((file) => path.join(here, file))];
+      const files = [...tests.map((file) => path.join(here, file)), 'test/augment/native.test.ts'];
+      const mocha = ['node_modules/mocha/bin/mocha.js', '--reporter', 'json', ...files];
       const env = { ...process.env, VOXELBOOK_NATIVE: name };
       const { stdout } = await run(process.execPath, mocha, { cwd: root, env, maxBuffer: 1 << 28 }).catch((error) => error);
       const { stats, failures } = JSON.parse(stdout.slice(stdout.indexOf('{\n  "stats"')));

@@ -2,7 +2,9 @@ import assert from 'node:assert';
 import { batchNorm, batchStatistics } from '../../../src/tensor/ops/batchNorm.js';
 import { groupNorm } from '../../../src/tensor/ops/groupNorm.js';
 import { instanceNorm } from '../../../src/tensor/ops/instanceNorm.js';
+import { joinChannels } from '../../../src/tensor/ops/joinChannels.js';
 import { layerNorm } from '../../../src/tensor/ops/layerNorm.js';
+import { leakyRelu } from '../../../src/tensor/ops/leakyRelu.js';
 import { symbolic, symbolicOutput } from '../../../src/tensor/symbolic.js';
 import { tf } from '../../../src/tensor/tf.js';
 import { close, draw, gradients, indices, leavesNothing, offset } from './check.js';
@@ -62,6 +64,53 @@ describe('norms', () => {
         gradients((x) => run(x), [x], 0.02, 3e-3);
         tf.dispose([...inputs, shifted, y, plain]);
       }));
+
+  for (const slope of [1, 0.01, 0])
+    it(`a sum and a leaky ReLU (slope ${slope}) in the norm's pass are what they are behind it, with all gradients`, () =>
+      leavesNothing(() => {
+        const inputs = [draw([2, 3, 4, 2, 5]), draw([5]), draw([5]), draw([2, 3, 4, 2, 5]), draw([2, 3, 4, 2, 5])];
+        const statistics = { mean: draw([5]), variance: tf.ones([5]) };
+        const dy = draw([2, 3, 4, 2, 5]);
+        const apart = (y: tf.Tensor, added: tf.Tensor) => {
+          const sum = tf.add(y, added);
+          return slope === 1 ? sum : leakyRelu(sum, slope);
+        };
+        type Run = (x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, added: tf.Tensor) => tf.Tensor;
+        const pairs: [Run, Run][] = [
+          [(x, g, b, added) => instanceNorm(x, g, b, 1e-5, { slope, added }), (x, g, b, r) => apart(instanceNorm(x, g, b), r)],
+          [
+            (x, g, b, added) => batchNorm(x, g, b, 1e-5, undefined, { slope, added }),
+            (x, g, b, r) => apart(batchNorm(x, g, b), r),
+          ],
+          [
+            (x, g, b, added) => batchNorm(x, g, b, 1e-5, statistics, { slope, added }),
+            (x, g, b, r) => apart(batchNorm(x, g, b, 1e-5, statistics), r),
+          ],
+        ];
+        tf.tidy(() => {
+          for (const [ours, reference] of pairs) {
+            close(
+              ours(inputs[0], inputs[1], inputs[2], inputs[3]).dataSync(),
+              reference(inputs[0], inputs[1], inputs[2], inputs[3]).dataSync(),
+              1e-6,
+            );
+            const [mine, other] = [ours, reference].map((f) =>
+              tf.grads((...t) => f(t[0], t[1], t[2], t[3]))(inputs.slice(0, 4), dy),
+            );
+            for (const [k, gradient] of mine.entries()) close(gradient.dataSync(), other[k].dataSync(), 1e-5, `gradient ${k}`);
+          }
+        });
+        tf.dispose([...inputs, dy, statistics.mean, statistics.variance]);
+      }));
+
+  it('joined channels are the parts side by side, and so are their gradients', () =>
+    leavesNothing(() => {
+      const parts = [draw([2, 3, 2, 4]), draw([2, 3, 2, 1])];
+      const [joined, expected] = [joinChannels(parts), tf.concat(parts, -1)];
+      close(joined.dataSync(), expected.dataSync(), 0);
+      gradients((a, b) => joinChannels([a, b]), parts);
+      tf.dispose([...parts, joined, expected]);
+    }));
 
   it('batch norm in evaluation uses the statistics it is given', () =>
     leavesNothing(() => {
