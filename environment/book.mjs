@@ -51,7 +51,7 @@ export async function buildBook(executed, { outFolder, output = process.stdout }
 async function installBuilder(output) {
   const requirements = path.join(settings, 'requirements.txt');
   const wanted = createHash('sha256').update(fs.readFileSync(requirements)).digest('hex');
-  // Inside the environment: when that is made anew, this goes with it.
+  // Inside the environment: when that is made again, this goes with it.
   const stamp = path.join(path.dirname(python), '../book-builder');
   if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === wanted) return;
   const begin = Date.now();

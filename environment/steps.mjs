@@ -281,7 +281,7 @@ with zipfile.ZipFile(sys.argv[2]) as z:
   {
     name: 'native kernels',
     seconds: 30,
-    key: () => `${process.arch} ${hashOf(['src/tensor/native'])}`,
+    key: () => `${process.arch} ${hashOf(['base', 'tensor', 'volume', 'augment'].map((room) => `src/${room}/native`))}`,
     done: () => fs.existsSync(at('environment/native/voxelbook.node')),
     skip: () => !fs.existsSync(at('src/tensor/native/build.mjs')),
     async work() {

@@ -19,7 +19,7 @@ if (files.length === 0) {
     process.exit(1);
   }
   if (node('node_modules/@biomejs/biome/bin/biome', 'check', '.') !== 0) {
-    console.error('The linter found faults; `npm run format` mends most of them.');
+    console.error('The linter found faults; `npm run format` corrects most of them.');
     process.exit(1);
   }
 }

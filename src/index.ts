@@ -1,6 +1,7 @@
 // What a notebook cell imports: one namespace per room, in the order a case walks through them.
 export { z } from 'zod';
 export * as augment from './augment/index.js';
+export { loadExtension } from './base/extensions.js';
 export { extend } from './base/registry.js';
 export * as dataset from './dataset/index.js';
 export * as model from './model/index.js';

@@ -91,7 +91,7 @@ function updatable(publish) {
   let last;
   return (bundle) => {
     const type = last ? 'update_display_data' : 'display_data';
-    // Something else in between makes the page draw the next figure anew.
+    // Something else in between makes the page draw the next figure again.
     if (last && plotly in last.data && plotly in bundle.data)
       publish(type, { data: { 'text/plain': '' }, metadata: {}, transient });
     publish(type, { ...bundle, transient });

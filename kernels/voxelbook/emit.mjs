@@ -1,7 +1,7 @@
 // Checked TypeScript → the JavaScript that runs.
 //
 // Of a cell, every top-level name lives in the one object `__cells`, whatever declares it (variable, function, class,
-// enum, namespace, import): code of early cells reads it there and so sees what a later cell assigned or declared anew.
+// enum, namespace, import): code of early cells reads it there and so sees what a later cell assigned or declared again.
 // A declaration sets it through `__own`, which remembers what a cell that threw has reached.
 // A file of one's own keeps its names to itself; what it imports is read from the other module each time, what it exports
 // through functions, so both are fresh.
@@ -206,7 +206,7 @@ export function emit(ts, program, source, cell) {
       return range(f.createPropertyAssignment(node.name.text, range(value, node)), node);
     }
 
-    /** Constants of an enum are read where they stand, not written into the code: the enum may be declared anew. */
+    /** Constants of an enum are read where they stand, not written into the code: the enum may be declared again. */
     function constantMember(node) {
       const next = children(node);
       if (!isCell || !ts.isIdentifier(node.expression) || next.expression === node.expression) return next;

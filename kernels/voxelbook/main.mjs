@@ -35,7 +35,7 @@ const connection = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
 // What the kernel itself needs, taken before anybody can replace it.
 const { setTimeout: later } = globalThis;
 
-/** Starts the compiler's thread; returns the port that talks to it. It starts anew when it runs out of memory. */
+/** Starts the compiler's thread; returns the port that talks to it. It starts again when it runs out of memory. */
 function startCompiler() {
   const { port1, port2 } = new MessageChannel();
   const begin = performance.now();

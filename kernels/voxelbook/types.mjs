@@ -40,7 +40,7 @@ const options = {
 // later cells (evolving `let x;` and `[]`), or because a package has no types.
 const allowed = new Set([5097, 2877, 7005, 7034, 7016]);
 
-/** What earlier cells declared; the module being worked on is always the file `current`, so nothing is resolved anew. */
+/** What earlier cells declared; the module being worked on is always the file `current`, so nothing is resolved again. */
 const names = new Map();
 const current = path.join(folder, '__cell__.ts');
 let currentText = 'export {};\n';
@@ -243,7 +243,7 @@ let replaced = { id: undefined, names: new Map() };
 /** @param keep false for an expression that declares nothing (user_expressions) */
 function compile({ code, id, label, keep = true }) {
   const module = cellModule(ts, code, names);
-  // What is declared globally anew replaces what the cell of before said.
+  // What is declared globally again replaces what the cell of before said.
   for (const [cell, said] of augmenting)
     if (module.augments.some((name) => name.includes(' ') && said.includes(name))) {
       augmenting.delete(cell);
@@ -435,7 +435,7 @@ function isComplete({ code: given }) {
   return { status: 'incomplete', indent: /[{[(]\s*$/.test(code) ? `${open}  ` : open };
 }
 
-/** A cell taken before this thread had to start anew; what the other side has of its sources is not known here. */
+/** A cell taken before this thread had to start again; what the other side has of its sources is not known here. */
 function again({ unset = [], ...about }) {
   compile(about);
   forget({ id: about.id, unset });

@@ -107,7 +107,7 @@ function fitsLimit(id, type, content) {
 // ---- the other two threads --------------------------------------------------------------------------------------
 
 const pending = new Map();
-/** Cells the compiler took, for the day it has to start anew. */
+/** Cells the compiler took, for the day it has to start again. */
 const accepted = [];
 let types;
 function connectCompiler(port) {

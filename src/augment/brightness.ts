@@ -1,5 +1,6 @@
 // Brightness: each channel times a factor, or plus a shift.
 import { z } from 'zod';
+import { nativeFunctions } from '../base/native/load.js';
 import type { Planes } from './sample.js';
 import { balanced, each, probability, range, some, type Transform } from './transform.js';
 
@@ -44,10 +45,12 @@ export const shift: Transform<z.infer<typeof shiftSettings>, BrightnessDraw> = {
 };
 
 export function applyBrightness({ transform, values }: BrightnessDraw, sample: Planes): Planes {
+  const native = nativeFunctions();
   for (const [c, plane] of sample.channels.entries()) {
     const v = values[c];
     if (v === null) continue;
-    if (transform === 'multiply') for (let i = 0; i < plane.length; i++) plane[i] *= v;
+    if (native) native[transform === 'multiply' ? 'multiply' : 'add'](plane, v);
+    else if (transform === 'multiply') for (let i = 0; i < plane.length; i++) plane[i] *= v;
     else for (let i = 0; i < plane.length; i++) plane[i] += v;
   }
   return sample;

@@ -1,7 +1,8 @@
 // Cubic spline interpolation at arbitrary coordinates, as nnU-Net v1's augmentation takes it from scipy
 // (`map_coordinates(order=3, mode='constant', cval=0)`): samples become B-spline coefficients first, mirrored at the borders.
 
-import { cubicWeights, splineFilter } from '../volume/spline.js';
+import type { Functions } from '../base/native/load.js';
+import { cubicWeights, pole, splineFilter } from '../volume/spline.js';
 
 /**
  * Reads planes at coordinates.
@@ -85,6 +86,23 @@ function splineCoefficients(plane: Float32Array, shape: readonly number[], axes:
         splineFilter(line, length, 1, 'mirror');
         for (let i = 0, k = start; i < length; i++, k += stride) out[k] = line[i];
       }
+  }
+  return out;
+}
+
+/** The same coefficients of an image whose channels lie together, along the axes to be interpolated; a new array. */
+export function splineImage(
+  native: Functions,
+  image: Float32Array,
+  shape: readonly number[],
+  channels: number,
+  inPlane: boolean,
+): Float32Array {
+  const out = image.slice();
+  for (const axis of inPlane ? [1, 2] : [0, 1, 2]) {
+    const length = shape[axis];
+    const inner = shape.slice(axis + 1).reduce((a, b) => a * b, channels);
+    if (length > 1 && out.length > 0) native.splineAxis(out, length, inner, pole ** (length - 1));
   }
   return out;
 }

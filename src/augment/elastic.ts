@@ -2,6 +2,7 @@
 //
 // White noise smoothed with sigma has no detail finer than sigma, so it is drawn and smoothed on a grid of sigma / 2 and read off linearly:
 // the same fields in distribution, at a fraction of the work.
+import { nativeFunctions } from '../base/native/load.js';
 import { Random } from '../base/random.js';
 import { blurAxis, gaussianTaps } from '../volume/gaussian.js';
 import { voxels } from './sample.js';
@@ -27,7 +28,7 @@ function field(shape: readonly number[], sigmas: readonly number[], magnitude: n
   if (magnitude === 0) return new Float32Array(n);
   const step = sigmas.map((sigma) => Math.max(1, sigma / 2));
   const coarse = shape.map((side, axis) => Math.ceil((side - 1) / step[axis]) + 1);
-  const grid = Float64Array.from({ length: voxels(coarse) }, () => random.uniform(-1, 1));
+  const grid = random.uniforms(voxels(coarse), -1, 1);
   for (let axis = 0; axis < 3; axis++) {
     const sigma = sigmas[axis] / step[axis];
     // Periodic, as the original filters in Fourier space.
@@ -45,6 +46,14 @@ function field(shape: readonly number[], sigmas: readonly number[], magnitude: n
       return { low, high: Math.min(low + 1, coarse[axis] - 1), rest: at - low };
     }),
   );
+  const native = nativeFunctions();
+  if (native) {
+    const lows = taps.map((axis) => Int32Array.from(axis, ({ low }) => low));
+    const highs = taps.map((axis) => Int32Array.from(axis, ({ high }) => high));
+    const rests = taps.map((axis) => Float64Array.from(axis, ({ rest }) => rest));
+    native.elasticField(grid, coarse, lows, highs, rests, factor, out);
+    return out;
+  }
   const [, height, width] = coarse;
   let o = 0;
   for (const z of taps[0])

@@ -1,5 +1,6 @@
 // Simulated low resolution: nearest down, linear (batchgeneratorsv2 `SimulateLowResolutionTransform`) or cubic (nnU-Net v1) up again.
 import { z } from 'zod';
+import { nativeFunctions } from '../base/native/load.js';
 import { roundHalfEven } from '../base/numpy/round.js';
 import { resizeValues } from '../volume/resize.js';
 import type { Planes } from './sample.js';
@@ -60,6 +61,11 @@ function nearestDown(plane: Float32Array, shape: readonly number[], small: reado
     Int32Array.from({ length: n }, (_, i) => Math.floor(((i + 0.5) * shape[axis]) / n)),
   );
   const out = new Float32Array(zs.length * ys.length * xs.length);
+  const native = nativeFunctions();
+  if (native) {
+    native.readGrid(plane, shape, zs, ys, xs, out);
+    return out;
+  }
   let o = 0;
   for (const z of zs)
     for (const y of ys) {
@@ -82,6 +88,11 @@ function linearUp(values: Float32Array, shape: readonly number[], axis: number, 
     const at = Math.max(Math.fround(Math.fround(step * (i + 0.5)) - 0.5), 0);
     low[i] = Math.min(Math.floor(at), length - 1);
     rest[i] = low[i] + 1 < length ? at - low[i] : 0;
+  }
+  const native = nativeFunctions();
+  if (native) {
+    native.linearAxis(values, length, inner, low, rest, out);
+    return out;
   }
   for (let o = 0; o < outer; o++)
     for (let i = 0; i < target; i++) {

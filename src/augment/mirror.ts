@@ -1,5 +1,6 @@
 // Mirroring (batchgeneratorsv2 `MirrorTransform`): each allowed axis by itself.
 import { z } from 'zod';
+import { nativeFunctions } from '../base/native/load.js';
 import type { Planes } from './sample.js';
 import { probability, type Transform } from './transform.js';
 
@@ -40,7 +41,12 @@ export function applyMirror({ axes }: MirrorDraw, sample: Planes): Planes {
 /** A mirrored copy. */
 export function flip<A extends Float32Array | Int16Array>(source: A, shape: readonly number[], axes: readonly number[]): A {
   const [depth, height, width] = shape;
-  const out = source.slice() as A;
+  const native = nativeFunctions();
+  const out = (native ? new (source.constructor as { new (n: number): A })(source.length) : source.slice()) as A;
+  if (native) {
+    native.flip(source, out, shape, axes);
+    return out;
+  }
   const [fz, fy, fx] = [0, 1, 2].map((axis) => axes.includes(axis));
   for (let z = 0; z < depth; z++)
     for (let y = 0; y < height; y++) {

@@ -28,6 +28,6 @@ export const noise: Transform<z.infer<typeof settings>, NoiseDraw> = {
 
 export function applyNoise({ sd, seed }: NoiseDraw, sample: Planes): Planes {
   const random = new Random(seed);
-  for (const plane of sample.channels) for (let i = 0; i < plane.length; i++) plane[i] += random.normal(0, sd);
+  for (const plane of sample.channels) random.addNormal(plane, sd);
   return sample;
 }

@@ -4,12 +4,11 @@ import { FaultList } from '../base/errors.js';
 import type { Random } from '../base/random.js';
 import { definitions, lookup, registered } from '../base/registry.js';
 import { appendOneHot } from './cascade.js';
-import { centreStart, cutBox } from './crop.js';
 import { maskOutside, outsideToBackground } from './mask.js';
 import { patchRules } from './patchSize.js';
 import { type PipelineName, pipelines } from './pipelines.js';
-import { fromPlanes, type Planes, type Sample, toPlanes, voxels } from './sample.js';
-import { middle, type SpatialDraw } from './spatial.js';
+import { fromPlanes, type Sample, toPlanes } from './sample.js';
+import { applySpatialToSample, middle, type SpatialDraw } from './spatial.js';
 import { applyStep, type DrawContext, type Entry, type Step } from './transform.js';
 
 /** Everything random about one augmented sample, in the order applied; plain JSON. */
@@ -121,31 +120,15 @@ export function pipeline(augmentation: PipelineName | readonly Entry[], settings
       return steps;
     },
     apply(draw, sample) {
-      let planes = firstPlanes(draw, sample);
-      for (const step of draw) if (!onCascade.has(step.transform)) planes = applyStep(step, planes, cascade.length);
+      const [first, ...rest] = draw;
+      const spatialFirst = first?.transform === 'spatial';
+      let planes = spatialFirst ? applySpatialToSample(first as SpatialDraw, sample) : toPlanes(sample);
+      for (const step of spatialFirst ? rest : draw)
+        if (!onCascade.has(step.transform)) planes = applyStep(step, planes, cascade.length);
       planes = outsideToBackground(maskOutside(planes, settings.useMaskForNorm ?? []));
       if (cascade.length > 0) planes = appendOneHot(planes, cascade);
       for (const step of draw) if (onCascade.has(step.transform)) planes = applyStep(step, planes, cascade.length);
       return fromPlanes(planes);
     },
   };
-}
-
-/** Planes of a sample; only of its middle when that is all the spatial step will take. */
-function firstPlanes([step]: Draw, sample: Sample): Planes {
-  const first = step as SpatialDraw | undefined;
-  if (first?.transform !== 'spatial' || first.angles || first.scale || first.elastic) return toPlanes(sample);
-  const size = first.patchSize;
-  const start = centreStart(sample.shape, size);
-  if (start.some((s, axis) => s < 0 || s + size[axis] > sample.shape[axis])) return toPlanes(sample);
-  const n = voxels(size);
-  const cut = <A extends Float32Array | Int16Array>(source: A, out: A, values = 1): A =>
-    cutBox(source, sample.shape, start, size, out, values);
-  return toPlanes({
-    image: cut(sample.image, new Float32Array(n * sample.channels), sample.channels),
-    seg: cut(sample.seg, new Int16Array(n)),
-    previous: sample.previous && cut(sample.previous, new Int16Array(n)),
-    shape: [...size],
-    channels: sample.channels,
-  });
 }

@@ -1,4 +1,5 @@
 // What augmentation works on: a sample as the loader cuts it, and the same as planes while transforms are applied.
+import { nativeFunctions } from '../base/native/load.js';
 
 /** A training patch. `[depth, height, width, channel]`; a 2-D patch has depth 1. */
 export interface Sample {
@@ -25,10 +26,9 @@ export const voxels = (shape: readonly number[]) => shape[0] * shape[1] * shape[
 export function toPlanes({ image, seg, previous, shape, channels }: Sample): Planes {
   const n = voxels(shape);
   const planes = Array.from({ length: channels }, () => new Float32Array(n));
-  for (let c = 0; c < channels; c++) {
-    const plane = planes[c];
-    for (let i = 0, k = c; i < n; i++, k += channels) plane[i] = image[k];
-  }
+  const native = nativeFunctions();
+  if (native) native.splitBox(image, shape, [0, 0, 0], shape, planes);
+  else for (const [c, plane] of planes.entries()) for (let i = 0, k = c; i < n; i++, k += channels) plane[i] = image[k];
   return { channels: planes, seg, previous, shape: [...shape] };
 }
 
@@ -37,9 +37,8 @@ export function fromPlanes({ channels, seg, shape }: Planes): Sample {
   const n = voxels(shape);
   const count = channels.length;
   const image = new Float32Array(n * count);
-  for (let c = 0; c < count; c++) {
-    const plane = channels[c];
-    for (let i = 0, k = c; i < n; i++, k += count) image[k] = plane[i];
-  }
+  const native = nativeFunctions();
+  if (native) native.joinPlanes(channels, image);
+  else for (const [c, plane] of channels.entries()) for (let i = 0, k = c; i < n; i++, k += count) image[k] = plane[i];
   return { image, seg, shape: [...shape], channels: count };
 }

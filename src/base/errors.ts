@@ -20,7 +20,7 @@ export const printable = (text: string): string =>
 /** The same in one line. */
 const oneLine = (text: string) => printable(text).replaceAll('\n', '\\n');
 
-/** Thrown for every fault a person can mend. `faults` is the data; the message is made of it. */
+/** Thrown for every fault a person can put right. `faults` is the data; the message is made of it. */
 export class VoxelbookError extends Error {
   readonly faults: readonly Fault[];
 

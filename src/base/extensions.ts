@@ -5,7 +5,7 @@ import module from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { VoxelbookError } from './errors.js';
-import { registering } from './registry.js';
+import { type Definition, type Kind, registering, sourceOf } from './registry.js';
 
 /** A module and the checksum of its text and of every file of its own that it imports. */
 export interface ExtensionFile {
@@ -54,10 +54,30 @@ const notThere = (file: string, from: string) =>
     fix: 'Correct the path; it is relative to the file that names it.',
   });
 
+/** What is said before a module runs. */
+export const codeNote = ({ file, sha256 }: ExtensionFile): string =>
+  `loads code: ${ownFiles(file).join(', ')} (${sha256.slice(0, 12)})`;
+
 const loaded = new Map<string, ExtensionFile>();
 
 /** What this process has loaded, for the workers it starts. */
 export const loadedExtensions = (): ExtensionFile[] => [...loaded.values()];
+
+/** Checksums of the modules that brought these definitions, for what is kept of their results; undefined where all are built in. */
+export function codeOf(kind: Kind, names: readonly string[]): string[] | undefined {
+  const files = new Set(names.flatMap((name) => sourceOf(kind, name) ?? []));
+  return files.size > 0 ? [...files].map((file) => loaded.get(file)?.sha256 ?? file).sort() : undefined;
+}
+
+/**
+ * Loads a module of one's own in this process, as an experiment that names it does everywhere it runs.
+ * @throws VoxelbookError naming file, line and part
+ */
+export async function loadExtension(file: string): Promise<ExtensionFile> {
+  const found = extensionFile(file);
+  await loadExtensions([found]);
+  return found;
+}
 
 /**
  * Loads modules, each once for what it holds.
@@ -79,9 +99,12 @@ export async function loadExtensions(files: readonly ExtensionFile[]): Promise<v
     // The library's own definitions come first, so that what registers from here on is the module's.
     await import(new URL(`../index${path.extname(import.meta.url)}`, import.meta.url).href);
     try {
-      await registering(file, () => import(`${pathToFileURL(file).href}?voxelbook=${sha256}`));
+      await registering(
+        { file, guard: (kind, part) => guarded(file, kind, part) },
+        () => import(`${pathToFileURL(file).href}?voxelbook=${sha256}`),
+      );
     } catch (error) {
-      throw failed(file, error as Error);
+      throw failed(file, error as Error, 'cannot be loaded');
     }
     loaded.set(file, now);
   }
@@ -94,25 +117,49 @@ function useHooks(): void {
   module.register(new URL(`./extensionHooks${path.extname(import.meta.url)}`, import.meta.url));
 }
 
-function failed(file: string, error: Error): Error {
+/** A definition whose errors say where in the module, and in which part, they arose. */
+function guarded<D extends Definition>(file: string, kind: string, definition: D): D {
+  const whole = `${kind}.${definition.name}`;
+  const entries = Object.entries(definition).map(([key, value]) => {
+    if (typeof value !== 'function') return [key, value];
+    const call = function (this: unknown, ...args: unknown[]) {
+      try {
+        return value.apply(this, args);
+      } catch (error) {
+        throw failed(file, error as Error, 'failed', `${whole}.${key}`);
+      }
+    };
+    return [key, call];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Errors that name their place already. */
+const placed = new WeakSet<Error>();
+
+/** @param part of the module that was being called */
+function failed(file: string, error: Error, how: string, part = ''): Error {
+  if (placed.has(error)) return error;
   const text = `${error.stack ?? ''}\n${error.message}`;
   const at = /(?:file:\/\/)?(\/[^\s()]+?)(?:\?voxelbook=[0-9a-f]+)?:(\d+)(?::\d+)?/g;
   const own = new Set(ownFiles(file));
   const [place] = [...text.matchAll(at)].filter(([, name]) => own.has(decodeURI(name)));
   const faults = error instanceof VoxelbookError ? error.faults : undefined;
-  const where = place ? `${decodeURI(place[1])}:${place[2]}` : file;
-  return new VoxelbookError(
-    `the extension ${path.basename(file)} cannot be loaded`,
+  const where = [place ? `${decodeURI(place[1])}:${place[2]}` : file, part].filter(Boolean).join(', ');
+  const told = new VoxelbookError(
+    `the extension ${path.basename(file)} ${how}`,
     (
       faults ?? [
         {
           code: 'extension',
           path: '',
           given: error.message.split('\n')[0].replace(/^\/.*?:\d+: /, ''),
-          expected: 'a module that runs',
+          expected: part ? 'a part that runs' : 'a module that runs',
           fix: 'Correct it there.',
         },
       ]
     ).map((fault) => ({ ...fault, path: fault.path ? `${where}, ${fault.path}` : where })),
   );
+  placed.add(told);
+  return Object.assign(told, { cause: error });
 }

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { controlGroups, readText } from './controlGroups.js';
 
 /**
- * Largest resident memory so far, in bytes. Linux: VmHWM, which begins anew with every program; `resourceUsage().maxRSS` (used
+ * Largest resident memory so far, in bytes. Linux: VmHWM, which begins again with every program; `resourceUsage().maxRSS` (used
  * elsewhere) starts at what the parent process held when it forked.
  */
 export function peakResidentBytes(): number {

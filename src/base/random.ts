@@ -1,4 +1,5 @@
 // Randomness as a value: a generator is made from a seed, split by name, and its state can be saved. Never global.
+import { nativeFunctions } from './native/load.js';
 
 const rotate = (x: number, k: number) => (x << k) | (x >>> (32 - k));
 
@@ -75,6 +76,41 @@ export class Random {
     const a = 2 * Math.PI * this.uniform();
     this.spare = r * Math.sin(a);
     return mean + sd * r * Math.cos(a);
+  }
+
+  /** `count` draws of `uniform(low, high)`. */
+  uniforms(count: number, low = 0, high = 1): Float64Array {
+    const out = new Float64Array(count);
+    const native = nativeFunctions();
+    if (native) this.inBulk((state) => native.fillUniform(state, out, low, high));
+    else for (let i = 0; i < count; i++) out[i] = this.uniform(low, high);
+    return out;
+  }
+
+  /** `count` draws of `chance(rate)`: 0 where one comes true, else `kept`. */
+  mask(count: number, rate: number, kept: number): Float32Array {
+    const out = new Float32Array(count);
+    const native = nativeFunctions();
+    if (native) this.inBulk((state) => native.fillKept(state, out, rate, kept));
+    else for (let i = 0; i < count; i++) out[i] = this.chance(rate) ? 0 : kept;
+    return out;
+  }
+
+  /** Adds a draw of `normal(0, sd)` to each value. */
+  addNormal(values: Float32Array, sd: number): void {
+    const native = nativeFunctions();
+    const first = native ? Math.min(this.spare === null ? 0 : 1, values.length) : values.length;
+    for (let i = 0; i < first; i++) values[i] += this.normal(0, sd);
+    // Deviates come in pairs.
+    const even = values.length - ((values.length - first) % 2);
+    if (native && even > first) this.inBulk((state) => native.addNormal(state, values.subarray(first, even), sd));
+    for (let i = even; i < values.length; i++) values[i] += this.normal(0, sd);
+  }
+
+  private inBulk(draw: (state: Int32Array) => void): void {
+    const state = Int32Array.from(this.s);
+    draw(state);
+    this.s = [state[0], state[1], state[2], state[3]];
   }
 
   /** True with probability `p`. */

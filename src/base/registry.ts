@@ -19,23 +19,53 @@ export interface Definition {
   settings?: z.ZodObject;
 }
 
-/** Functions that every definition of a kind must have. */
-const functionsOf = new Map<string, readonly string[]>();
+/** Adds what else is wrong with a definition, each fault under `path`. */
+export type DefinitionCheck = (definition: Record<string, unknown>, faults: FaultList, path: string) => void;
 
-/** Opens a kind: its definitions have a name and these functions. */
-export function openKind(kind: Kind, ...functions: string[]): void {
-  functionsOf.set(kind, functions);
+/** What every definition of a kind must have: functions by name, and what checks find. */
+const needsOf = new Map<string, readonly (string | DefinitionCheck)[]>();
+
+/** Opens a kind: its definitions have a name and these functions, and pass these checks. */
+export function openKind(kind: Kind, ...needs: (string | DefinitionCheck)[]): void {
+  needsOf.set(kind, needs);
 }
 
 interface Entry {
   definition: Definition;
-  /** The module that brought it; undefined: built in. */
+  /** The module that brought it, or `calls` of `extend` in this process; undefined: built in. */
   source?: string;
 }
 
 const tables = new Map<string, Map<string, Entry>>();
 let changes = 0;
-let loading: string | undefined;
+let loading: Source | undefined;
+
+/** Where definitions come from that are registered now. */
+export interface Source {
+  file: string;
+  /** What a definition becomes before it is entered: an error in one of its functions then says where it is. */
+  guard<D extends Definition>(kind: string, definition: D): D;
+}
+
+/** Of what is brought by a call of `extend` that stands in no module: in a cell, or in a test. */
+const calls = 'another call of extend';
+let builtInAlone = false;
+
+/** What `work` sees of the tables is built in, whatever this process has been brought besides. */
+export function withBuiltInAlone<T>(work: () => T): T {
+  const before = builtInAlone;
+  builtInAlone = true;
+  changes++;
+  try {
+    return work();
+  } finally {
+    builtInAlone = before;
+    changes++;
+  }
+}
+
+const entriesOf = (kind: Kind): [string, Entry][] =>
+  [...(tables.get(kind) ?? [])].filter(([, { source }]) => !builtInAlone || source === undefined);
 
 /** A number that changes with every registration, for what is derived from the tables. */
 export const registryVersion = () => changes;
@@ -46,7 +76,7 @@ export function register<K extends Kind>(kind: K, definition: Kinds[K] & Definit
   const table = tables.get(kind) ?? new Map<string, Entry>();
   const { name } = definition;
   const known = table.get(name);
-  if (known && known.source !== loading)
+  if (known && known.source !== loading?.file)
     throw new VoxelbookError(`${kind} "${name}" cannot be defined`, {
       code: 'defined-twice',
       path: `${kind}.${name}`,
@@ -54,15 +84,15 @@ export function register<K extends Kind>(kind: K, definition: Kinds[K] & Definit
       expected: 'a name of its own',
       fix: 'Rename it, and name it so in the experiment.',
     });
-  tables.set(kind, table.set(name, { definition, source: loading }));
+  tables.set(kind, table.set(name, { definition: loading?.guard(kind, definition) ?? definition, source: loading?.file }));
   changes++;
 }
 
 function checkDefinition(kind: string, given: unknown): void {
-  const functions = functionsOf.get(kind);
+  const needs = needsOf.get(kind);
   const faults = new FaultList();
-  const kinds = [...functionsOf.keys()];
-  if (!functions) {
+  const kinds = [...needsOf.keys()];
+  if (!needs) {
     const guess = nearest(kind, kinds);
     faults.add(
       'extension',
@@ -76,8 +106,9 @@ function checkDefinition(kind: string, given: unknown): void {
     const name = typeof part.name === 'string' && /^[A-Za-z][\w.+-]{0,63}$/.test(part.name) ? part.name : undefined;
     const path = name ? `${kind}.${name}` : kind;
     if (!name) faults.add('extension', `${path}.name`, String(part.name), 'a name of letters, digits, ., +, - and _', 'Name it.');
-    for (const f of functions)
-      if (typeof part[f] !== 'function') faults.add('extension', `${path}.${f}`, typeof part[f], 'a function', `Add ${f}.`);
+    for (const f of needs)
+      if (typeof f === 'function') f(part, faults, path);
+      else if (typeof part[f] !== 'function') faults.add('extension', `${path}.${f}`, typeof part[f], 'a function', `Add ${f}.`);
     if (part.settings !== undefined && !(part.settings instanceof z.ZodObject))
       faults.add(
         'extension',
@@ -106,14 +137,17 @@ export function lookup<K extends Kind>(kind: K, name: string, path: string = kin
 }
 
 /** Names of a kind, built-in ones first. */
-export const registered = (kind: Kind): string[] => [...(tables.get(kind)?.keys() ?? [])];
+export const registered = (kind: Kind): string[] => entriesOf(kind).map(([name]) => name);
+
+/** The module that brought a definition; undefined: it is built in, or there is none. */
+export const sourceOf = (kind: Kind, name: string): string | undefined => tables.get(kind)?.get(name)?.source;
 
 /** Every definition of a kind. */
 export const definitions = <K extends Kind>(kind: K): Kinds[K][] =>
-  [...(tables.get(kind)?.values() ?? [])].map(({ definition }) => definition as unknown as Kinds[K]);
+  entriesOf(kind).map(([, { definition }]) => definition as unknown as Kinds[K]);
 
 /** Definitions that `work` registers are those of `source`. */
-export async function registering<T>(source: string, work: () => Promise<T>): Promise<T> {
+export async function registering<T>(source: Source, work: () => Promise<T>): Promise<T> {
   const before = loading;
   loading = source;
   try {
@@ -124,13 +158,19 @@ export async function registering<T>(source: string, work: () => Promise<T>): Pr
 }
 
 /** What a module may hand to `extend`: lists of definitions by kind. */
-export type Extension = { [K in Kind]?: readonly (Kinds[K] & Definition)[] };
+export type Extension = { [K in Kind]?: readonly (Omit<Kinds[K], 'settings'> & Definition)[] };
 
 /**
  * Adds definitions of a user's module; the door that everything built in goes through as well.
  * @throws VoxelbookError naming the part that is no definition
  */
 export function extend(parts: Extension): void {
-  for (const [kind, list] of Object.entries(parts) as [Kind, readonly (Kinds[Kind] & Definition)[]][])
-    for (const definition of [list ?? []].flat()) register(kind, { settings: z.strictObject({}), ...definition });
+  const before = loading;
+  loading ??= { file: calls, guard: (_kind, definition) => definition };
+  try {
+    for (const [kind, list] of Object.entries(parts) as [Kind, readonly (Kinds[Kind] & Definition)[]][])
+      for (const definition of [list ?? []].flat()) register(kind, { settings: z.strictObject({}), ...definition });
+  } finally {
+    loading = before;
+  }
 }

@@ -240,6 +240,8 @@ export const aboutOf = (schema: z.ZodType): Partial<About> & { default?: unknown
 
 /** A checked object with every constant default that it leaves out, at every level. */
 export function withDefaults<T>(schema: z.ZodType, value: T): T {
+  const entry = Array.isArray(value) ? elementOf(schema) : undefined;
+  if (entry) return (value as unknown[]).map((one) => withDefaults(entry, one)) as T;
   const object = objectOf(schema, value);
   if (!object || typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   const out = { ...value } as Record<string, unknown>;

@@ -109,9 +109,9 @@ function channelFaults({ id, files, json, numbered }: CheckJob, images: readonly
   const inFiles = channels === given.length ? list : `${channels} channels in ${list}`;
   const cases = names.length === 1 && channels === given.length;
   const fixes = {
-    few: 'Add the missing files, or mend channel_names.',
-    many: 'Remove a file, or mend channel_names.',
-    cases: `If these are ${channels} cases, name them <case>_0000${json.file_ending}: the last four digits are the channel. Else mend channel_names.`,
+    few: 'Add the missing files, or correct channel_names.',
+    many: 'Remove a file, or correct channel_names.',
+    cases: `If these are ${channels} cases, name them <case>_0000${json.file_ending}: the last four digits are the channel. Else correct channel_names.`,
   };
   refuse(inFiles, channels < names.length ? fixes.few : cases ? fixes.cases : fixes.many);
 }
@@ -224,7 +224,7 @@ function checkLabel(where: string, { data, channels }: Volume, json: CheckJob['j
       `labels ${[...known].join(', ')}`,
       mask && known.size === 2 && known.has(1)
         ? 'A mask of 0 and 255: npx voxelbook check --fix makes it 0 and 1 and keeps a copy.'
-        : 'Name the label in dataset.json, or mend the file.',
+        : 'Name the label in dataset.json, or correct the file.',
     );
   return [...found.keys()].filter((l) => Number.isInteger(l));
 }

@@ -22,7 +22,7 @@ import { knownSplits } from './splitsFile.js';
 
 export interface IntegrityReport {
   cases: number;
-  /** What must be mended before planning. */
+  /** What must be corrected before planning. */
   faults: Fault[];
   /** What a person should know; nnU-Net would go on. */
   warnings: Fault[];

@@ -31,13 +31,13 @@ export function datasetJsonFaults(value: unknown): Fault[] {
   channelFaults(value, faults);
   labelFaults(value, faults);
   const ending = value.file_ending;
-  if (!(fileEndings as readonly unknown[]).includes(ending))
+  if (!fileEndings().includes(ending as string))
     faults.add(
       'file-ending',
       'dataset.json file_ending',
       JSON.stringify(ending) ?? 'missing',
-      `one of ${fileEndings.join(', ')}`,
-      'Convert the images, or mend the entry.',
+      `one of ${fileEndings().join(', ')}`,
+      'Convert the images, correct the entry, or bring a reader by an extension.',
     );
   if (!(Number.isInteger(value.numTraining) && (value.numTraining as number) >= 0))
     faults.add(
@@ -112,7 +112,7 @@ function labelFaults(value: Record<string, unknown>, faults: FaultList): void {
     return;
   }
   const found = new Set<number>();
-  let sound = true;
+  let valid = true;
   let regions = 0;
   const inverted = value.labels.background === undefined && Object.values(value.labels).includes('background');
   if (inverted) {
@@ -125,7 +125,7 @@ function labelFaults(value: Record<string, unknown>, faults: FaultList): void {
     const list: unknown[] = (Array.isArray(label) ? label : [label]).map((l) => (textual && name === 'ignore' ? l : asNumber(l)));
     const good = list.length > 0 && list.every((l) => Number.isInteger(l) && (l as number) >= 0 && (l as number) <= maxLabel);
     if (!good) {
-      sound = false;
+      valid = false;
       faults.add(
         'labels',
         `${path}["${name}"]`,
@@ -141,7 +141,7 @@ function labelFaults(value: Record<string, unknown>, faults: FaultList): void {
   const background = asNumber(value.labels.background);
   if (background !== 0 && !(Array.isArray(background) && background.length === 1 && background[0] === 0))
     faults.add('labels', `${path}["background"]`, JSON.stringify(background) ?? 'missing', '0', 'Label 0 is the background.');
-  if (!sound) return;
+  if (!valid) return;
   const highest = Math.max(...found);
   const missing = Array.from({ length: highest + 1 }, (_, i) => i).filter((i) => !found.has(i));
   if (missing.length > 0)

@@ -49,7 +49,7 @@ export function imageNameFindings(folder: string, cases: readonly CaseFiles[], e
       expected: `${ending}, the file_ending of dataset.json, in the very same letters`,
       fix: lost.some((name) => name.toLowerCase().endsWith(ending))
         ? 'Rename them: npx voxelbook check --fix does it.'
-        : 'Convert the files, mend file_ending, or move them elsewhere.',
+        : 'Convert the files, correct file_ending, or move them elsewhere.',
     });
   if (cases.length === 0 && faults.length === 0)
     faults.push({
@@ -113,7 +113,7 @@ function listedFaults(cases: readonly CaseFiles[]): Fault[] {
     path: file,
     given: 'no file',
     expected: 'the file that dataset.json lists',
-    fix: 'Bring it there, or mend the list.',
+    fix: 'Bring it there, or correct the list.',
   }));
 }
 

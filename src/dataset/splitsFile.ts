@@ -40,7 +40,7 @@ const faultOf = (file: string): Fault => ({
   path: file,
   given: '',
   expected: '',
-  fix: 'Mend the file, or remove it: five folds are made then.',
+  fix: 'Correct the file, or remove it: five folds are made then.',
 });
 const refused = (faults: Fault[]) => new VoxelbookError('splits_final.json cannot be used', faults);
 
@@ -104,8 +104,8 @@ export function keepSplits(dataset: Cases, folder: string): void {
 export function splitFaults(value: unknown, ids: readonly string[], file: string): Fault[] {
   const faults = new FaultList();
   const { code, fix } = faultOf(file);
-  const say = (where: string, given: string, expected: string, mend = fix) =>
-    faults.add(code, where ? `${file} ${where}` : file, given, expected, mend);
+  const say = (where: string, given: string, expected: string, remedy = fix) =>
+    faults.add(code, where ? `${file} ${where}` : file, given, expected, remedy);
   const shape = 'a list of {"train": [cases], "val": [cases]}, one for each fold';
   if (!Array.isArray(value)) {
     say(

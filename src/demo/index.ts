@@ -25,7 +25,7 @@ interface Embedded {
   filesOf?: string;
 }
 
-/** Changing how a set is made changes this, and the set is written anew. */
+/** Changing how a set is made changes this, and the set is written again. */
 const generator = 'voxelbook-embedded-2';
 
 const tissueLabels = { background: 0, CSF: 1, GM: 2, WM: 3 };

@@ -1,4 +1,5 @@
 // One definition a network: its name, how a specification becomes it, which modules are its heads, how its paper counts FLOPs.
+import type { z } from 'zod';
 import type { Configuration } from '../plan/plan.js';
 import type { Network } from './network.js';
 
@@ -19,6 +20,8 @@ export interface Spec extends Ends {
 export interface Definition<S extends Spec = any, Name extends string = string> {
   /** What a specification says under `network`. */
   name: Name;
+  /** What a specification may set, of a network from outside; the built-in ones stand in `settings.ts`. */
+  settings?: z.ZodObject;
   /**
    * The network, without parameters.
    * @param spec with channels and classes given

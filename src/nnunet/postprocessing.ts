@@ -4,8 +4,8 @@ import path from 'node:path';
 import { progressOf, type WorkOptions } from '../base/progress.js';
 import type { LabelOrRegion, Labels } from '../dataset/labels.js';
 import { copyDescriptions } from '../predict/ensemble.js';
-import { keepLargestComponent, type PostprocessingStep, postprocess } from '../predict/postprocess.js';
 import { readVolume, writeVolume } from '../volume/index.js';
+import { largestComponent, type PostprocessingStep, postprocess } from '../volume/postprocess.js';
 import { readNnunetJson, writeNnunetJson } from './json.js';
 import {
   casesOf,
@@ -32,7 +32,7 @@ export interface PostprocessingFile {
   input_folder: Pick<NnunetSummary, 'foreground_mean' | 'mean'>;
   postprocessed: Pick<NnunetSummary, 'foreground_mean' | 'mean'>;
   postprocessing_fns: string[];
-  postprocessing_kwargs: { labels_or_regions: LabelOrRegion | LabelOrRegion[] }[];
+  postprocessing_kwargs: Record<string, unknown>[];
 }
 
 /**
@@ -53,9 +53,9 @@ export function choosePostprocessing(
       labels.ignoreLabel,
       { signal: options.signal },
     );
-  const largest = (labelsOrRegions: PostprocessingStep['labelsOrRegions']): PostprocessingStep => ({
-    fn: 'remove_all_but_largest_component_from_segmentation',
-    labelsOrRegions,
+  const largest = (of: LabelOrRegion | LabelOrRegion[]): PostprocessingStep => ({
+    kind: largestComponent,
+    labels_or_regions: of,
   });
 
   report(0, 'evaluate as predicted');
@@ -83,9 +83,7 @@ const withSteps = (c: EvaluationCase, steps: readonly PostprocessingStep[]): Eva
   ...c,
   load() {
     const loaded = c.load();
-    let prediction = Uint16Array.from(loaded.prediction);
-    for (const step of steps) prediction = keepLargestComponent(prediction, loaded.shape, step.labelsOrRegions);
-    return { ...loaded, prediction };
+    return { ...loaded, prediction: postprocess(Uint16Array.from(loaded.prediction), loaded, steps) };
   },
 });
 
@@ -95,15 +93,15 @@ export function postprocessingFile({ steps, before, after }: PostprocessingChoic
   return {
     input_folder: means(before),
     postprocessed: means(after),
-    postprocessing_fns: steps.map((step) => step.fn),
-    postprocessing_kwargs: steps.map((step) => ({ labels_or_regions: step.labelsOrRegions })),
+    postprocessing_fns: steps.map(({ kind }) => kind),
+    postprocessing_kwargs: steps.map(({ kind: _, ...settings }) => settings),
   };
 }
 
 /** Steps of a `postprocessing.json`, ours or nnU-Net's. */
 export function readPostprocessing(file: string): PostprocessingStep[] {
   const { postprocessing_fns: fns, postprocessing_kwargs: kwargs } = readNnunetJson<PostprocessingFile>(file);
-  return fns.map((fn, i) => ({ fn: fn as PostprocessingStep['fn'], labelsOrRegions: kwargs[i].labels_or_regions }));
+  return fns.map((kind, i) => ({ ...kwargs[i], kind }));
 }
 
 /**
@@ -141,7 +139,7 @@ export function applyPostprocessing(
   for (const [i, name] of names.entries()) {
     report(i, `post-process ${name}`);
     const volume = readVolume(path.join(input, name));
-    const data = postprocess(volume.data as Uint8Array, volume.shape, steps);
+    const data = postprocess(volume.data as Uint8Array, volume, steps);
     writeVolume(path.join(output, name), { ...volume, data });
   }
 }

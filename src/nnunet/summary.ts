@@ -8,6 +8,7 @@ import { some } from '../dataset/groups.js';
 import { type LabelOrRegion, type Labels, maxLabel } from '../dataset/labels.js';
 import { isMacFile } from '../dataset/names.js';
 import { readAs } from '../dataset/reader.js';
+import type { LabelGrid } from '../volume/postprocess.js';
 import { writeNnunetJson } from './json.js';
 
 /** Voxel counts and what follows from them; Dice and IoU are NaN where neither map has the label. */
@@ -38,7 +39,7 @@ const perReference = maxLabel + 1;
 export interface EvaluationCase {
   prediction_file: string;
   reference_file: string;
-  load(): { prediction: LabelArray; reference: LabelArray; shape: readonly number[] };
+  load(): { prediction: LabelArray; reference: LabelArray } & LabelGrid;
 }
 
 const metricNames = ['Dice', 'FN', 'FP', 'IoU', 'TN', 'TP', 'n_pred', 'n_ref'] as const;
@@ -233,7 +234,8 @@ export function casesOf(
       labelValueFaults(this.prediction_file, countValues(prediction.data), found);
       labelValueFaults(this.reference_file, countValues(reference.data), found);
       found.throwIfAny('a prediction cannot be evaluated');
-      return { prediction: prediction.data, reference: reference.data, shape: reference.shape };
+      const { data, shape, spacingMm } = reference;
+      return { prediction: prediction.data, reference: data, shape, spacingMm };
     },
   }));
 }

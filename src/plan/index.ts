@@ -7,11 +7,22 @@ export { caseFingerprint, type FingerprintOptions, fingerprint, joinFingerprints
 export { type FixedPlan, type FixedPlanName, fixed, fixedPlans } from './fixed.js';
 export { inputChannels } from './inputChannels.js';
 export { type Drawn, drawForeground, statistics } from './intensities.js';
+export {
+  type NormalisationDefinition,
+  type NormalisationInput,
+  needsStatistics,
+  normalisationCode,
+  normalisationNamed,
+  normalizationOf,
+  normalize,
+} from './normalisations.js';
 export { type Overrides, override } from './override.js';
-export type { Configuration, Fingerprint, IntensityStatistics, Plan } from './plan.js';
+export type { Configuration, Fingerprint, IntensityStatistics, NormalisationEntry, Plan } from './plan.js';
 export { planFaults, planFromJson } from './planJson.js';
-export { normalizationOf, type PlanOptions, plan } from './planner.js';
+export { plan } from './planner.js';
+export { type Planner, type PlannerDefinition, type PlanOptions, plannerEntry, plansNameBy } from './plannerDefinition.js';
 export { type PlannerName, planners } from './planners.js';
+export { type Resampling, resamplingOf } from './resampling.js';
 export { show } from './show.js';
 export {
   ownDifferences,

@@ -26,7 +26,7 @@ export function override(plan: Plan, name: string, changes: Overrides): Plan {
   const old = configuration(plan, name);
   const axes = old.patch_size.length;
   const faults = new FaultList();
-  const sound = (key: string, list: unknown, good: (n: number) => boolean, what: string) => {
+  const valid = (key: string, list: unknown, good: (n: number) => boolean, what: string) => {
     const right = Array.isArray(list) && list.length === axes && list.every((n) => Number.isFinite(n) && good(n));
     if (!right)
       faults.add(
@@ -38,17 +38,17 @@ export function override(plan: Plan, name: string, changes: Overrides): Plan {
       );
     return right;
   };
-  const spacingSound = changes.spacing === undefined || sound('spacing', changes.spacing, (n) => n > 0, 'voxel sizes above 0 mm');
+  const spacingFits = changes.spacing === undefined || valid('spacing', changes.spacing, (n) => n > 0, 'voxel sizes above 0 mm');
   const patchSound =
     changes.patchSize === undefined ||
-    sound('patchSize', changes.patchSize, (n) => Number.isInteger(n) && n > 0, 'whole numbers above 0');
+    valid('patchSize', changes.patchSize, (n) => Number.isInteger(n) && n > 0, 'whole numbers above 0');
   const batch = changes.batchSize ?? old.batch_size;
   if (!(Number.isInteger(batch) && batch >= 1))
     faults.add('batchSize', 'batchSize', String(batch), 'a whole number of at least 1', 'nnU-Net plans at least 2.');
 
-  const spacing = spacingSound ? (changes.spacing ?? old.spacing) : old.spacing;
+  const spacing = spacingFits ? (changes.spacing ?? old.spacing) : old.spacing;
   const median =
-    changes.spacing && spacingSound
+    changes.spacing && spacingFits
       ? old.median_image_size_in_voxels.map((n, i) => Math.max(1, Math.round((n * old.spacing[i]) / spacing[i])))
       : old.median_image_size_in_voxels;
   const wanted =

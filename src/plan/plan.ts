@@ -17,6 +17,9 @@ export interface Fingerprint {
   spacings: number[][];
 }
 
+/** A normalisation by its name, with settings where it has any; nnU-Net's have none. */
+export type NormalisationEntry = string | { kind: string; [setting: string]: unknown };
+
 /** One entry of `plans.configurations`. */
 export interface Configuration {
   inherits_from?: string;
@@ -26,7 +29,7 @@ export interface Configuration {
   patch_size: number[];
   median_image_size_in_voxels: number[];
   spacing: number[];
-  normalization_schemes: string[];
+  normalization_schemes: NormalisationEntry[];
   use_mask_for_norm: boolean[];
   resampling_fn_data: string;
   resampling_fn_seg: string;

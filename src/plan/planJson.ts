@@ -1,10 +1,14 @@
 // A `plans.json` from outside: every fault at once, with its place and what to do.
 import { type Fault, FaultList, VoxelbookError } from '../base/errors.js';
 import { deepest, isDeeperThan, shortJson } from '../base/json.js';
+import { definitions, registered } from '../base/registry.js';
+import { faultsOf } from '../base/schema.js';
 import { product } from '../base/shape.js';
+import { presentForm } from './nnunetForms.js';
+import { normalisationEntry } from './normalisations.js';
 import type { Plan } from './plan.js';
+import { resamplingFunctions } from './resampling.js';
 
-const schemes = ['CTNormalization', 'ZScoreNormalization', 'RescaleTo01Normalization', 'RGBTo01Normalization', 'NoNormalization'];
 const statistics = ['max', 'mean', 'median', 'min', 'percentile_00_5', 'percentile_99_5', 'std'];
 /** Largest patch, voxels; beyond it nothing can be allocated. */
 const mostVoxels = 2 ** 30;
@@ -21,7 +25,7 @@ type Say = (path: string, given: unknown, expected: string, fix?: string) => voi
  */
 export function planFaults(value: unknown): Fault[] {
   const faults = new FaultList();
-  const say: Say = (path, given, expected, fix = 'Mend plans.json, or plan again.') =>
+  const say: Say = (path, given, expected, fix = 'Correct plans.json, or plan again.') =>
     faults.add('plan', path, shortJson(given), expected, fix);
   if (isDeeperThan(value)) {
     say('plans.json', value, `at most ${deepest} levels of nesting`);
@@ -45,19 +49,20 @@ export function planFaults(value: unknown): Fault[] {
   }
   for (const name of Object.keys(value.configurations)) {
     const resolved = resolve(value.configurations, name, say);
-    if (resolved) configurationFaults(resolved, `configurations.${name}`, value, say);
+    if (resolved) configurationFaults(resolved, `configurations.${name}`, value, faults, say);
   }
   return faults.faults;
 }
 
 /**
- * A checked plan.
+ * A checked plan; one of nnU-Net 2.0's form in the present one.
  * @throws VoxelbookError with all faults
  */
 export function planFromJson(value: unknown): Plan {
-  const faults = planFaults(value);
+  const plan = isDeeperThan(value) ? value : presentForm(value);
+  const faults = planFaults(plan);
   if (faults.length > 0) throw new VoxelbookError('this plan cannot be used', faults);
-  return value as Plan;
+  return plan as Plan;
 }
 
 function transposeFaults(value: Json, say: Say): void {
@@ -112,7 +117,7 @@ function resolve(all: Json, name: string, say: Say, seen: string[] = []): Json |
   return inherited && { ...inherited, ...entry };
 }
 
-function configurationFaults(c: Json, path: string, plan: Json, say: Say): void {
+function configurationFaults(c: Json, path: string, plan: Json, faults: FaultList, say: Say): void {
   const at = (key: string) => `${path}.${key}`;
   const axes = Array.isArray(c.patch_size) ? c.patch_size.length : 0;
   if ((axes !== 2 && axes !== 3) || !isWhole(c.patch_size, axes))
@@ -130,7 +135,7 @@ function configurationFaults(c: Json, path: string, plan: Json, say: Say): void 
     say(at('data_identifier'), c.data_identifier, 'a folder name of letters, digits, ., - and _');
   if (typeof c.preprocessor_name !== 'string') say(at('preprocessor_name'), c.preprocessor_name, 'DefaultPreprocessor');
   if (typeof c.batch_dice !== 'boolean') say(at('batch_dice'), c.batch_dice, 'true or false');
-  normalizationFaults(c, at, plan, say);
+  normalizationFaults(c, at, plan, faults, say);
   for (const [kind, orders] of [
     ['data', [0, 1, 3]],
     ['seg', [0, 1, 3]],
@@ -147,45 +152,64 @@ function configurationFaults(c: Json, path: string, plan: Json, say: Say): void 
   if (axes === 2 || axes === 3) architectureFaults(c, axes, at('architecture'), say);
 }
 
-function normalizationFaults(c: Json, at: (key: string) => string, plan: Json, say: Say): void {
+function normalizationFaults(c: Json, at: (key: string) => string, plan: Json, faults: FaultList, say: Say): void {
   const list = c.normalization_schemes;
   const mask = c.use_mask_for_norm;
   if (!Array.isArray(list) || list.length === 0) {
     say(at('normalization_schemes'), list, 'one scheme per channel');
     return;
   }
-  list.forEach((scheme, i) => {
-    if (!schemes.includes(scheme)) say(`${at('normalization_schemes')}[${i}]`, scheme, `one of ${schemes.join(', ')}`);
+  for (const [i, scheme] of list.entries()) {
+    const place = `${at('normalization_schemes')}[${i}]`;
+    const { kind, settings } = isRecord(scheme) ? normalisationEntry(scheme as { kind: string }) : { kind: scheme, settings: {} };
+    const definition = definitions('normalisations').find(({ name }) => name === kind);
+    if (!definition) {
+      say(place, scheme, `one of ${registered('normalisations').join(', ')}`);
+      continue;
+    }
+    for (const { path, given, expected, fix } of faultsOf(definition.settings, settings, `${place}.`))
+      faults.add('plan', path, given, expected, fix);
     const channels = plan.foreground_intensity_properties_per_channel;
-    if (scheme === 'CTNormalization' && isRecord(channels) && !isRecord(channels[String(i)]))
-      say(`foreground_intensity_properties_per_channel.${i}`, channels[String(i)], 'statistics, which CTNormalization needs');
-  });
+    if (definition.usesStatistics && isRecord(channels) && !isRecord(channels[String(i)]))
+      say(`foreground_intensity_properties_per_channel.${i}`, channels[String(i)], `statistics, which ${kind} needs`);
+  }
   if (!Array.isArray(mask) || mask.length !== list.length || mask.some((m) => typeof m !== 'boolean'))
     say(at('use_mask_for_norm'), mask, `${list.length} times true or false`);
 }
 
 function resamplingFaults(c: Json, kind: string, orders: readonly number[], at: (key: string) => string, say: Say): void {
   const name = c[`resampling_fn_${kind}`];
-  if (name !== 'resample_data_or_seg_to_shape')
+  if (!resamplingFunctions.includes(name as 'no_resampling_hack'))
     say(
       at(`resampling_fn_${kind}`),
       name,
-      'resample_data_or_seg_to_shape',
-      'Other functions of nnU-Net are not supported here; use this one.',
+      `one of ${resamplingFunctions.join(', ')}`,
+      'Other functions of nnU-Net are not supported here; use one of these.',
     );
+  if ((name === 'no_resampling_hack') !== (c.resampling_fn_data === 'no_resampling_hack'))
+    say(at(`resampling_fn_${kind}`), name, `no_resampling_hack for data, seg and probabilities, or for none of them`);
   const key = at(`resampling_fn_${kind}_kwargs`);
   const kwargs = c[`resampling_fn_${kind}_kwargs`];
   if (!isRecord(kwargs)) {
     say(key, kwargs, '{"order": …, "order_z": 0, "force_separate_z": null}');
     return;
   }
-  if (!orders.includes(kwargs.order as number)) say(`${key}.order`, kwargs.order, `one of ${orders.join(', ')}`);
+  const torch = name === 'resample_torch_fornnunet';
+  const needs = name === 'resample_data_or_seg_to_shape';
+  if ((needs || kwargs.order !== undefined) && !orders.includes(kwargs.order as number))
+    say(`${key}.order`, kwargs.order, `one of ${orders.join(', ')}`);
   if (kwargs.order_z !== undefined && !orders.concat(0).includes(kwargs.order_z as number))
     say(`${key}.order_z`, kwargs.order_z, '0, 1 or 3');
   const force = kwargs.force_separate_z;
   if (force !== undefined && force !== null && typeof force !== 'boolean')
     say(`${key}.force_separate_z`, force, 'null, true or false');
+  for (const [name_, expected] of Object.entries(torch ? torchArguments : {}))
+    if (kwargs[name_] !== undefined && kwargs[name_] !== expected)
+      say(`${key}.${name_}`, kwargs[name_], JSON.stringify(expected));
 }
+
+/** Arguments of `resample_torch_fornnunet` that are known with their default only. */
+const torchArguments = { mode: 'linear', aniso_axis_mode: 'nearest-exact', separate_z_anisotropy_threshold: 3 };
 
 function architectureFaults(c: Json, axes: number, path: string, say: Say): void {
   const architecture = c.architecture;

@@ -2,37 +2,22 @@
 
 import { FaultList, VoxelbookError } from '../base/errors.js';
 import { roundHalfEven } from '../base/numpy/round.js';
+import { definitions, lookup, register, registered } from '../base/registry.js';
+import { faultsOf, object, withDefaults } from '../base/schema.js';
 import { product } from '../base/shape.js';
 import type { Dataset, DatasetJson } from '../dataset/dataset.js';
 import { readerNames } from '../dataset/reader.js';
 import { architecture } from './architecture.js';
 import { featureMapEstimate } from './featureMapEstimate.js';
+import { normalisationNamed, normalizationOf } from './normalisations.js';
 import { argmax, argmaxLast, columns, median, percentile } from './numbers.js';
-import { type Overrides, override } from './override.js';
+import { override } from './override.js';
 import type { Configuration, Fingerprint, Plan } from './plan.js';
 import { planFaults } from './planJson.js';
-import { type PlannerName, type PlannerSettings, planners } from './planners.js';
+import { type Planable, type PlanOptions, plannerEntry, plansNameBy } from './plannerDefinition.js';
+import { type PlannerSettings, planners } from './planners.js';
 import { displayPlan } from './show.js';
 import { topology } from './topology.js';
-
-export interface PlanOptions {
-  /** Default `ExperimentPlanner`. */
-  planner?: PlannerName;
-  /** GPU memory to plan for, GB; default the planner's own. */
-  gpuMemoryGb?: number;
-  /** Target spacing of the full resolution, mm, in the order of the file's axes. */
-  targetSpacing?: number[];
-  /** Keep the order of axes. */
-  suppressTranspose?: boolean;
-  /** Patch of a configuration, voxels, instead of what fits; its batch size is what fits with this patch. */
-  patchSizes?: Record<string, number[]>;
-  /** Name of the plan; default the planner's. */
-  plansName?: string;
-  /** Changes by configuration, applied with `override` at the end: `{ '3d_fullres': { patchSize: [32, 32, 32] } }`. */
-  overrides?: Record<string, Overrides>;
-  /** An existing plan whose configurations of other names are kept. */
-  existing?: Plan;
-}
 
 const anisotropyThreshold = 3;
 const lowresThreshold = 0.25;
@@ -47,14 +32,43 @@ const referenceBatch = { 2: 12, 3: 2 };
  * @throws VoxelbookError for overrides that no network can have, with the nearest legal values; naming cases of which nothing would be left
  * at the planned spacing, and for anything else that would give a configuration which cannot exist
  */
-export function plan(
-  dataset: Pick<Dataset, 'name' | 'json'> & Partial<Pick<Dataset, 'cases'>>,
-  fingerprint: Fingerprint,
-  options: PlanOptions = {},
-): Plan {
+export function plan(dataset: Planable, fingerprint: Fingerprint, options: PlanOptions = {}): Plan {
   checkInput(fingerprint, options);
-  const settings: PlannerSettings = planners[options.planner ?? 'ExperimentPlanner'];
-  const plansName = options.plansName ?? settings.plansName;
+  const { planner, overrides = {}, existing, ...own } = options;
+  const { kind, settings } = plannerEntry(planner);
+  const definition = lookup('planners', kind, 'planner');
+  const plansName = own.plansName ?? plansNameBy(planner);
+  const planned = definition.plan(dataset, fingerprint, { ...own, plansName }, withDefaults(definition.settings, settings));
+  const result = { ...planned, configurations: { ...planned?.configurations } };
+  for (const [name, kept] of Object.entries(existing?.configurations ?? {}))
+    if (!standard.includes(name)) result.configurations[name] ??= kept;
+  // A data set known by its description alone has no intensities yet.
+  const intensities = 'foreground_intensity_properties_per_channel';
+  const described = Object.keys(fingerprint[intensities]).length === 0;
+  const impossible = planFaults(JSON.parse(JSON.stringify(result))).filter(
+    ({ path }) => !described || !path.startsWith(intensities),
+  );
+  if (impossible.length > 0) throw new VoxelbookError(`${dataset.name} cannot be planned`, impossible);
+  return displayPlan(Object.entries(overrides).reduce((p, [name, changes]) => override(p, name, changes), result));
+}
+
+for (const settings of Object.values(planners))
+  register('planners', {
+    name: settings.name,
+    settings: object({}),
+    plansName: settings.plansName,
+    plan: (dataset, fingerprint, options) => nnunetPlan(settings, dataset, fingerprint, options),
+  });
+
+const standard = ['2d', '3d_lowres', '3d_fullres', '3d_cascade_fullres'];
+
+/** A plan by the rules of nnU-Net's planners. */
+function nnunetPlan(
+  settings: PlannerSettings,
+  dataset: Planable,
+  fingerprint: Fingerprint,
+  { plansName, ...options }: PlanOptions & { plansName: string },
+): Plan {
   const { json } = dataset;
   const target = options.targetSpacing ? [...options.targetSpacing] : targetSpacing(fingerprint);
   const shapes = fingerprint.shapes_after_crop.map((shape, i) =>
@@ -97,13 +111,9 @@ export function plan(
       planned['3d_cascade_fullres'] = { inherits_from: '3d_fullres', previous_stage: '3d_lowres' } as Configuration;
     } else planned['3d_fullres'] = fullres;
   }
-  for (const name of ['2d', '3d_lowres', '3d_fullres', '3d_cascade_fullres'])
-    if (planned[name]) configurations[name] = planned[name];
-  const own = new Set(['2d', '3d_lowres', '3d_fullres', '3d_cascade_fullres']);
-  for (const [name, kept] of Object.entries(options.existing?.configurations ?? {}))
-    if (!own.has(name)) configurations[name] = kept;
+  for (const name of standard) if (planned[name]) configurations[name] = planned[name];
 
-  const result: Plan = {
+  return {
     dataset_name: dataset.name,
     plans_name: plansName,
     original_median_spacing_after_transp: transposed(columns(fingerprint.spacings).map(median)),
@@ -116,22 +126,15 @@ export function plan(
     label_manager: 'LabelManager',
     foreground_intensity_properties_per_channel: structuredClone(fingerprint.foreground_intensity_properties_per_channel),
   };
-  // A data set known by its description alone has no intensities yet.
-  const intensities = 'foreground_intensity_properties_per_channel';
-  const described = Object.keys(fingerprint[intensities]).length === 0;
-  const impossible = planFaults(JSON.parse(JSON.stringify(result))).filter(
-    ({ path }) => !described || !path.startsWith(intensities),
-  );
-  if (impossible.length > 0) throw new VoxelbookError(`${dataset.name} cannot be planned`, impossible);
-  const changed = Object.entries(options.overrides ?? {}).reduce((p, [name, changes]) => override(p, name, changes), result);
-  return displayPlan(changed);
 }
 
 function checkInput({ spacings, shapes_after_crop: shapes }: Fingerprint, options: PlanOptions): void {
   const faults = new FaultList();
-  const { planner = 'ExperimentPlanner', gpuMemoryGb: gb, targetSpacing: target } = options;
-  if (!Object.hasOwn(planners, planner))
-    faults.add('planner', 'planner', String(planner), `one of ${Object.keys(planners).join(', ')}`, 'Check the name.');
+  const { planner, gpuMemoryGb: gb, targetSpacing: target } = options;
+  const { kind, settings } = plannerEntry(planner);
+  const known = definitions('planners').find(({ name }) => name === kind);
+  if (!known) faults.add('planner', 'planner', String(kind), `one of ${registered('planners').join(', ')}`, 'Check the name.');
+  else faults.faults.push(...faultsOf(known.settings, settings, 'planner.'));
   if (gb !== undefined && !(gb > 0 && Number.isFinite(gb)))
     faults.add('gpu-memory', 'gpuMemoryGb', String(gb), 'a number above 0', 'Give the memory of the GPU in GB.');
   const positive = (list: unknown) => Array.isArray(list) && list.length === 3 && list.every((n) => n > 0 && Number.isFinite(n));
@@ -257,7 +260,7 @@ function commonEntries(json: DatasetJson, fingerprint: Fingerprint) {
   const kwargs = (isSeg: boolean, order: number) => ({ is_seg: isSeg, order, order_z: 0, force_separate_z: null });
   return {
     normalization_schemes: schemes,
-    use_mask_for_norm: schemes.map((scheme) => cropped && scheme === 'ZScoreNormalization'),
+    use_mask_for_norm: schemes.map((scheme) => cropped && (normalisationNamed(scheme).usesMask ?? false)),
     resampling_fn_data: 'resample_data_or_seg_to_shape',
     resampling_fn_seg: 'resample_data_or_seg_to_shape',
     resampling_fn_data_kwargs: kwargs(false, 3),
@@ -265,19 +268,6 @@ function commonEntries(json: DatasetJson, fingerprint: Fingerprint) {
     resampling_fn_probabilities: 'resample_data_or_seg_to_shape',
     resampling_fn_probabilities_kwargs: kwargs(false, 1),
   };
-}
-
-/** The normalisation a channel's name asks for; any name but the known ones means z-score. */
-export function normalizationOf(channelName: string): string {
-  const schemes: Record<string, string> = {
-    ct: 'CTNormalization',
-    nonorm: 'NoNormalization',
-    zscore: 'ZScoreNormalization',
-    rescale_to_0_1: 'RescaleTo01Normalization',
-    rgb_to_0_1: 'RGBTo01Normalization',
-  };
-  const name = channelName.toLowerCase();
-  return Object.hasOwn(schemes, name) ? schemes[name] : 'ZScoreNormalization';
 }
 
 /** ResEnc planners share the prepared data of 2d and 3d_fullres with the default planner. */
@@ -310,7 +300,7 @@ function checkShapes(cases: Dataset['cases'] | undefined, fingerprint: Fingerpri
         cases?.[i]?.id ?? `case ${i}`,
         `${fingerprint.shapes_after_crop[i].join('×')} voxels of ${mm(fingerprint.spacings[i])} become ${shape.join('×')} of ${mm(target)}`,
         'at least one voxel along every axis',
-        'The voxel size in its header is probably wrong; mend it, or leave the case out.',
+        'The voxel size in its header is probably wrong; correct it, or leave the case out.',
       );
   faults.throwIfAny('cases would shrink to nothing at the planned spacing');
 }

@@ -2,6 +2,7 @@
 import { product } from '../base/shape.js';
 import { displayed, type Shown, shown, shownTable } from '../base/show.js';
 import { configuration } from './configuration.js';
+import { normalisationEntry } from './normalisations.js';
 import { columns, median } from './numbers.js';
 import type { Fingerprint, Plan } from './plan.js';
 
@@ -52,7 +53,7 @@ function planTable(plan: Plan): Shown {
     row('stages', (c) => stages(c).n_stages ?? ''),
     row('pooling per axis', (c) => (stages(c).strides ? by(columns(stages(c).strides!).map((s) => Math.log2(product(s)))) : '')),
     row('network', (c) => c.architecture.network_class_name.split('.').at(-1)),
-    row('normalisation', (c) => [...new Set(c.normalization_schemes)].join(', ')),
+    row('normalisation', (c) => [...new Set(c.normalization_schemes.map((entry) => normalisationEntry(entry).kind))].join(', ')),
     row('batch Dice', (c) => (c.batch_dice ? 'yes' : 'no')),
   ];
   const order = plan.transpose_forward.join(' ');

@@ -5,6 +5,7 @@ import type { CaseFindings, CheckJob } from '../dataset/caseFindings.js';
 import { rememberedFindings } from '../dataset/check.js';
 import type { CaseFiles, DatasetJson } from '../dataset/dataset.js';
 import { configuration } from '../plan/configuration.js';
+import { normalisationNamed } from '../plan/normalisations.js';
 import type { Fingerprint, Plan } from '../plan/plan.js';
 
 export interface Trained {
@@ -69,7 +70,7 @@ function differences(id: string, { grid, values }: CaseFindings, trained: Traine
     const name = trained.dataset.channel_names[String(c)] ?? `channel ${c}`;
     const [width, range] = [high - low, seen.percentile_99_5 - seen.percentile_00_5];
     // Only a fixed window makes absolute values mean something; a normalised image is told by its range alone, and generously.
-    const windowed = ['CTNormalization', 'NoNormalization'].includes(config.normalization_schemes[c]);
+    const windowed = normalisationNamed(config.normalization_schemes[c]).absolute ?? false;
     const outside = windowed && (high < seen.percentile_00_5 || low > seen.percentile_99_5);
     const odd = width < range / (windowed ? 10 : 1000) || (!windowed && width > 1000 * Math.max(range, 1e-6));
     if (width > 0 && range > 0 && (outside || odd))

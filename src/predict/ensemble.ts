@@ -8,6 +8,7 @@ import { readSafetensors, writeSafetensors } from '../base/safetensors.js';
 import type { DatasetJson } from '../dataset/dataset.js';
 import { labels } from '../dataset/labels.js';
 import { readVolume, writeVolume } from '../volume/index.js';
+import { readNpz } from '../weights/npz.js';
 import { type Heads, segmentation } from './segmentation.js';
 
 /** Where the probabilities of a predicted case lie, beside its label file. */
@@ -18,19 +19,39 @@ export function writeProbabilities(folder: string, id: string, data: Float32Arra
   writeSafetensors(probabilityFile(folder, id), { probabilities: { shape, data } });
 }
 
-/** Probabilities of a case: `[depth, height, width, head]`. */
+/**
+ * Probabilities of a case: `[depth, height, width, head]`; also nnU-Net's own, `<case>.npz`.
+ * @throws VoxelbookError where there are none
+ */
 export function readProbabilities(folder: string, id: string): { data: Float32Array; shape: number[] } {
   const file = probabilityFile(folder, id);
+  const numpy = path.join(folder, `${id}.npz`);
+  if (!fs.existsSync(file) && fs.existsSync(numpy)) {
+    const { data, shape } = readNpz(numpy, 'probabilities');
+    const [heads, ...voxels] = shape;
+    return { data: toVoxels(data, heads), shape: [...voxels, heads] };
+  }
   const stored = fs.existsSync(file) ? readSafetensors(file).tensors.probabilities : undefined;
   if (stored) return { data: stored.data as Float32Array, shape: stored.shape };
   throw new VoxelbookError('this case has no probabilities', {
     code: 'no-probabilities',
     path: file,
-    given: fs.existsSync(file) ? 'a file without `probabilities`' : 'no such file',
+    given: fs.existsSync(file) ? 'a file without `probabilities`' : 'no such file, nor <case>.npz',
     expected: 'the probabilities of the prediction',
-    fix: 'Predict again with keepProbabilities.',
+    fix: 'Predict again with --probabilities (nnU-Net: --save_probabilities, or nnUNetv2_train --val --npz).',
   });
 }
+
+/** `[head, voxel]` as `[voxel, head]`. */
+function toVoxels(data: ArrayLike<number>, heads: number): Float32Array {
+  const out = new Float32Array(data.length);
+  const voxels = data.length / heads;
+  for (let c = 0, i = 0; c < heads; c++) for (let v = 0; v < voxels; v++) out[v * heads + c] = data[i++];
+  return out;
+}
+
+/** `[voxel, head]` as `[head, voxel]`. */
+export const fromVoxels = (data: Float32Array, heads: number): Float32Array => toVoxels(data, data.length / heads);
 
 /**
  * Mean of several arrays, added up in float32 in the order given.

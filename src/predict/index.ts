@@ -1,4 +1,12 @@
 // The room of prediction: what a notebook sees as `predict`.
+
+export {
+  keepLargestComponent,
+  type PostprocessingDefinition,
+  type PostprocessingStep,
+  postprocess,
+  replaceIfSmall,
+} from '../volume/postprocess.js';
 export {
   average,
   ensembleFolders,
@@ -7,7 +15,6 @@ export {
   writeProbabilities,
 } from './ensemble.js';
 export { gaussianMap } from './gaussian.js';
-export { keepLargestComponent, type PostprocessingStep, postprocess, replaceIfSmall } from './postprocess.js';
 export { type CaseGeometry, labelsForNextStage, type Restored, type RestoreSettings, restore, restorer } from './restore.js';
 export {
   type PredictCaseOptions,

@@ -5,6 +5,7 @@
 import { VoxelbookError } from '../base/errors.js';
 import { toHalf } from '../base/float16.js';
 import type { Configuration, Plan } from '../plan/plan.js';
+import { type Resampling, resamplingOf } from '../plan/resampling.js';
 import { separateAxis } from '../volume/index.js';
 import { linearTaps, nearestIndices } from '../volume/resize.js';
 import { type Heads, probabilities, segmentation } from './segmentation.js';
@@ -29,7 +30,8 @@ export interface Restored {
 
 export interface RestoreSettings {
   plan: Pick<Plan, 'transpose_forward' | 'transpose_backward'>;
-  configuration: Pick<Configuration, 'spacing'> & Partial<Pick<Configuration, 'resampling_fn_probabilities_kwargs'>>;
+  configuration: Pick<Configuration, 'spacing'> &
+    Partial<Pick<Configuration, 'resampling_fn_probabilities' | 'resampling_fn_probabilities_kwargs'>>;
   heads: Heads;
   /** What the slices hold; `probabilities` for networks averaged so. */
   kind?: 'logits' | 'probabilities';
@@ -51,7 +53,7 @@ export function restorer(
   const target = geometry.shape_after_cropping_and_before_resampling;
   const spacing = plan.transpose_forward.map((axis) => geometry.spacing[axis]);
   const current = spacingOf(configuration, geometry, plan);
-  const axis = separate(current, spacing, configuration.resampling_fn_probabilities_kwargs);
+  const axis = separate(current, spacing, resamplingOf(configuration, 'probabilities'));
   const paste = paster(geometry, plan, heads, keepProbabilities);
   const bySlice = sliceResampler(shape, target, heads.heads, axis, precision, (z, values) => {
     if (!keepProbabilities) return paste.labels(z, segmentation(values, heads, kind, paste.slice));
@@ -96,7 +98,7 @@ export function labelsForNextStage(
   const slice = target[1] * target[2];
   const labels = labelArray(target[0] * slice, heads);
   const spacing = spacingOf(configuration, geometry, plan);
-  const axis = separate(spacing, spacing, configuration.resampling_fn_probabilities_kwargs);
+  const axis = separate(spacing, spacing, resamplingOf(configuration, 'probabilities'));
   const resampler = sliceResampler(shape, target, heads.heads, axis, precision, (z, values) => {
     segmentation(values, heads, kind, labels.subarray(z * slice, (z + 1) * slice));
   });
@@ -126,17 +128,17 @@ const labelArray = (length: number, { heads, hasRegions }: Heads) =>
 function separate(
   current: readonly number[],
   target: readonly number[],
-  { order = 1, order_z = 0, force_separate_z = null }: Record<string, unknown> = {},
+  { order, orderZ, forceSeparateZ }: Resampling,
 ): number | null {
-  if (order !== 1 || order_z !== 0)
+  if (order !== 1 || orderZ !== 0)
     throw new VoxelbookError('this plan resamples probabilities in a way that is not supported', {
       code: 'resampling-order',
       path: 'resampling_fn_probabilities_kwargs',
-      given: `order ${order}, order_z ${order_z}`,
+      given: `order ${order}, order_z ${orderZ}`,
       expected: 'order 1, order_z 0',
       fix: 'Set them so in plans.json; they are what every nnU-Net planner writes.',
     });
-  return separateAxis(current, target, force_separate_z as boolean | null);
+  return separateAxis(current, target, forceSeparateZ);
 }
 
 /** Two source indices and their weights, for every target index. */

@@ -18,6 +18,7 @@ import { type PreprocessedCase, preprocessCase } from '../preprocess/preprocessC
 import { type StageLabels, withPreviousStage } from '../preprocess/previousStage.js';
 import type { PredictionSettings } from '../train/experiment.js';
 import { readGrid, type Volume, voxelCount, writeVolume } from '../volume/index.js';
+import { postprocess } from '../volume/postprocess.js';
 import { checkImages } from './compare.js';
 import { probabilityFile, writeProbabilities } from './ensemble.js';
 import { anonymous, digest, imagesDigest, keptCases, readRecord, writeRecord } from './record.js';
@@ -82,7 +83,7 @@ async function predictOwned(
   if ('image' in source) checkPrevious(model.configuration, config, source.id, previous !== undefined);
   const done = 'image' in source ? preprocessCase({ ...source, label: previous }, model.plan, model.configuration) : source;
   const image = 'image' in source && previous ? withPreviousStage(done, done.seg, heads.foreground) : done;
-  const { average, ...settings } = model.settings;
+  const { average, postprocessing = [], ...settings } = model.settings;
   const how = { plan: model.plan, configuration: config, heads, kind: average, precision: model.precision };
   const restored = restorer(done.shape, done.properties, { ...how, keepProbabilities });
   const next = nextStage && labelsForNextStage(done.shape, done.properties, nextStage, how);
@@ -104,7 +105,10 @@ async function predictOwned(
       await restored.consume(values, from, to);
     },
   );
-  return { ...restored.result(), ...(next ? { nextStage: next.result() } : {}) };
+  const found = restored.result();
+  const grid = { shape: found.shape, spacingMm: done.properties.spacing };
+  if (postprocessing.length > 0) found.labels = postprocess(found.labels, grid, postprocessing);
+  return { ...found, ...(next ? { nextStage: next.result() } : {}) };
 }
 
 /** A second stage takes images with labels, any other configuration takes images alone. */

@@ -3,11 +3,10 @@
 import { VoxelbookError } from '../base/errors.js';
 import { roundHalfEven } from '../base/numpy/round.js';
 import type { Labels, LoadedCase } from '../dataset/index.js';
-import { configuration } from '../plan/index.js';
+import { configuration, normalize, type Resampling, resamplingOf } from '../plan/index.js';
 import type { Configuration, Plan } from '../plan/plan.js';
 import { type Box, cropToNonzero, resample, separateAxis, transposeAxes, type Volume } from '../volume/index.js';
 import { classLocations, locationEntries } from './classLocations.js';
-import { normalize, type Scheme } from './normalize.js';
 
 type Shape = [number, number, number];
 
@@ -76,14 +75,14 @@ export function preprocessCase(
       path: loaded.id,
       given: `${cropped.shape.join('×')} voxels of ${spacing.join('×')} mm become ${shape.join('×')} at the spacing of ${configurationName}`,
       expected: 'at least one voxel along every axis',
-      fix: 'The voxel size in its header is probably wrong; mend it, or leave the case out.',
+      fix: 'The voxel size in its header is probably wrong; correct it, or leave the case out.',
     });
   stage('normalise and resample');
   const data = channelsTo(cropped, before, image.channels, shape, spacing, target, plan, config);
   stage('resample labels');
   const seg = resample({ data: cropped.seg, shape: cropped.shape }, shape, {
     kind: 'labels',
-    ...rule(config.resampling_fn_seg_kwargs, spacing, target),
+    ...rule(resamplingOf(config, 'seg'), spacing, target),
   });
   stage('class locations');
   const locations = label && labels ? classLocations(seg, shape, locationEntries(labels)) : new Map<string, Int32Array>();
@@ -97,7 +96,9 @@ export function preprocessedShape(
   configurationName: string,
 ): Shape {
   const spacing = plan.transpose_forward.map((axis) => file[axis]);
-  const target = targetSpacing(spacing, configuration(plan, configurationName));
+  const config = configuration(plan, configurationName);
+  if (resamplingOf(config, 'data').function === 'no_resampling_hack') return [...cropped] as Shape;
+  const target = targetSpacing(spacing, config);
   return cropped.map((n, i) => roundHalfEven((spacing[i] / target[i]) * n)) as Shape;
 }
 
@@ -116,14 +117,14 @@ function channelsTo(
   plan: Plan,
   config: Configuration,
 ): Float32Array {
-  const how = { kind: 'values' as const, ...rule(config.resampling_fn_data_kwargs, spacing, target) };
+  const how = { kind: 'values' as const, ...rule(resamplingOf(config, 'data'), spacing, target) };
   const voxels = from[0] * from[1] * from[2];
   const size = shape[0] * shape[1] * shape[2];
   const out = channels > 1 ? new Float32Array(size * channels) : undefined;
   const channel = channels > 1 ? new Float32Array(voxels) : image;
   for (let c = 0; c < channels; c++) {
     if (channels > 1) for (let v = 0; v < voxels; v++) channel[v] = image[v * channels + c];
-    normalize(channel, config.normalization_schemes[c] as Scheme, {
+    normalize(channel, config.normalization_schemes[c], {
       statistics: plan.foreground_intensity_properties_per_channel[String(c)],
       useMask: config.use_mask_for_norm[c],
       seg,
@@ -136,12 +137,10 @@ function channelsTo(
   return out!;
 }
 
-/** Order and separate axis from a configuration's keyword arguments. */
-function rule(kwargs: Record<string, unknown>, spacing: number[], target: number[]) {
-  const {
-    order,
-    order_z: orderZ,
-    force_separate_z: force,
-  } = kwargs as { order: 0 | 1 | 3; order_z?: 0 | 1 | 3; force_separate_z?: boolean | null };
-  return { order, orderZ, axis: separateAxis(spacing, target, force ?? null) };
-}
+/** Order and separate axis of a configuration's resampling. */
+const rule = ({ order, orderZ, forceSeparateZ, labels }: Resampling, spacing: number[], target: number[]) => ({
+  order,
+  orderZ,
+  labels,
+  axis: separateAxis(spacing, target, forceSeparateZ),
+});

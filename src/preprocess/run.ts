@@ -20,8 +20,9 @@ import {
   loadCase,
   open,
 } from '../dataset/index.js';
-import { configuration, storePlan } from '../plan/index.js';
+import { configuration, needsStatistics, normalisationCode, storePlan } from '../plan/index.js';
 import type { Plan } from '../plan/plan.js';
+import { readerCode } from '../volume/index.js';
 import { forecastBytes, forecastDiskBytes, workersThatFit } from './memory.js';
 import { preprocessCase } from './preprocessCase.js';
 import { listCases, saveCase, storedHash } from './store.js';
@@ -53,7 +54,7 @@ export interface PreprocessJob {
   folder: string;
 }
 
-/** Changing how a case is made changes this, and cases are made anew. */
+/** Changing how a case is made changes this, and cases are made again. */
 const version = 'voxelbook-preprocess-3';
 
 /**
@@ -127,8 +128,9 @@ export function preprocessJob(job: PreprocessJob, stage: (name: string) => void)
 
 /** Over the contents of the case's files and everything of plan and labels that acts on it. */
 function contentHash({ files, contents, plan, configuration: name, labels: names }: PreprocessJob): string {
-  const { spacing, normalization_schemes, use_mask_for_norm, resampling_fn_data_kwargs, resampling_fn_seg_kwargs } =
-    configuration(plan, name);
+  const config = configuration(plan, name);
+  const { spacing, normalization_schemes, use_mask_for_norm, resampling_fn_data_kwargs, resampling_fn_seg_kwargs } = config;
+  const functions = [config.resampling_fn_data, config.resampling_fn_seg];
   const settings = {
     version,
     spacing,
@@ -136,11 +138,15 @@ function contentHash({ files, contents, plan, configuration: name, labels: names
     use_mask_for_norm,
     resampling_fn_data_kwargs,
     resampling_fn_seg_kwargs,
+    // The default is not named, so that what was made before other functions were known stays.
+    functions: functions.every((f) => f === 'resample_data_or_seg_to_shape') ? undefined : functions,
     transpose: plan.transpose_forward,
-    intensities: normalization_schemes.includes('CTNormalization') ? plan.foreground_intensity_properties_per_channel : null,
+    intensities: needsStatistics(config) ? plan.foreground_intensity_properties_per_channel : null,
     names,
     reader: files.reader,
     contents,
+    normalisationCode: normalisationCode(config),
+    readerCode: readerCode([...files.images, files.label ?? []].flat()),
   };
   return crypto.createHash('sha256').update(JSON.stringify(settings)).digest('hex');
 }

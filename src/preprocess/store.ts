@@ -195,7 +195,7 @@ export class StoredCase {
  * @param folder `<preprocessed>/<data_identifier>`
  * @throws VoxelbookError as `StoredCase`
  */
-export function loadCase(folder: string, id: string): PreprocessedCase {
+export function loadStored(folder: string, id: string): PreprocessedCase {
   const stored = new StoredCase(folder, id);
   const { shape, channels, properties, classLocations } = stored;
   const places = [...classLocations.keys()].map((key): [string, Int32Array] => [key, classLocations.get(key)!]);

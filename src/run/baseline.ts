@@ -1,7 +1,7 @@
 // The baseline row of every table: what intensity alone tells, scored as the networks are (train/voxelTable.ts).
-import { loadCase as loadImages } from '../dataset/index.js';
+import { loadCase } from '../dataset/index.js';
 import { predictCase } from '../predict/index.js';
-import { loadCase } from '../preprocess/index.js';
+import { loadStored } from '../preprocess/index.js';
 import type { Variant } from '../report/index.js';
 import type { Rule } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
@@ -36,7 +36,7 @@ export async function baseline(short: ShortExperiment | Experiment, rule?: Rule)
     const { train } = split;
     const { ids, on } = heldOut(dataset, split, fold);
     const begin = performance.now();
-    const channels = loadCase(prepared.folder, train[0]).channels;
+    const channels = loadStored(prepared.folder, train[0]).channels;
     const table = fitVoxelTable(samples(prepared.folder, train), { channels, labels: Math.max(...labels.foreground) + 1 });
     const trainSeconds = (performance.now() - begin) / 1000;
     const cases: RunScores['cases'] = [];
@@ -50,7 +50,7 @@ export async function baseline(short: ShortExperiment | Experiment, rule?: Rule)
           settings: { ...experiment.prediction, stepSize: 1, mirrorAxes: [] },
           patchSize: configuration.patch_size,
         },
-        on === 'test' ? loadImages({ id, images: caseOf(dataset, id).images }) : loadCase(prepared.folder, id),
+        on === 'test' ? loadCase({ id, images: caseOf(dataset, id).images }) : loadStored(prepared.folder, id),
       );
       const reference = referenceOf(dataset, id);
       cases.push({ id, classes: scorer.score(reference, { ...reference, data: predicted as Uint8Array, channels: 1 }) });
@@ -73,7 +73,7 @@ const name = 'intensity table (no network)';
 
 function* samples(folder: string, ids: readonly string[]) {
   for (const id of ids) {
-    const { data, seg, channels } = loadCase(folder, id);
+    const { data, seg, channels } = loadStored(folder, id);
     yield { data, seg, channels };
   }
 }

@@ -9,8 +9,11 @@ import { type Command, print, stopped, type Values } from './commands/command.js
 import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
 import { experiment } from './commands/experiment.js';
+import { exportNnunet } from './commands/exportNnunet.js';
+import { exportProgress } from './commands/exportProgress.js';
 import { findBest } from './commands/findBest.js';
 import { list } from './commands/list.js';
+import { lrRange } from './commands/lrRange.js';
 import { model } from './commands/model.js';
 import { plan } from './commands/plan.js';
 import { postprocess } from './commands/postprocess.js';
@@ -36,7 +39,10 @@ const commands: Record<string, Command> = {
   evaluate,
   ensemble,
   'find-best': findBest,
+  'export-nnunet': exportNnunet,
   postprocess,
+  'lr-range': lrRange,
+  'export-progress': exportProgress,
   model,
   register,
   reproduce,

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { atomicWrite } from '../base/atomicWrite.js';
 import { type Fault, VoxelbookError } from '../base/errors.js';
-import { extensionFile, loadExtensions, ownFiles } from '../base/extensions.js';
+import { codeNote, extensionFile, loadExtensions } from '../base/extensions.js';
 import { isDeeperThan, readJsonFile } from '../base/json.js';
 import { dataFolder } from '../base/paths.js';
 import { faultsOf, withDefaults } from '../base/schema.js';
@@ -23,6 +23,7 @@ import {
   type PredictionSettings,
   plansNameOf,
   type Recipe,
+  recipeFaults,
   type Scale,
   type Start,
 } from '../train/index.js';
@@ -103,10 +104,10 @@ async function loadNamed(given: unknown, folder: string, allowed: boolean, onNot
       expected: 'no extensions, as --no-extensions asks',
       fix: 'Read these modules; leave --no-extensions out to let them run.',
     });
-  for (const { file, sha256 } of files)
-    if (!noted.has(sha256)) {
-      noted.add(sha256);
-      onNote(`loads code: ${ownFiles(file).join(', ')} (${sha256.slice(0, 12)})`);
+  for (const file of files)
+    if (!noted.has(file.sha256)) {
+      noted.add(file.sha256);
+      onNote(codeNote(file));
     }
   await loadExtensions(files);
 }
@@ -138,10 +139,11 @@ function fill(given: ShortExperiment, folder: string, at: string, faults: Fault[
   for (const part of ['optimiser', 'schedule', 'loss'] as const)
     if (recipe?.[part]?.kind === own.recipe[part].kind) (mergedRecipe as Json)[part] = { ...own.recipe[part], ...recipe[part] };
   const mergedPrediction = { ...own.prediction, ...prediction };
-  faults.push(
+  const wrong = [
     ...faultsOf(recipeSchema(), mergedRecipe, `${at}recipe.`),
     ...faultsOf(predictionSchema(), mergedPrediction, `${at}prediction.`),
-  );
+  ];
+  faults.push(...(wrong.length > 0 ? wrong : recipeFaults(mergedRecipe, mergedPrediction, at)));
   const within = (value: ShortExperiment, key: string) => fill(value, folder, `${at}${key}.`, faults, onNote);
   const whole: Experiment = {
     name: name ?? nameOf(model),
@@ -151,7 +153,7 @@ function fill(given: ShortExperiment, folder: string, at: string, faults: Fault[
     plan: undefined,
     model,
     recipe: withDefaults(recipeSchema(), mergedRecipe),
-    prediction: mergedPrediction,
+    prediction: withDefaults(predictionSchema(), mergedPrediction),
     folds: given.folds ?? [0],
     seeds: given.seeds ?? [0],
     scale,

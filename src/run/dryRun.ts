@@ -5,7 +5,7 @@
 import { product } from '../base/shape.js';
 import { type Descriptor, descriptorIfAny, labels, open, placeOf } from '../dataset/index.js';
 import { hoursReference, type PaperStudy, passes } from '../paper/index.js';
-import { type Configuration, configuration, describedFingerprint, fixedPlans, type Plan } from '../plan/index.js';
+import { type Configuration, configuration, describedFingerprint, fixedPlans, type Plan, plannerEntry } from '../plan/index.js';
 import { withPlainOperators } from '../tensor/native/load.js';
 import {
   cacheBytes,
@@ -182,7 +182,7 @@ function planSourceOf(
     const { paper, source } = fixedPlans[plan];
     return { planSource: `${plan}: fixed by ${paper} (${source})` };
   }
-  const name = planner ?? 'ExperimentPlanner';
+  const { kind: name } = plannerEntry(planner);
   const given = recipe.patchSize ? ', with the recipe’s patch' : '';
   if (from === 'data') return { planSource: `${name} on the data's fingerprint${given}` };
   return {

@@ -1,5 +1,6 @@
 // How the plan of a study shows itself: a row an experiment, the totals, and what each column means.
 import { hoursFormula, hoursGpu, hoursSource, methodNotes, type PaperStudy } from '../paper/index.js';
+import { plannerEntry } from '../plan/index.js';
 import { type Cell, type Column, ResultTable } from '../report/index.js';
 import type { Experiment, Scale } from '../train/index.js';
 import type { PlannedRun } from './study.js';
@@ -173,7 +174,7 @@ function cellsOf(row: DryRunRow): Record<string, Cell> {
     plan: row.planSource
       ? {
           value: row.planSource,
-          text: typeof plan === 'object' ? 'own plan' : (plan ?? planner ?? 'ExperimentPlanner'),
+          text: typeof plan === 'object' ? 'own plan' : (plan ?? plannerEntry(planner).kind),
           why: row.planSource,
         }
       : missing(why),

@@ -9,7 +9,7 @@ import { runsFolder } from '../base/paths.js';
 import { loadCase, readAs, writeAs } from '../dataset/index.js';
 import { network as networkOf } from '../model/index.js';
 import { inputChannels } from '../plan/index.js';
-import { ensembleLabels, forwardOf, predictCase, replaceIfSmall } from '../predict/index.js';
+import { ensembleLabels, forwardOf, postprocess, predictCase } from '../predict/index.js';
 import type { Rule } from '../score/index.js';
 import { tf } from '../tensor/tf.js';
 import {
@@ -20,9 +20,10 @@ import {
   type RunScores,
   readInputs,
   runFolderOf,
+  weightsFile,
 } from '../train/index.js';
 import type { Volume } from '../volume/index.js';
-import { readCheckpoint, toParams } from '../weights/index.js';
+import { readWeights, toParams } from '../weights/index.js';
 import { readScores } from './folder.js';
 import { heldOut } from './heldOut.js';
 import type { FinishedRun } from './result.js';
@@ -85,11 +86,9 @@ async function joined(name: string, members: readonly FinishedRun[], options: Om
       const reference = referenceOf(dataset, id);
       let found: Uint8Array | Uint16Array;
       if (options.replaceSmall) {
-        const { label, by, belowMm3 } = options.replaceSmall;
-        const voxelMm3 = reference.spacingMm.reduce((a, b) => a * b, 1);
         const { reader } = caseOf(dataset, id);
         const before = readAs(path.join(plain, file), reader) as Volume<Uint8Array>;
-        found = replaceIfSmall(before.data, label, by, belowMm3 / voxelMm3);
+        found = postprocess(before.data, before, [{ kind: 'replace_if_small', ...options.replaceSmall }]);
       } else {
         const parts: Float32Array[] = [];
         for (const { model, input } of predictors) {
@@ -150,7 +149,7 @@ export async function predictor(
     classes: labels.heads,
     deepSupervision: experiment.recipe.deepSupervision !== 'none',
   });
-  const params = toParams(network, readCheckpoint(path.join(folder, 'checkpoints', 'final.safetensors')).tensors);
+  const params = toParams(network, readWeights(weightsFile(folder, experiment.prediction.checkpoint)).tensors);
   const model = {
     forwards: [forwardOf(network, params)],
     plan,

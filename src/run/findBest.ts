@@ -119,7 +119,7 @@ async function modelsOf(folders: readonly string[], work: WorkOptions): Promise<
   return found;
 }
 
-/** The held-out cases of all folds of one experiment in one folder, as they were predicted, or with probabilities anew. */
+/** The held-out cases of all folds of one experiment in one folder, as they were predicted, or predicted again with probabilities. */
 async function heldOut(runs: readonly Trained[], folder: string, references: string, probabilities: boolean, work: WorkOptions) {
   fs.mkdirSync(folder, { recursive: true });
   for (const run of runs) {

@@ -12,7 +12,7 @@ import { fingerprintOf } from '../train/prepare.js';
 import { type RunOrder, readScores } from './folder.js';
 
 /**
- * What changed since a run was computed, in sentences; empty when it still holds. Costs a look at the files; a fingerprint is made anew only
+ * What changed since a run was computed, in sentences; empty when it still holds. Costs a look at the files; a fingerprint is made again only
  * where their content changed.
  * @throws VoxelbookError when the data set as it is now could not be trained on
  */

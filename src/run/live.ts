@@ -57,7 +57,11 @@ export function statusLine(lines: readonly ProgressLine[]): string {
     `step ${last.step}/${last.steps}`,
     `loss ${last.loss.toFixed(3)}`,
     dice === undefined || dice === null ? '' : `pseudo-DSC ${dice.toFixed(3)}`,
-    last.step < last.steps ? `${duration(last.etaSeconds)} left` : `trained in ${duration(last.seconds)}`,
+    last.stoppedEarly
+      ? `stopped early after ${duration(last.seconds)}`
+      : last.step < last.steps
+        ? `${duration(last.etaSeconds)} left`
+        : `trained in ${duration(last.seconds)}`,
     `${(last.rssBytes / 2 ** 30).toFixed(1)} GB`,
   ]
     .filter(Boolean)

@@ -20,8 +20,7 @@ export interface NamedRun {
  * @throws VoxelbookError naming what is no run or not yet trained
  */
 export async function namedRuns(names: readonly string[], options: CompleteOptions = {}): Promise<NamedRun[]> {
-  const folders = (await Promise.all(names.map((name) => foldersOf(name, options)))).flat();
-  const runs = [...new Set(folders)].map((folder) => ({ folder, order: readOrder(folder) }));
+  const runs = (await namedFolders(names, options)).map((folder) => ({ folder, order: readOrder(folder) }));
   const trained = runs.filter(
     ({ folder, order }) => order && fs.existsSync(path.join(folder, 'checkpoints', 'final.safetensors')),
   );
@@ -35,6 +34,11 @@ export async function namedRuns(names: readonly string[], options: CompleteOptio
     });
   return trained as NamedRun[];
 }
+
+/** The run folders of one or several names, trained or not. */
+export const namedFolders = async (names: readonly string[], options: CompleteOptions = {}): Promise<string[]> => [
+  ...new Set((await Promise.all(names.map((name) => foldersOf(name, options)))).flat()),
+];
 
 async function foldersOf(name: string, options: CompleteOptions): Promise<string[]> {
   const place = [name, path.join(runsFolder(), name)].find((p) => fs.existsSync(p));

@@ -10,16 +10,21 @@ import { forwardOf, type PredictionModel, run as predict, type RunOptions } from
 import { tf } from '../tensor/tf.js';
 import { experimentSchema } from '../train/experimentSchema.js';
 import { runHash } from '../train/identity.js';
-import { readCheckpoint, toParams } from '../weights/index.js';
+import { type Checkpoints, weightsFile } from '../train/weightsFile.js';
+import { readWeights, toParams } from '../weights/index.js';
 import { readOrder } from './folder.js';
 
 /**
  * The networks of trained run folders, ready for `predict.run` and `predict.predictCase`.
  * @param folders folds or seeds of one experiment
+ * @param options.checkpoint which weights; default those that the experiment predicts with
  * @throws VoxelbookError for runs that are not trained, or of different experiments
  * @returns the model, and `dispose` for its tensors
  */
-export function trainedModel(folders: readonly string[]): { model: PredictionModel; dispose(): void } {
+export function trainedModel(
+  folders: readonly string[],
+  { checkpoint }: { checkpoint?: Checkpoints } = {},
+): { model: PredictionModel; dispose(): void } {
   const orders = folders.map((folder) => {
     const order = readOrder(folder);
     const file = path.join(folder, 'checkpoints', 'final.safetensors');
@@ -51,21 +56,20 @@ export function trainedModel(folders: readonly string[]): { model: PredictionMod
   const print = path.join(folders[0], 'dataset_fingerprint.json');
   const fingerprint = fs.existsSync(print) ? readFingerprint(print) : undefined;
   const config = configuration(plan, experiment.configuration);
+  const files = folders.map((folder, i) => weightsFile(folder, checkpoint ?? orders[i].experiment.prediction.checkpoint));
   const params: Params[] = [];
-  const forwards = folders.map((folder, i) => {
+  const forwards = folders.map((_, i) => {
     const { network } = networkOf(orders[i].experiment.model, config, {
       inputChannels: inputChannels(dataset, config),
       classes: labels(dataset).heads,
       deepSupervision: orders[i].experiment.recipe.deepSupervision !== 'none',
     });
-    params.push(toParams(network, readCheckpoint(path.join(folder, 'checkpoints', 'final.safetensors')).tensors));
+    params.push(toParams(network, readWeights(files[i]).tensors));
     return forwardOf(network, params[i]);
   });
   const mirrorAxes = experiment.prediction.mirrorAxes.filter((axis) => axis < config.patch_size.length);
   const settings = { ...experiment.prediction, mirrorAxes };
-  const identity = folders
-    .map((folder) => new Contents(folder).sha256(path.join(folder, 'checkpoints', 'final.safetensors')))
-    .join();
+  const identity = folders.map((folder, i) => new Contents(folder).sha256(files[i])).join();
   return {
     model: { forwards, plan, configuration: experiment.configuration, dataset, settings, identity, fingerprint },
     dispose: () => tf.dispose(params),
@@ -74,6 +78,8 @@ export function trainedModel(folders: readonly string[]): { model: PredictionMod
 
 export interface PredictFolderOptions extends Omit<RunOptions, 'keepProbabilities' | 'previousFolder'> {
   probabilities?: boolean;
+  /** Which weights predict; default those that the experiment predicts with. */
+  checkpoint?: Checkpoints;
   /** Cascade: folder of the labels that the previous stage predicted for the same cases. */
   previous?: string;
 }
@@ -87,9 +93,9 @@ export async function predictFolder(
   input: string,
   output: string,
   runs: readonly string[],
-  { probabilities = false, previous, ...options }: PredictFolderOptions = {},
+  { probabilities = false, previous, checkpoint, ...options }: PredictFolderOptions = {},
 ): Promise<number> {
-  const { model, dispose } = trainedModel(runs);
+  const { model, dispose } = trainedModel(runs, { checkpoint });
   try {
     const { file_ending: ending } = model.dataset;
     const cases = casesIn(input, ending, readerFor(model.plan.image_reader_writer));

@@ -1,7 +1,7 @@
 // What editors and readers get of the schemas: JSON schemas, and a page that lists every key. Made by `npm run schemas`; a test holds the
 // files in environment/docs against what is made here.
 import { z } from 'zod';
-import { definitions } from '../base/registry.js';
+import { definitions, withBuiltInAlone } from '../base/registry.js';
 import { aboutOf, unwrapped } from '../base/schema.js';
 import { networkSettings } from '../model/settings.js';
 import { experimentSchema } from '../train/experimentSchema.js';
@@ -10,13 +10,12 @@ import { siteSchema } from './siteSchema.js';
 type Json = Record<string, unknown>;
 
 /** The files of environment/docs by name. */
-export function referenceFiles(): Record<string, string> {
-  return {
+export const referenceFiles = (): Record<string, string> =>
+  withBuiltInAlone(() => ({
     'experiment.schema.json': jsonText(experimentJsonSchema()),
     'site.schema.json': jsonText(jsonSchema(siteSchema, 'Site of a Slurm cluster')),
     'experiment.md': page(),
-  };
-}
+  }));
 
 const jsonText = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
 
@@ -55,6 +54,9 @@ function page(): string {
     ['schedules', 'recipe.schedule'],
     ['losses', 'recipe.loss'],
     ['hooks', 'recipe.hooks[]'],
+    ['samplers', 'recipe.sampler'],
+    ['postprocessing', 'prediction.postprocessing[]'],
+    ['planners', 'planner'],
   ] as const;
   return [
     '# Keys of an experiment',

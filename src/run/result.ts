@@ -75,7 +75,7 @@ function startOf(folder: string): string | undefined {
 
 /** Said beside a result that is no longer that of its inputs. */
 export const outdatedText = (outdated: readonly string[]) =>
-  outdated.length > 0 ? `out of date: ${outdated.join('; ')}; starting it again computes it anew` : '';
+  outdated.length > 0 ? `out of date: ${outdated.join('; ')}; starting it computes it again` : '';
 
 /** `DSC 0.812 · NSD 0.87`, over classes and cases, values that do not exist left out. */
 export function meanText(scores: RunScores): string {

@@ -222,7 +222,7 @@ export async function scoreBy(
   return { ...scores, nsd: scorer.nsd, cases: cases.map(({ id, classes }) => ({ id, classes })) };
 }
 
-/** Scores kept before; anything unreadable is computed anew. */
+/** Scores kept before; anything unreadable is computed again. */
 function readScored(file: string): Scored | undefined {
   try {
     const stored: Scored = JSON.parse(fs.readFileSync(file, 'utf8'));

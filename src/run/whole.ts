@@ -8,8 +8,17 @@ import { type LoadedCase, loadCase, writeAs } from '../dataset/index.js';
 import { forwardOf, predictCase } from '../predict/index.js';
 import { hasStageLabels, preprocessedShape, saveStageLabels } from '../preprocess/index.js';
 import { tf } from '../tensor/tf.js';
-import { type ClassScore, networkInput, nextStageFolder, type RunScores, type Trained, run as train } from '../train/index.js';
+import {
+  type ClassScore,
+  networkInput,
+  nextStageFolder,
+  type RunScores,
+  type Trained,
+  run as train,
+  weightsFile,
+} from '../train/index.js';
 import type { Volume } from '../volume/index.js';
+import { readCheckpoint, toParams } from '../weights/index.js';
 import type { RunOrder } from './folder.js';
 import { heldOut } from './heldOut.js';
 import { caseOf, referenceOf, scorerOf } from './scoring.js';
@@ -24,7 +33,13 @@ export interface WholeOptions {
 export async function whole(folder: string, order: RunOrder, { signal, lease, onStage }: WholeOptions): Promise<void> {
   const { experiment, fold, seed } = order;
   const trained = await train(experiment, fold, seed, folder, { ...settings(), signal, onStage, beforeSave: lease.check });
+  const { checkpoint } = experiment.prediction;
   try {
+    if (checkpoint && checkpoint !== 'final') {
+      const { tensors } = readCheckpoint(weightsFile(folder, checkpoint));
+      tf.dispose(trained.params);
+      trained.params = toParams(trained.network, tensors);
+    }
     const { ids, on } = heldOut(trained.prepared.dataset, trained.prepared.split(fold), fold);
     if (on === 'test' && trained.previous) throw noTestCascade(experiment.name);
     const predictions = path.join(folder, 'predictions');

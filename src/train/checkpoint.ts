@@ -35,6 +35,10 @@ export interface Position {
   /** Running pseudo-Dice and its best value so far. */
   ema: number | null;
   bestEma: number | null;
+  /** Epoch of that value; undefined before there is one, and in checkpoints of an earlier version. */
+  bestEpoch?: number;
+  /** Sum and number of the gradient norms of this epoch's steps so far; undefined in checkpoints of an earlier version. */
+  norms?: { sum: number; count: number };
   /** Lines of progress.jsonl that belong to this position. */
   logLines: number;
   /** Seconds of training so far, over all sittings. */
@@ -114,7 +118,7 @@ export function readCheckpoint(file: string, run: string, network: Pick<Network,
   const refuse = (code: string, given: string, expected: string, fix: string): never => {
     throw new VoxelbookError(`checkpoint ${file} cannot be used`, { code, path: file, given, expected, fix });
   };
-  const again = 'Restore the file from a copy, or remove the run folder to begin anew.';
+  const again = 'Restore the file from a copy, or remove the run folder to begin again.';
   if (!fs.existsSync(file)) refuse('checkpoint-missing', 'no such file', 'the checkpoint that checkpoints.json names', again);
   let content: ReturnType<typeof readSafetensors>;
   try {
@@ -158,7 +162,7 @@ export function readCheckpoint(file: string, run: string, network: Pick<Network,
 const behind = (step: number, steps: Record<string, number>) =>
   Object.fromEntries(Object.entries(steps).filter(([, n]) => n !== step));
 
-const slotKinds = ['momentum', 'm', 'v'];
+const slotKinds = ['momentum', 'm', 'v', 'ema'];
 const slotsOf = (name: string, slots: Params): [string, tf.Tensor][] =>
   slotKinds.flatMap((kind) => (slots[`${kind}.${name}`] ? [[`${kind}.${name}`, slots[`${kind}.${name}`]]] : []));
 
@@ -169,7 +173,7 @@ const toDisk = (info: ParamInfo, tensor: tf.Tensor): TensorSource => ({
   read: () => fromMemory(info, tensor),
 });
 
-/** The checkpoints of one run folder: the last two, the best, the final; an index beside them says what must be there. */
+/** The checkpoints of one run folder: the last two, the best, the final, those kept by the recipe; an index beside them says what must be there. */
 export class CheckpointFolder {
   readonly folder: string;
   private readonly indexFile: string;
@@ -198,8 +202,8 @@ export class CheckpointFolder {
     return this.file(name);
   }
 
-  /** Saves parameters alone under a name of their own: `best`, `final`. */
-  saveParams(name: 'best' | 'final', { params, position }: Checkpoint): string {
+  /** Saves parameters alone under a name of their own: `best`, `final`, `epoch-<n>`. */
+  saveParams(name: 'best' | 'final' | `epoch-${string}`, { params, position }: Checkpoint): string {
     this.write(name, { params, optimiser: initialState(), position });
     return this.file(name);
   }

@@ -1,9 +1,9 @@
 // An experiment is a plain object that says how a case walks through the rooms. JSON in, JSON out.
 
 import type { Entry, PipelineName } from '../augment/index.js';
-import type { Fold } from '../dataset/index.js';
+import type { Fold, LabelOrRegion } from '../dataset/index.js';
 import type { ModelSpec } from '../model/index.js';
-import type { FixedPlanName } from '../plan/index.js';
+import type { FixedPlanName, Planner } from '../plan/index.js';
 
 /** Settings of each optimiser by its name. A module that brings one adds its own by declaration merging, as for every kind below. */
 export interface Optimisers {
@@ -17,16 +17,64 @@ export interface Schedules {
   cosine: { total: number; minimum: number };
 }
 
-interface DiceAnd {
+interface DicePart {
   /** `v1`: 1e-8 added to the denominator; `v2`: the denominator clamped at 1e-8. */
   dice: 'nnunetv1' | 'nnunetv2';
   batchDice: boolean;
   smooth: number;
 }
 
+/** Factors of the two terms; default 1. */
+interface TermWeights {
+  diceWeight?: number;
+  ceWeight?: number;
+}
+
+interface ClassPart {
+  /** One factor a class, background first. */
+  classWeights?: number[];
+  /** Share of the target spread evenly over the classes. */
+  labelSmoothing?: number;
+}
+
+/** What MONAI's losses have in common. */
+interface MonaiPart {
+  /** Default: softmax over labels, sigmoid over regions. */
+  activation?: 'softmax' | 'sigmoid';
+  includeBackground: boolean;
+  reduction: 'mean' | 'sum';
+}
+
+interface MonaiOverlap extends MonaiPart {
+  batch: boolean;
+  smoothNumerator: number;
+  smoothDenominator: number;
+}
+
+interface MonaiDice extends MonaiOverlap {
+  squaredPrediction: boolean;
+  jaccard: boolean;
+  classWeights?: number[];
+}
+
+interface FocalPart {
+  gamma: number;
+  alpha?: number;
+}
+
 export interface Losses {
-  'dice+ce': DiceAnd;
-  'dice+bce': DiceAnd;
+  'dice+ce': DicePart & TermWeights & ClassPart;
+  'dice+bce': DicePart & TermWeights;
+  dice: DicePart;
+  ce: ClassPart;
+  /** `percent` of the voxels count: those with the largest cross entropy. */
+  topk: { percent: number } & ClassPart;
+  'dice+topk': { percent: number } & DicePart & TermWeights & ClassPart;
+  focal: FocalPart & MonaiPart & { classWeights?: number[] };
+  tversky: { alpha: number; beta: number } & MonaiOverlap;
+  'monai-dice': MonaiDice;
+  'monai-dice+ce': MonaiDice & TermWeights & { labelSmoothing?: number };
+  'monai-dice+focal': MonaiDice & FocalPart & { diceWeight?: number; focalWeight?: number };
 }
 
 /** What is called at the start and end of an epoch and a step. */
@@ -34,8 +82,32 @@ export interface Hooks {
   log: { every?: number };
 }
 
+/** Which patch of a case is cut; `probabilistic`: each sample holds foreground by chance, `nnunet`: the last of a batch do. */
+export interface Samplers {
+  nnunet: object;
+  probabilistic: object;
+}
+
+/** What is done to predicted labels, in the geometry of the image; key for key as in nnU-Net's `postprocessing.json`. */
+export interface Postprocessings {
+  remove_all_but_largest_component_from_segmentation: { labels_or_regions: LabelOrRegion | LabelOrRegion[] };
+  replace_if_small: { label: number; by: number; belowMm3: number };
+}
+
 /** `{ kind: 'sgd', learningRate: … }`: one of the entries of a table of settings, by its name. */
 export type Named<Table> = { [K in keyof Table]: { kind: K } & Table[K] }[keyof Table];
+
+/** Parameters whose name starts with one of `prefixes` and with none of `except`. */
+export interface NameGroup {
+  prefixes: string[];
+  except?: string[];
+}
+
+/** Parameters with a learning rate (`learningRate` times the recipe's) or a weight decay of their own. */
+export interface ParameterGroup extends NameGroup {
+  learningRate?: number;
+  weightDecay?: number;
+}
 
 /** Optimiser, schedule, loss, augmentation and budget: data, one entry per line of a paper's recipe. */
 export interface Recipe {
@@ -52,11 +124,30 @@ export interface Recipe {
   deepSupervision: 'nnunet' | 'all' | 'none' | number[];
   gradientClip: number;
   oversampleForeground: number;
+  /** Which patch of a case is cut; default `nnunet`. */
+  sampler?: Named<Samplers>;
   /** A pipeline of `augment.pipelines`, or a list of transforms. */
   augmentation: PipelineName | readonly Entry[];
   mirrorAxes: number[];
-  /** Parameters whose name starts with one of `prefixes` and with none of `except` stay fixed for the first `epochs`. */
-  freeze?: { prefixes: string[]; except?: string[]; epochs: number };
+  /** These parameters stay fixed for the first `epochs`; without a number for good. */
+  freeze?: NameGroup & { epochs?: number };
+  /**
+   * Epochs in which the rate rises in equal steps before the schedule begins, which is laid out over the others: in epoch e from 0 it is
+   * (e + 1)/epochs of the whole (nnU-Net), with `from` it begins at that share and is whole after the last (PyTorch `LinearLR`).
+   */
+  warmup?: { epochs: number; from?: number };
+  /** Rates and weight decay of single layers; the first group that names a parameter counts. */
+  groups?: ParameterGroup[];
+  /** False: no weight decay on scales, shifts and biases. */
+  decayNormsAndBiases?: boolean;
+  /** Batches whose mean gradient makes a step; default 1. An iteration is a step. */
+  accumulate?: number;
+  /** A running average of the parameters; `evaluate`: it is what validation, `best` and `final` weights have, and so what predicts. */
+  ema?: { decay: number; evaluate: boolean };
+  /** Ends training when the running pseudo-Dice has not risen for `patience` epochs. */
+  earlyStopping?: { patience: number };
+  /** Keeps the weights of every such epoch as `checkpoints/epoch-<n>.safetensors`. */
+  keepEvery?: number;
   /** Called at the start and end of epochs and steps, in this order. */
   hooks?: Named<Hooks>[];
 }
@@ -67,6 +158,10 @@ export interface PredictionSettings {
   gaussian: boolean;
   mirrorAxes: number[];
   average: 'logits' | 'probabilities';
+  /** Steps for predicted labels, in this order. */
+  postprocessing?: Named<Postprocessings>[];
+  /** Weights that predict: those at the end (default), or those of the best running pseudo-Dice. */
+  checkpoint?: 'final' | 'best';
 }
 
 export type Scale = 'demo' | 'paper';
@@ -95,7 +190,7 @@ export interface Experiment {
   configuration: string;
   /** The plan a paper fixes (spacing, patch, batch, normalisation) or a plan of one's own, instead of a planner's. */
   plan?: FixedPlanName | OwnFile;
-  planner?: string;
+  planner?: Planner;
   /** GPU memory to plan for, GB; default the planner's own. Less means smaller patches, and so a cascade for smaller images. */
   gpuMemoryGb?: number;
   model: ModelSpec;

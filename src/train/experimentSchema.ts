@@ -7,7 +7,7 @@ import { pipelines } from '../augment/index.js';
 import { definitions, type Kind, type Kinds, registered, registryVersion } from '../base/registry.js';
 import { above, either, flag, key, line, list, number, object, one, optional, record, whole } from '../base/schema.js';
 import { networkSettings } from '../model/settings.js';
-import { fixedPlans, planners } from '../plan/index.js';
+import { fixedPlans } from '../plan/index.js';
 import type { Experiment } from './experiment.js';
 
 const size = () => whole(1, 4096);
@@ -19,7 +19,7 @@ const ownFile = () => either([line(), object({ file: line(), sha256: line(64) })
 
 const startPartial = () => optional(flag(), 'The start may leave parameters fresh', { default: false });
 
-type Named = 'optimisers' | 'schedules' | 'losses' | 'hooks';
+type Named = 'optimisers' | 'schedules' | 'losses' | 'hooks' | 'samplers' | 'planners' | 'postprocessing';
 
 /** One part of a kind by its `kind`, with its settings; with `partial` those may be left out. */
 function named<K extends Named>(kind: K, partial: boolean): z.ZodType {
@@ -102,6 +102,7 @@ function recipe(partial: boolean) {
       defaultText: "the paper's",
       example: 0.33,
     }),
+    sampler: optional(named('samplers', false), 'Which patch of a case is cut', { defaultText: 'nnunet' }),
     augmentation: key(augmentation(), 'Augmentation of a paper or a variant of it, or a list of transforms', {
       defaultText: "the paper's",
     }),
@@ -110,11 +111,52 @@ function recipe(partial: boolean) {
       object({
         prefixes: prefixes(1),
         except: optional(prefixes(0), 'Beginnings of names that are trained nevertheless'),
-        epochs: whole(0, 1e6),
+        epochs: optional(whole(0, 1e6), 'Epochs they stay fixed', { unit: 'epochs', defaultText: 'all' }),
       }),
-      'Parameters that stay fixed for the first epochs',
+      'Parameters that stay fixed, for good or for the first epochs',
       { defaultText: 'none' },
     ),
+    warmup: optional(
+      object({
+        epochs: key(whole(1, 1e6), 'Epochs in which the rate rises', { unit: 'epochs', example: 50 }),
+        from: optional(number(0, 1), 'Share of the rate it begins with; it is whole after the last of these epochs', {
+          defaultText: '1/epochs, whole in the last of them',
+        }),
+      }),
+      'Rise of the learning rate before the schedule begins',
+      { defaultText: 'none' },
+    ),
+    groups: optional(
+      list(
+        object({
+          prefixes: prefixes(1),
+          except: optional(prefixes(0), 'Beginnings of names that are not meant'),
+          learningRate: optional(number(0, 1e3), 'Factor of the learning rate'),
+          weightDecay: optional(number(0, 10), 'Weight decay instead of the optimiser’s'),
+        }),
+        1,
+        4096,
+        'groups',
+      ),
+      'Learning rates and weight decay of single layers; the first group that names a parameter counts',
+      { defaultText: 'none', example: [{ prefixes: ['encoder.'], learningRate: 0.1 }] },
+    ),
+    decayNormsAndBiases: optional(flag(), 'Weight decay on scales, shifts and biases too', { defaultText: 'true' }),
+    accumulate: optional(whole(1, 4096), 'Batches whose mean gradient makes a step', { unit: 'batches', defaultText: '1' }),
+    ema: optional(
+      object({
+        decay: key(number(0, 0.999999), 'Share of the old average that stays in a step', { example: 0.999 }),
+        evaluate: key(flag(), 'Validate and predict with the averages', { default: true }),
+      }),
+      'Running average of the parameters',
+      { defaultText: 'none' },
+    ),
+    earlyStopping: optional(
+      object({ patience: key(whole(1, 1e6), 'Epochs without a new best', { unit: 'epochs', example: 50 }) }),
+      'End of training when the running pseudo-Dice has not risen for so long',
+      { defaultText: 'none' },
+    ),
+    keepEvery: optional(whole(1, 1e6), 'Weights of every such epoch are kept', { unit: 'epochs', defaultText: 'none are' }),
     hooks: optional(list(named('hooks', false), 0, 64), 'What is called at the start and end of epochs and steps', {
       defaultText: 'none',
     }),
@@ -140,6 +182,16 @@ function prediction() {
     mirrorAxes: key(axes(), 'Axes along which predictions are mirrored and averaged', { defaultText: "the paper's" }),
     average: key(one('logits', 'probabilities'), 'What is averaged over tiles, mirrors and folds', {
       defaultText: "the paper's",
+    }),
+    postprocessing: optional(
+      list(named('postprocessing', false), 0, 64, 'steps'),
+      'What is done to predicted labels, in this order',
+      {
+        defaultText: 'none',
+      },
+    ),
+    checkpoint: optional(one('final', 'best'), 'Weights that predict: the last, or those of the best running pseudo-Dice', {
+      defaultText: 'final',
     }),
   });
 }
@@ -168,7 +220,11 @@ function make(): z.ZodObject {
           defaultText: "the planner's",
         },
       ),
-      planner: optional(one(...Object.keys(planners)), 'Experiment planner of nnU-Net v2', { defaultText: 'ExperimentPlanner' }),
+      planner: optional(
+        either([one(...registered('planners')), named('planners', false)], `one of ${registered('planners').join(', ')}`),
+        'Planner: nnU-Net v2’s, or one that a module brings; `{ "kind": … }` where it has settings',
+        { defaultText: 'ExperimentPlanner' },
+      ),
       gpuMemoryGb: optional(above(0, 10000), 'GPU memory to plan for', { unit: 'GB', defaultText: "the planner's own" }),
       model: key(model(), 'The network and its settings', { example: { network: 'mednext', size: 'S', kernel: 3 } }),
       recipe: optional(recipe(true), 'How it is trained; what is left out is the recipe of the network’s paper', {

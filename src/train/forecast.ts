@@ -8,7 +8,7 @@ import { onGpu, tf } from '../tensor/tf.js';
 import type { Recipe } from './experiment.js';
 import { deepSupervisionWeights } from './loss/deepSupervision.js';
 import type { Objective } from './objective.js';
-import { initialState, optimiserOf } from './optim/optimiser.js';
+import { initialState, isFrozen, optimiserOf } from './optim/optimiser.js';
 import { trainStep } from './step.js';
 
 export interface Forecast {
@@ -38,7 +38,7 @@ export interface Forecast {
     /** Beside a GPU: the process, batches, and cases or the prediction's accumulators; without CUDA's own libraries. */
     host: number;
   };
-  /** Bytes of checkpoints on disk: the last two, the best, the final. */
+  /** Bytes of checkpoints on disk: the last two, the best, the final, and those the recipe keeps. */
   diskBytes: number;
 }
 
@@ -75,8 +75,11 @@ export function forecast(input: ForecastInput): Forecast {
   const { network, recipe, objective, patch, batchSize, inputChannels } = input;
   const shape = [batchSize, ...patch, inputChannels];
   const { outputShapes, flops } = shapesAndFlops(network, patch, inputChannels);
-  const trainable = network.parameters.filter((p) => !p.buffer && !p.aliasOf && p.dtype === 'float32').map((p) => p.name);
-  const optimiser = optimiserOf(recipe.optimiser);
+  const trained = network.parameters.filter(
+    (p) => !p.buffer && !p.aliasOf && p.dtype === 'float32' && !isFrozen(recipe.freeze, p.name, Number.MAX_SAFE_INTEGER),
+  );
+  const trainable = trained.map((p) => p.name);
+  const optimiser = optimiserOf(recipe.optimiser, { ema: recipe.ema?.decay });
   const step = symbolic(() => {
     const params = symbolicParams(network);
     const slots: Params = {};
@@ -95,7 +98,10 @@ export function forecast(input: ForecastInput): Forecast {
     );
   });
   const parameters = 4 * network.parameters.filter((p) => !p.aliasOf).reduce((sum, p) => sum + product(p.shape), 0);
-  const optimiserBytes = 4 * slotKinds(recipe).length * parameterCount(network);
+  const trainedBytes = 4 * trained.reduce((sum, p) => sum + product(p.shape), 0);
+  const optimiserBytes = slotKinds(recipe).length * trainedBytes;
+  // The gradients of a step's earlier batches.
+  const summed = (recipe.accumulate ?? 1) > 1 ? trainedBytes : 0;
   const voxels = product(patch) * batchSize;
   const targets = outputShapes.reduce((sum, s) => sum + product(s), 0) * batchSize;
   const workers = input.workers ?? 0;
@@ -104,18 +110,19 @@ export function forecast(input: ForecastInput): Forecast {
     process: (input.processBytes ?? loadedBytes) + firstStepBytes + workers * workerBytes,
     parameters: 2 * parameters,
     optimiser: optimiserBytes,
-    activations: heapFactor * Math.max(0, step.peakBytes - parameters - optimiserBytes),
+    activations: heapFactor * Math.max(0, step.peakBytes - parameters - optimiserBytes) + summed,
     batches: batchesAhead * 4 * (voxels * inputChannels + targets) * 2,
     cases: (input.caseBytes ?? 0) * Math.max(1, workers),
     prediction: heapFactor * prediction.activations + prediction.arrays,
     total: 0,
-    device: Math.max(step.peakBytes, parameters + prediction.activations),
+    device: Math.max(step.peakBytes + summed, parameters + prediction.activations),
     host: 0,
   };
   const training = bytes.optimiser + bytes.activations + bytes.batches + bytes.cases;
   bytes.total = bytes.process + bytes.parameters + Math.max(training, bytes.prediction);
   bytes.host = bytes.process + Math.max(bytes.batches + bytes.cases, prediction.arrays);
-  const diskBytes = 2 * (parameters + optimiserBytes) + 2 * parameters;
+  const kept = recipe.keepEvery ? Math.floor(recipe.epochs / recipe.keepEvery) : 0;
+  const diskBytes = 2 * (parameters + optimiserBytes) + (2 + kept) * parameters;
   return { parameters: parameterCount(network), flops, outputShapes, bytes, diskBytes };
 }
 
@@ -146,7 +153,10 @@ function predictionBytes({ network, patch, inputChannels, largestCase }: Forecas
   return { activations, arrays: accumulators + product(largestCase) * (4 * inputChannels + 8) };
 }
 
-const slotKinds = (recipe: Recipe) => (recipe.optimiser.kind === 'sgd' ? ['momentum'] : ['m', 'v']);
+const slotKinds = ({ optimiser, ema }: Recipe) => [
+  ...(optimiser.kind === 'sgd' ? ['momentum'] : ['m', 'v']),
+  ...(ema ? ['ema'] : []),
+];
 
 const gb = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e9 ? 2 : 1)} GB`;
 

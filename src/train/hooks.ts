@@ -1,5 +1,6 @@
 // Hooks: what is called at the start and end of epochs and steps.
 import type { z } from 'zod';
+import { VoxelbookError } from '../base/errors.js';
 import { lookup, openKind, register } from '../base/registry.js';
 import { key, object, whole } from '../base/schema.js';
 import type { Params } from '../model/network.js';
@@ -61,6 +62,7 @@ export function hooksOf({ hooks = [] }: Pick<Recipe, 'hooks'>): (moment: Moment,
       try {
         hook[moment]?.(state, settings);
       } catch (error) {
+        if (error instanceof VoxelbookError) throw error;
         (error as Error).message = `hook ${hook.name}, ${moment}: ${(error as Error).message}`;
         throw error;
       }

@@ -13,7 +13,7 @@ import { inputChannels } from '../plan/index.js';
 import { tf } from '../tensor/tf.js';
 import {
   isVmamba,
-  readCheckpoint,
+  readWeights,
   sameShape,
   type TransferRow,
   type TransferRule,
@@ -79,7 +79,7 @@ export function startingParams(
   if (!init) return own;
   try {
     const file = 'weights' in init ? init.weights : finalWeights(initOf(experiment)!, fold, seed, folderOf);
-    const { tensors } = readCheckpoint(file);
+    const { tensors } = readWeights(file);
     const before = initOf(experiment);
     const target = { network: own.network, params: own.params };
     const started =

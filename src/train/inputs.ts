@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
 import { storedJson, tableShape } from '../base/storedJson.js';
 import { Contents, type Dataset, type Fold, type Split, spacingFile, tell } from '../dataset/index.js';
-import { configuration, type Plan } from '../plan/index.js';
+import { configuration, needsStatistics, type Plan } from '../plan/index.js';
 import { dependenciesOf } from './dependencies.js';
 import type { Experiment } from './experiment.js';
 import { canonicalJson, runFolderOf } from './identity.js';
@@ -75,12 +75,11 @@ export function inputsOf(
   );
 }
 
-/** The configuration with what it needs of the plan; intensity statistics act through CT's normalisation alone. */
+/** The configuration with what it needs of the plan; intensity statistics act through normalisations that use them. */
 function actingPlan(plan: Plan, name: string): Record<string, unknown> {
   const { data_identifier: _, median_image_size_in_voxels: _m, ...own } = configuration(plan, name);
-  const ct = own.normalization_schemes.includes('CTNormalization');
   const { transpose_forward, foreground_intensity_properties_per_channel } = plan;
-  return { ...own, transpose_forward, ...(ct && { intensities: foreground_intensity_properties_per_channel }) };
+  return { ...own, transpose_forward, ...(needsStatistics(own) && { intensities: foreground_intensity_properties_per_channel }) };
 }
 
 function startOf(experiment: Experiment, fold: Fold, seed: number, folderOf: typeof runFolderOf): Record<string, string> {

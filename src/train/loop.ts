@@ -15,12 +15,21 @@ import type { Recipe } from './experiment.js';
 import type { BatchSource } from './feed/feed.js';
 import type { Phase } from './feed/sample.js';
 import { type HookState, hooksOf } from './hooks.js';
-import { deepSupervisionWeights } from './loss/deepSupervision.js';
 import type { Objective } from './objective.js';
-import { initialState, isFrozen, optimiserOf, type TrainState } from './optim/optimiser.js';
+import { averagedParams, initialState, isFrozen, type TrainState } from './optim/optimiser.js';
 import { learningRate } from './optim/schedule.js';
 import { ema, pseudoDice } from './pseudoDice.js';
-import { batchTensors, type StepSettings, trainStep, validationStep } from './step.js';
+import {
+  type Accumulated,
+  accumulate,
+  batchTensors,
+  disposeOf,
+  firstNotFiniteLayer,
+  type StepSettings,
+  settingsOf,
+  trainStep,
+  validationStep,
+} from './step.js';
 
 /** One line of progress.jsonl. Times and memory differ from run to run; everything else is a function of the experiment. */
 export interface ProgressLine {
@@ -36,6 +45,10 @@ export interface ProgressLine {
   pseudoDsc: number | null;
   pseudoDscPerClass: (number | null)[] | null;
   lr: number;
+  /** Mean norm of all gradients together, before clipping, over the steps of this epoch so far; null before the first. */
+  gradientNorm: number | null;
+  /** At the last epoch of a run that stopped early. */
+  stoppedEarly?: true;
   /** Seconds of training over all sittings, and the share of them spent waiting for batches. */
   seconds: number;
   waitingShare: number;
@@ -107,16 +120,14 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
 
   const names = network.parameters.filter((p) => !p.buffer && !p.aliasOf && p.dtype === 'float32').map((p) => p.name);
   const settings: StepSettings = {
-    network,
-    optimiser: optimiserOf(recipe.optimiser),
-    objective,
-    weights: deepSupervisionWeights(recipe.deepSupervision, input.outputShapes.length),
-    gradientClip: recipe.gradientClip,
-    trainable: [],
+    ...settingsOf(recipe, network, objective, input.outputShapes.length),
     checkpointing: input.checkpointing,
   };
   const steps = recipe.epochs * recipe.iterationsPerEpoch;
   const perEpoch = recipe.iterationsPerEpoch + recipe.validationIterationsPerEpoch;
+  const batches = recipe.accumulate ?? 1;
+  /** What is validated, kept as best and final, and predicts. */
+  const evaluated = (): Params => (recipe.ema?.evaluate ? averagedParams(state) : state.params);
   const logEvery = Math.max(1, Math.ceil(recipe.iterationsPerEpoch / 10));
   const call = hooksOf(recipe);
   const clock = new Clock(position.seconds);
@@ -143,6 +154,28 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
     clock.waited(performance.now() - begin);
     return { ...batchTensors(next, input.outputShapes, input.dimensions, objective), caseIds: next.caseIds };
   };
+  /** One step on the mean gradient of its batches, of which `first` is there. */
+  const takeStep = async (first: Awaited<ReturnType<typeof batch>>, rate: number) => {
+    let next = first;
+    let sum: Accumulated | undefined;
+    for (let index = position.step * batches; ; index++) {
+      const { x, targets, caseIds } = next;
+      const random = new Random(input.seed).split('network').split(index);
+      try {
+        if ((index + 1) % batches === 0) return { caseIds, result: trainStep(settings, state, x, targets, rate, random, sum) };
+        sum = accumulate(settings, state, x, targets, random, sum);
+        if (!Number.isFinite(sum.loss)) {
+          disposeOf(sum);
+          return { caseIds, result: { what: 'loss', layer: firstNotFiniteLayer(network, state.params, x, random) } as const };
+        }
+      } finally {
+        tf.dispose([x, ...targets]);
+      }
+      if (options.signal?.aborted) disposeOf(sum); // a step is taken whole or not at all: its batches come again
+      stopIfAsked();
+      next = await batch('train', index + 1);
+    }
+  };
   const line = (extra: Partial<ProgressLine> = {}): void => {
     const left = recipe.epochs * perEpoch - position.done;
     const entry: ProgressLine = {
@@ -155,6 +188,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
       pseudoDsc: null,
       pseudoDscPerClass: null,
       lr: learningRate(recipe, position.epoch),
+      gradientNorm: position.norms ? position.norms.sum / position.norms.count : null,
       seconds: clock.seconds(),
       waitingShare: clock.waitingShare(),
       rssBytes: process.memoryUsage.rss(),
@@ -168,7 +202,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
   };
 
   try {
-    while (position.epoch < recipe.epochs) {
+    while (position.epoch < recipe.epochs && !isOver(recipe, position)) {
       const at: HookState = {
         epoch: position.epoch,
         epochs: recipe.epochs,
@@ -185,15 +219,14 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
 
       while (position.iteration < recipe.iterationsPerEpoch) {
         stopIfAsked();
-        const { x, targets, caseIds } = await batch('train', position.step);
-        const random = new Random(input.seed).split('network').split(position.step);
+        const first = await batch('train', position.step * batches);
         Object.assign(at, { step: position.step, loss: null, params: state.params });
         call('onStepStart', at);
-        const result = trainStep(settings, state, x, targets, at.learningRate, random);
-        tf.dispose([x, ...targets]);
+        const { result, caseIds } = await takeStep(first, at.learningRate);
         if ('what' in result) throw notFinite(result.what, result.layer, caseIds, position, checkpoints);
         state = result.state;
         position.lossSum += result.loss;
+        position.norms = { sum: (position.norms?.sum ?? 0) + result.norm, count: (position.norms?.count ?? 0) + 1 };
         position.iteration++;
         position.step++;
         position.done++;
@@ -209,7 +242,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
         stopIfAsked();
         const index = position.epoch * recipe.validationIterationsPerEpoch + position.validated;
         const { x, targets, caseIds } = await batch('validation', index);
-        const { loss, counts } = validationStep(settings, state.params, x, targets, position.counts);
+        const { loss, counts } = validationStep(settings, evaluated(), x, targets, position.counts);
         tf.dispose([x, ...targets]);
         if (!Number.isFinite(loss)) throw notFinite('validation loss', 'output', caseIds, position, checkpoints);
         position.validationLossSum += loss;
@@ -222,36 +255,52 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
       const dice = position.counts ? pseudoDice(position.counts) : null;
       const pseudoDsc = dice && Number.isFinite(dice.mean) ? dice.mean : null;
       call('onEpochEnd', Object.assign(at, { loss: position.lossSum / Math.max(1, position.iteration), pseudoDsc }));
+      if (dice && Number.isFinite(dice.mean)) position.ema = ema(position.ema, dice.mean);
+      const isBest = position.ema !== null && (position.bestEma === null || position.ema > position.bestEma);
+      if (isBest) Object.assign(position, { bestEma: position.ema, bestEpoch: position.epoch });
+      const early = isOver(recipe, { ...position, epoch: position.epoch + 1 }) && position.epoch + 1 < recipe.epochs;
       line({
         lr: at.learningRate,
         validationLoss: position.validated > 0 ? position.validationLossSum / position.validated : null,
         pseudoDsc,
         pseudoDscPerClass: dice?.perClass.map((d) => (Number.isNaN(d) ? null : d)) ?? null,
+        ...(early && { stoppedEarly: true, etaSeconds: 0 }),
       });
-      if (dice && Number.isFinite(dice.mean)) position.ema = ema(position.ema, dice.mean);
-      const isBest = position.ema !== null && (position.bestEma === null || position.ema > position.bestEma);
-      if (isBest) position.bestEma = position.ema;
       position.epoch++;
       position.iteration = 0;
       position.lossSum = 0;
+      position.norms = undefined;
       position.validated = 0;
       position.validationLossSum = 0;
       position.counts = null;
       const due = savingTook <= (options.savingShare ?? 0.02) * (performance.now() - savedAt);
-      const end = position.epoch === recipe.epochs;
-      if (isBest) options.beforeSave?.();
-      if (isBest) checkpoints.saveParams('best', { ...state, position });
+      const end = early || position.epoch === recipe.epochs;
+      const weights = { ...state, params: evaluated(), position };
+      const kept = recipe.keepEvery !== undefined && position.epoch % recipe.keepEvery === 0;
+      if (isBest || kept) options.beforeSave?.();
+      if (isBest) checkpoints.saveParams('best', weights);
+      if (kept) checkpoints.saveParams(`epoch-${String(position.epoch).padStart(6, '0')}`, weights);
       if (due || end || options.savingShare === 0) save();
+      if (early)
+        options.onNotice?.(
+          `stopped early after epoch ${position.epoch} of ${recipe.epochs}: the running pseudo-Dice has not risen since epoch ${position.bestEpoch! + 1}`,
+        );
     }
-    checkpoints.saveParams('final', { ...state, position });
-    tf.dispose(state.optimiser.slots);
-    return { params: state.params, position };
+    const params = evaluated();
+    checkpoints.saveParams('final', { ...state, params, position });
+    const returned = new Set(Object.values(params));
+    tf.dispose([...Object.values(state.optimiser.slots), ...Object.values(state.params)].filter((t) => !returned.has(t)));
+    return { params, position };
   } catch (error) {
     tf.dispose(state.params);
     tf.dispose(state.optimiser.slots);
     throw error;
   }
 }
+
+/** Whether a run has waited for a better pseudo-Dice as long as its recipe allows. */
+const isOver = ({ earlyStopping }: Recipe, { epoch, bestEpoch }: Position): boolean =>
+  earlyStopping !== undefined && bestEpoch !== undefined && epoch - 1 - bestEpoch >= earlyStopping.patience;
 
 function notFinite(what: string, layer: string, caseIds: string[], position: Position, checkpoints: CheckpointFolder): Error {
   const good = checkpoints.newest();

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { crc32 } from '../base/checksum.js';
-import type { Fault } from '../base/errors.js';
+import { type Fault, VoxelbookError } from '../base/errors.js';
 import { canonicalJson } from '../base/json.js';
 import type { WorkOptions } from '../base/progress.js';
 import {
@@ -27,28 +27,33 @@ import {
   fixed,
   override,
   type Plan,
-  type PlannerName,
   plan,
-  planners,
+  plansNameBy,
   readPlan,
   storePlan,
 } from '../plan/index.js';
 import { run as preprocess, preprocessedFolder } from '../preprocess/index.js';
+import { readerCode } from '../volume/index.js';
 import type { Experiment, OwnFile, Scale } from './experiment.js';
 import { withLock } from './lock.js';
+import { objectiveOf } from './objective.js';
 import { fittedPatch } from './patch.js';
 import type { Prepared } from './prepared.js';
 import { checkStages } from './previousStage.js';
+import { recipeFaults } from './recipeFaults.js';
 import { splitOf } from './split.js';
 
 /**
- * Asks before anything is computed whether the data set and its splits allow a run.
+ * Asks before anything is computed whether the data set, its splits and its labels allow a run.
  * @throws VoxelbookError with all faults
  */
 export async function admit(experiment: Experiment, fold: Fold, options: WorkOptions = {}): Promise<void> {
+  const excluded = recipeFaults(experiment.recipe, experiment.prediction);
+  if (excluded.length > 0) throw new VoxelbookError('this experiment cannot be run', excluded);
   const dataset = open(experiment.dataset, options);
   await gate(dataset, options);
   splitOf(experiment, dataset, fold);
+  objectiveOf(experiment.recipe, labels(dataset.json));
 }
 
 /** Foreground draws of the fingerprint: nnU-Net's own number, or few, which hardly changes the statistics. */
@@ -122,11 +127,11 @@ type Planable = Pick<Dataset, 'name' | 'json'> & Partial<Pick<Dataset, 'cases'>>
 export const isOwn = (plan: Experiment['plan']): plan is OwnFile => typeof plan === 'object';
 
 function basePlanOf(dataset: Planable, print: Fingerprint, experiment: Experiment): Plan {
-  const { plan: given, planner = 'ExperimentPlanner', gpuMemoryGb } = experiment;
+  const { plan: given, planner, gpuMemoryGb } = experiment;
   if (isOwn(given)) return ownPlanOf(given, preprocessedFolder(dataset));
   if (given) return fixed(given, dataset, print);
   const plansName = gpuMemoryGb === undefined ? undefined : plansNameOf(experiment);
-  return plan(dataset, print, { planner: planner as PlannerName, gpuMemoryGb, plansName });
+  return plan(dataset, print, { planner, gpuMemoryGb, plansName });
 }
 
 /** A plan from elsewhere has preprocessed data of its own: one data set may have several plans of one name. */
@@ -141,13 +146,9 @@ function ownPlanOf({ file, sha256 }: OwnFile, base: string): Plan {
 }
 
 /** `plans_name` of the plan that an experiment takes from a planner or a paper. */
-export function plansNameOf({
-  plan: given,
-  planner = 'ExperimentPlanner',
-  gpuMemoryGb,
-}: Pick<Experiment, 'plan' | 'planner' | 'gpuMemoryGb'>): string {
+export function plansNameOf({ plan: given, planner, gpuMemoryGb }: Pick<Experiment, 'plan' | 'planner' | 'gpuMemoryGb'>): string {
   if (typeof given === 'string') return `nnUNetPlans_${given}`;
-  const name = planners[planner as PlannerName]?.plansName;
+  const name = plansNameBy(planner);
   return gpuMemoryGb === undefined ? name : `${name}_${gpuMemoryGb}GB`;
 }
 
@@ -187,6 +188,8 @@ async function knownFingerprint(
 /** Where a fingerprint lies, and the hash of what it is made of: names and contents of the files, and the draws. */
 function fingerprintFiles(dataset: Dataset, base: string, scale: Scale) {
   const source = createHash('sha256').update(canonicalJson([draws[scale], dataset.json]));
+  const readers = readerCode(dataset.cases.flatMap(({ images }) => images));
+  if (readers) source.update(canonicalJson(readers));
   const contents = new Contents(dataset.folder);
   for (const files of dataset.cases)
     for (const name of filesOf(files)) source.update(`${path.relative(dataset.folder, name)} ${contents.sha256(name)}\n`);

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { FaultList } from '../base/errors.js';
 import { type Dataset, type Fold, knownSplits } from '../dataset/index.js';
 import { configuration, type Plan } from '../plan/index.js';
-import { hasStageLabels, loadCase, loadStageLabels, type PreprocessedCase, withPreviousStage } from '../preprocess/index.js';
+import { hasStageLabels, loadStageLabels, loadStored, type PreprocessedCase, withPreviousStage } from '../preprocess/index.js';
 import type { Experiment } from './experiment.js';
 import type { runFolderOf } from './identity.js';
 import type { Prepared } from './prepared.js';
@@ -132,7 +132,7 @@ export function networkInput(
   previous: PreviousStage | undefined,
   id: string,
 ): PreprocessedCase {
-  const done = loadCase(folder, id);
+  const done = loadStored(folder, id);
   if (!previous) return done;
   return withPreviousStage(done, loadStageLabels(previous.folders[id], id, done.shape), previous.foreground);
 }

@@ -3,13 +3,14 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
 import { refuseIfDiskTooSmall } from '../base/disk.js';
+import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import { datasetJsonText, type Fold } from '../dataset/index.js';
 import { type Network, network as networkOf, type Params } from '../model/index.js';
 import { annotatedKey, listCases, StoredCase } from '../preprocess/index.js';
 import type { Position } from './checkpoint.js';
 import type { Experiment } from './experiment.js';
-import { startFeed } from './feed/feed.js';
+import { type FeedOptions, startFeed } from './feed/feed.js';
 import type { Phase, SampleSource } from './feed/sample.js';
 import { type Forecast, type ForecastInput, forecast, refuseIfTooLarge } from './forecast.js';
 import { runFolderOf, runHash } from './identity.js';
@@ -18,6 +19,7 @@ import { beginWith, inputsOf } from './inputs.js';
 import { type LoopOptions, loop } from './loop.js';
 import { endsOf, type Planned } from './model.js';
 import { objectiveOf } from './objective.js';
+import { groupFaults } from './optim/groups.js';
 import { admit, prepare } from './prepare.js';
 import type { Prepared } from './prepared.js';
 import { type PreviousStage, previousStageOf } from './previousStage.js';
@@ -65,7 +67,7 @@ export async function run(
   fs.mkdirSync(folder, { recursive: true });
   await admit(experiment, fold, { signal: options.signal });
   const prepared = await prepare(experiment, { signal: options.signal, onStage });
-  const { configuration, labels, dataset } = prepared;
+  const { configuration, dataset } = prepared;
   const { recipe } = experiment;
   const previous = previousStageOf(experiment, prepared, fold, seed, options.folderOf ?? runFolderOf);
   const dimensions = configuration.patch_size.length as 2 | 3;
@@ -79,6 +81,8 @@ export async function run(
   onStage('forecast');
   const input = forecastInput(experiment, prepared, workers, options.checkpointing);
   const { network, objective } = input;
+  const unknown = groupFaults(recipe, network.parameters);
+  if (unknown.length > 0) throw new VoxelbookError('this recipe does not fit the network', unknown);
   const found = forecast(input);
   atomicWriteJson(path.join(folder, 'forecast.json'), found);
   refuseIfTooLarge(input, found, options.memoryBytes);
@@ -88,28 +92,9 @@ export async function run(
   });
 
   onStage('train');
-  const { train, val } = prepared.split(fold);
-  const outputShapes = found.outputShapes.map((s) => (dimensions === 2 ? [1, ...s] : s) as [number, number, number]);
-  const source: SampleSource = {
-    folder: prepared.folder,
-    train,
-    validation: val,
-    seed,
-    batchSize: configuration.batch_size,
-    patch: outputShapes[0],
-    dimensions,
-    oversampleForeground: recipe.oversampleForeground,
-    augmentation: recipe.augmentation,
-    augmentationSettings: {
-      mirrorAxes: recipe.mirrorAxes.filter((axis) => axis < dimensions),
-      useMaskForNorm: configuration.use_mask_for_norm,
-    },
-    outputShapes,
-    annotatedKey: annotatedKey(labels),
-    previous,
-    cacheBytes: wholeBytes(shapesOf(prepared), prepared) <= cacheBytes ? cacheBytes : 0,
-  };
-  const feed = startFeed(source, { workers, hangSeconds: options.hangSeconds, turn: turnOf(experiment) });
+  const { source, startFeed } = assembled(experiment, fold, seed, prepared, found.outputShapes, previous);
+  const { outputShapes } = source;
+  const feed = startFeed({ workers, hangSeconds: options.hangSeconds });
   try {
     const { params, position } = await loop(
       {
@@ -140,6 +125,47 @@ export async function run(
   }
 }
 
+/** Where the batches of a fold come from. @param shapes of the network's outputs, full resolution first, as the forecast has them */
+export function assembled(
+  experiment: Experiment,
+  fold: Fold,
+  seed: number,
+  prepared: Prepared,
+  shapes: readonly (readonly number[])[],
+  previous: PreviousStage | undefined,
+) {
+  const { configuration, labels } = prepared;
+  const { recipe } = experiment;
+  const dimensions = configuration.patch_size.length as 2 | 3;
+  const { train, val } = prepared.split(fold);
+  const outputShapes = shapes.map((s) => (dimensions === 2 ? [1, ...s] : s) as [number, number, number]);
+  const source: SampleSource = {
+    folder: prepared.folder,
+    train,
+    validation: val,
+    seed,
+    batchSize: configuration.batch_size,
+    patch: outputShapes[0],
+    dimensions,
+    oversampleForeground: recipe.oversampleForeground,
+    sampler: recipe.sampler,
+    augmentation: recipe.augmentation,
+    augmentationSettings: {
+      mirrorAxes: recipe.mirrorAxes.filter((axis) => axis < dimensions),
+      useMaskForNorm: configuration.use_mask_for_norm,
+    },
+    outputShapes,
+    annotatedKey: annotatedKey(labels),
+    previous,
+    cacheBytes: wholeBytes(shapesOf(prepared), prepared) <= cacheBytes ? cacheBytes : 0,
+  };
+  return {
+    source,
+    startFeed: (options: Omit<FeedOptions, 'turn'> & Partial<FeedOptions>) =>
+      startFeed(source, { turn: turnOf(experiment), ...options }),
+  };
+}
+
 /** What the forecast asks of an experiment, its plan and its cases. */
 export function forecastInputOf(
   experiment: Experiment,
@@ -159,7 +185,12 @@ export function forecastInputOf(
   };
 }
 
-function forecastInput(experiment: Experiment, prepared: Prepared, workers: number, checkpointing?: boolean): ForecastInput {
+export function forecastInput(
+  experiment: Experiment,
+  prepared: Prepared,
+  workers: number,
+  checkpointing?: boolean,
+): ForecastInput {
   const { configuration } = prepared;
   const shapes = shapesOf(prepared);
   const stageBytes = configuration.previous_stage ? shapes.reduce((sum, shape) => sum + voxels(shape), 0) : 0;
@@ -203,13 +234,14 @@ function shapesOf({ folder, dataset }: Pick<Prepared, 'folder' | 'dataset'>): nu
 
 /** The batch after a batch: epochs alternate between training and validation iterations. */
 function turnOf({ recipe }: Experiment) {
-  const { epochs, iterationsPerEpoch, validationIterationsPerEpoch } = recipe;
+  const { epochs, validationIterationsPerEpoch, accumulate = 1 } = recipe;
+  const trained = recipe.iterationsPerEpoch * accumulate;
   return (phase: Phase, index: number): { phase: Phase; index: number } | undefined => {
-    const per = phase === 'train' ? iterationsPerEpoch : validationIterationsPerEpoch;
+    const per = phase === 'train' ? trained : validationIterationsPerEpoch;
     const epoch = Math.floor(index / per);
     if ((index + 1) % per !== 0) return { phase, index: index + 1 };
     if (phase === 'train' && validationIterationsPerEpoch > 0)
       return { phase: 'validation', index: epoch * validationIterationsPerEpoch };
-    return epoch + 1 < epochs ? { phase: 'train', index: (epoch + 1) * iterationsPerEpoch } : undefined;
+    return epoch + 1 < epochs ? { phase: 'train', index: (epoch + 1) * trained } : undefined;
   };
 }

@@ -3,10 +3,12 @@ import type { Random } from '../base/random.js';
 import type { Context, Network, Params } from '../model/network.js';
 import { gradients } from '../tensor/gradients.js';
 import { tf } from '../tensor/tf.js';
+import type { Recipe } from './experiment.js';
 import type { Batch } from './feed/feed.js';
-import { deepSupervision } from './loss/deepSupervision.js';
+import { deepSupervision, deepSupervisionWeights } from './loss/deepSupervision.js';
 import type { Objective } from './objective.js';
-import { applyGradients, type Optimiser, type TrainState } from './optim/optimiser.js';
+import { ownSettings } from './optim/groups.js';
+import { applyGradients, type Optimiser, optimiserOf, type TrainState } from './optim/optimiser.js';
 import { addCounts, type Counts } from './pseudoDice.js';
 
 /** The loss over all outputs, weighted; an output of weight 0 is not evaluated. The caller owns it. */
@@ -51,6 +53,16 @@ export interface StepSettings {
   checkpointing?: boolean;
 }
 
+/** What every step of a recipe has in common; which names are trained is the epoch's. */
+export const settingsOf = (recipe: Recipe, network: Network, objective: Objective, outputs: number): StepSettings => ({
+  network,
+  optimiser: optimiserOf(recipe.optimiser, { own: ownSettings(recipe, network.parameters), ema: recipe.ema?.decay }),
+  objective,
+  weights: deepSupervisionWeights(recipe.deepSupervision, outputs),
+  gradientClip: recipe.gradientClip,
+  trainable: [],
+});
+
 /**
  * Loss and gradients of one batch; nothing is changed.
  * @returns gradients and changed buffers, owned by the caller
@@ -73,6 +85,50 @@ export function lossAndGradients(settings: StepSettings, params: Params, x: tf.T
   return { loss, gradients: found, updates: context.updates };
 }
 
+/** Gradients of a step's batches so far, added up; whoever holds it disposes of it. */
+export interface Accumulated {
+  batches: number;
+  /** Sum of their losses. */
+  loss: number;
+  gradients: Params;
+  /** Buffers as the last batch left them. */
+  updates: Params;
+}
+
+export const disposeOf = ({ gradients, updates }: Accumulated): void => tf.dispose([gradients, updates]);
+
+/**
+ * Adds a batch to those before it. Buffers go on from batch to batch, parameters stay.
+ * @param before used up
+ */
+export function accumulate(
+  settings: StepSettings,
+  { params }: TrainState,
+  x: tf.Tensor,
+  targets: tf.Tensor[],
+  random?: Random,
+  before?: Accumulated,
+): Accumulated {
+  const now = lossAndGradients(settings, before ? { ...params, ...before.updates } : params, x, targets, random);
+  if (!before) return { batches: 1, ...now };
+  const gradients: Params = {};
+  for (const name of new Set([...Object.keys(before.gradients), ...Object.keys(now.gradients)])) {
+    const both = [before.gradients[name], now.gradients[name]].filter((g) => g !== undefined);
+    gradients[name] = both.length === 2 ? tf.add(both[0], both[1]) : tf.clone(both[0]);
+  }
+  tf.dispose(now.gradients);
+  disposeOf(before);
+  return { batches: before.batches + 1, loss: before.loss + now.loss, gradients, updates: now.updates };
+}
+
+/** The means of the batches. */
+function meanOf(sum: Accumulated): Omit<Accumulated, 'batches'> {
+  if (sum.batches === 1) return sum;
+  const gradients = Object.fromEntries(Object.entries(sum.gradients).map(([name, g]) => [name, tf.div(g, sum.batches)]));
+  tf.dispose(sum.gradients);
+  return { loss: sum.loss / sum.batches, gradients, updates: sum.updates };
+}
+
 /** What went wrong in a step that met a value that is not finite. */
 export interface NotFinite {
   what: 'loss' | 'gradient';
@@ -81,6 +137,7 @@ export interface NotFinite {
 
 /**
  * One optimiser step. `state` is used up, as `applyGradients` says.
+ * @param before the step's batches but the last, which is given here; used up
  * @returns the new state, or where the first value that is not finite was met (then `state` is untouched)
  */
 export function trainStep(
@@ -90,8 +147,9 @@ export function trainStep(
   targets: tf.Tensor[],
   learningRate: number,
   random?: Random,
+  before?: Accumulated,
 ): { loss: number; norm: number; state: TrainState } | NotFinite {
-  const { loss, gradients, updates } = lossAndGradients(settings, state.params, x, targets, random);
+  const { loss, gradients, updates } = meanOf(accumulate(settings, state, x, targets, random, before));
   try {
     if (!Number.isFinite(loss)) {
       tf.dispose(updates);

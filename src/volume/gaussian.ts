@@ -1,4 +1,5 @@
 // Gaussian blur along one axis, with the rule for what lies beyond the border as a parameter.
+import { nativeFunctions } from '../base/native/load.js';
 
 /**
  * `mirror`: the border itself is not repeated; `periodic`: the array goes on with its other end; `renormalise`: what is missing is left
@@ -26,7 +27,12 @@ export function blurAxis(
   const length = shape[axis];
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const index = Int32Array.from({ length: length + 2 * radius }, (_, i) => indexOf(i - radius, length, border));
-  const totals = border === 'renormalise' ? totalsOf(taps, index, length) : undefined;
+  const totals = border === 'renormalise' ? totalsOf(taps, index, length) : null;
+  const native = nativeFunctions();
+  if (native) {
+    if (data.length > 0) native.blurAxis(data, length, inner, index, taps, totals);
+    return;
+  }
   // A block of `inner` neighbouring lines is blurred together, so that memory is read in order along every axis.
   const block = new Float64Array(length * inner);
   for (let base = 0; base < data.length; base += length * inner) {

@@ -2,7 +2,16 @@
 
 export { type Box, boundingBox, type Cropped, cropToNonzero, cut, nonzeroMask, transposeAxes } from './crop.js';
 export { readBmp } from './format/bmp.js';
-export { endingOf, fileEndings, type ReadOptions, readGrid, readVolume, writeVolume } from './format/io.js';
+export {
+  endingOf,
+  fileEndings,
+  type ReaderDefinition,
+  type ReadOptions,
+  readerCode,
+  readGrid,
+  readVolume,
+  writeVolume,
+} from './format/io.js';
 export { decodeNifti, encodeNifti, readNifti, writeNifti } from './format/nifti.js';
 export { type NiftiHeader, readNiftiHeader } from './format/niftiHeader.js';
 export { decodePng, type Picture, pictureOf, readPng, writePng } from './format/png.js';

@@ -1,5 +1,5 @@
 // Resampling to another voxel size as nnU-Net v2 does (`resample_data_or_seg_to_shape`): anisotropic volumes slice by slice.
-import { nearestIndices, resizeLabels, resizeValues } from './resize.js';
+import { argmaxLabels, nearestIndices, resizeLabels, resizeValues } from './resize.js';
 
 type Shape = readonly [number, number, number] | readonly number[];
 
@@ -17,6 +17,8 @@ export interface ResampleRule {
   orderZ?: 0 | 1 | 3;
   /** From `separateAxis`; null resamples all axes together. */
   axis: number | null;
+  /** Labels of order 1: any label above one half (default), or the one with the most weight (nnU-Net's torch function). */
+  labels?: 'threshold' | 'argmax';
 }
 
 const anisotropy = 3;
@@ -54,9 +56,12 @@ export function resample(
   const { data, shape } = grid;
   if (shape.every((n, i) => n === newShape[i])) return data;
   if (rule.axis !== null) return bySlices(grid, newShape, rule, rule.axis);
-  if (rule.kind === 'labels') return resizeLabels(Int16Array.from(data), shape, newShape, rule.order);
+  if (rule.kind === 'labels') return labelsTo(Int16Array.from(data), shape, newShape, rule);
   return Float32Array.from(resizeValues(data, shape, newShape, rule.order));
 }
+
+const labelsTo = (data: Int16Array, from: readonly number[], to: readonly number[], { order, labels }: ResampleRule) =>
+  labels === 'argmax' ? argmaxLabels(data, from, to) : resizeLabels(data, from, to, order);
 
 /** 2-d resize of every slice along `axis`, then along the axis. */
 function bySlices(
@@ -85,9 +90,7 @@ function bySlices(
   const buffer = labels ? new Int16Array(flat[0] * flat[1]) : new Float32Array(flat[0] * flat[1]);
   for (const [source, wanted] of targets) {
     const slice = takeSlice(data, shape, axis, source, buffer);
-    const resized = labels
-      ? resizeLabels(slice as Int16Array, flat, newFlat, rule.order)
-      : resizeValues(slice, flat, newFlat, rule.order);
+    const resized = labels ? labelsTo(slice as Int16Array, flat, newFlat, rule) : resizeValues(slice, flat, newFlat, rule.order);
     for (const target of wanted) putSlice(out, middle, axis, target, resized);
   }
   if (direct) return out;

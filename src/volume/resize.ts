@@ -4,6 +4,7 @@
 // (z = √3 − 2) on the line with 12 edge values on each side, then four taps. Everything in float64.
 // An axis that keeps its length is left alone: the spline goes through the samples.
 
+import { toHalf } from '../base/float16.js';
 import { cubicWeights, splineFilter } from './spline.js';
 import { settled, winner } from './vote.js';
 
@@ -321,3 +322,26 @@ function prefilterAxis(data: Float64Array, shape: readonly number[], axis: numbe
   for (let start = 0; start < data.length; start += n * inner)
     splineFilter(data.subarray(start, start + n * inner), n, inner, 'reflect');
 }
+
+/**
+ * Labels of order 1 by weight: every label's mask resized linearly, in half precision, and the heaviest taken, the smaller of equals.
+ * Source: nnU-Net v2 `resample_torch_simple`.
+ */
+export function argmaxLabels(data: Int16Array, shape: readonly number[], newShape: readonly number[]): Int16Array {
+  const size = newShape.reduce((a, b) => a * b, 1);
+  const out = new Int16Array(size);
+  const heaviest = new Float32Array(size).fill(-1);
+  const mask = new Float32Array(data.length);
+  for (const label of [...new Set(data)].sort((a, b) => a - b)) {
+    for (let i = 0; i < data.length; i++) mask[i] = data[i] === label ? maskWeight : 0;
+    const weight = resizeValues(mask, shape, newShape, 1);
+    for (let i = 0; i < size; i++) {
+      const half = toHalf(Math.fround(weight[i]));
+      if (half > heaviest[i]) [heaviest[i], out[i]] = [half, label];
+    }
+  }
+  return out;
+}
+
+/** What a voxel of a mask weighs in nnU-Net. */
+const maskWeight = 1000;

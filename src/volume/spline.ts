@@ -2,7 +2,8 @@
 //
 // Source: Unser, Splines: a perfect fit for signal and image processing (1999); borders as scipy's `spline_filter1d`.
 
-const pole = Math.sqrt(3) - 2;
+/** Of the filter. */
+export const pole = Math.sqrt(3) - 2;
 
 /**
  * How a line goes on beyond its ends: `reflect` repeats the end samples (half-sample symmetry), `mirror` does not (whole-sample symmetry).

@@ -31,7 +31,7 @@ const isTensor = (v: unknown): v is StoredTensor =>
  * @throws VoxelbookError when the file is damaged (weights saved here carry a checksum, which is asked), holds Python objects that
  *   are no data (each named), or holds no tensors
  */
-export function readCheckpoint(file: string): Checkpoint {
+export function readWeights(file: string): Checkpoint {
   const unwrapped: string[] = [];
   let value: unknown = file.endsWith('.index.json') ? readParts(file) : readFile(file);
   while (value instanceof Map) {
@@ -112,7 +112,7 @@ function readParts(file: string): Map<string, StoredTensor> {
     else if (!fs.existsSync(at)) faults.add('part-missing', part, 'no such file', 'every part beside the index', fix);
   }
   faults.throwIfAny(`${file}: parts of the checkpoint are missing`);
-  for (const part of names as string[]) parts.set(part, readCheckpoint(path.join(path.dirname(file), part)).tensors);
+  for (const part of names as string[]) parts.set(part, readWeights(path.join(path.dirname(file), part)).tensors);
   for (const [name, part] of Object.entries(map as Record<string, string>)) {
     const tensor = parts.get(part)![name];
     if (tensor) out.set(name, tensor);

@@ -1,6 +1,7 @@
 // Weights in and out: safetensors, PyTorch checkpoints, partial transfer, UpKern.
 export { readSafetensors, type StoredTensor, writeSafetensors } from '../base/safetensors.js';
-export { type Checkpoint, readCheckpoint } from './checkpoint.js';
+// `readCheckpoint` is the name that programs written before know it by.
+export { type Checkpoint, readWeights, readWeights as readCheckpoint } from './checkpoint.js';
 export { fromParams, sameShape, save, toParams } from './params.js';
 export { readTorch } from './pth.js';
 export { allButHeads, type TransferRow, type TransferRule, transfer } from './transfer.js';

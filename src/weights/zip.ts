@@ -25,11 +25,15 @@ export class ZipFile {
   readonly limit: number;
   private taken = 0;
 
-  constructor(private readonly file: string) {
+  /** @param growth how often its own bytes an entry may hold: weights hardly deflate, probabilities of 0 and 1 do */
+  constructor(
+    private readonly file: string,
+    private readonly growth = 16,
+  ) {
     this.descriptor = fs.openSync(file, 'r');
     try {
       this.length = fs.fstatSync(this.descriptor).size;
-      this.limit = 16 * this.length + (16 << 20);
+      this.limit = growth * this.length + (16 << 20);
       this.readDirectory();
     } catch (error) {
       fs.closeSync(this.descriptor);
@@ -46,7 +50,7 @@ export class ZipFile {
     const entry =
       this.entries.get(name) ?? this.refuse('missing-entry', `no entry ${name}`, 'the entry the checkpoint refers to');
     this.taken += entry.size;
-    if (this.taken > this.limit || entry.size > 16 * entry.compressed + (16 << 20))
+    if (this.taken > this.limit || entry.size > this.growth * entry.compressed + (16 << 20))
       this.refuse(
         'too-large',
         `entry ${name} that grows from ${entry.compressed} to ${entry.size} bytes`,

@@ -13,7 +13,7 @@ describe('integrity of a data set', () => {
   let folder: string;
   afterEach(() => remove(folder));
 
-  it('a sound data set has no fault and no warning', async () => {
+  it('a valid data set has no fault and no warning', async () => {
     folder = rawFolder();
     const { cases, faults, warnings } = await check(open(folder));
     assert.deepEqual({ cases, faults, warnings }, { cases: 5, faults: [], warnings: [] });

@@ -18,10 +18,6 @@ import { shape, volumeOf } from './folder.js';
 
 const n = shape[0] * shape[1] * shape[2];
 let base: string;
-beforeEach(() => {
-  base = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-convert-'));
-});
-afterEach(() => fs.rmSync(base, { recursive: true }));
 
 const put = (name: string, data: Volume['data']) => {
   const file = path.join(base, 'source', name);
@@ -54,7 +50,7 @@ const labelOf = (folder: string, id: string, ending = '.nii.gz') => readVolume(p
 
 describe('descriptors of public data sets', () => {
   for (const name of describedNames())
-    it(`${name}: complete, and its dataset.json is sound`, () => {
+    it(`${name}: complete, and its dataset.json is valid`, () => {
       const d = descriptor(name);
       for (const key of ['title', 'folder', 'modality', 'licence', 'apply', 'split'] as const) assert.ok(d[key].length > 1, key);
       assert.ok(d.cases.train > 0 && d.papers.length > 0);
@@ -80,12 +76,17 @@ describe('descriptors of public data sets', () => {
   });
   it('an unknown name lists the known ones', () => assert.throws(() => descriptor('MSD'), /one of AMOS22, .*BTCV/));
   it('a set without a converter says where its folder belongs', () =>
-    assert.rejects(convert('AutoPET22', base), /no converter for AutoPET22.*\n?.*Dataset221_AutoPET22/s));
+    assert.rejects(convert('AutoPET22', os.tmpdir()), /no converter for AutoPET22.*\n?.*Dataset221_AutoPET22/s));
   it('what is not here is called by its name, and the error says where to apply', () =>
     assert.throws(() => open('BTCV'), /not on this machine; expected Dataset017_BTCV.*syn3193805.*dataset\.convert\('BTCV'/s));
 });
 
 describe('converters', () => {
+  beforeEach(() => {
+    base = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-convert-'));
+  });
+  afterEach(() => fs.rmSync(base, { recursive: true }));
+
   it('BTCV', async () => {
     for (const i of ['0001', '0002']) {
       put(`RawData/Training/img/img${i}.nii.gz`, scan());

@@ -1,4 +1,4 @@
-// A small raw data set on disk, sound unless told otherwise.
+// A small raw data set on disk, valid unless told otherwise.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

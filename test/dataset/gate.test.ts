@@ -1,4 +1,4 @@
-// Three sets made by hand (BraTS-like, ACDC-like, pictures): silence when sound; with one fault of every kind planted, one report of them all.
+// Three sets made by hand (BraTS-like, ACDC-like, pictures): silence when valid; with one fault of every kind planted, one report of them all.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -15,15 +15,18 @@ type Shape = [number, number, number];
 
 let base: string;
 const before = process.env.VOXELBOOK_DATA;
-beforeEach(() => {
-  base = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-gate-'));
-  process.env.VOXELBOOK_DATA = path.join(base, 'data');
-});
-afterEach(() => {
-  fs.rmSync(base, { recursive: true });
-  if (before === undefined) delete process.env.VOXELBOOK_DATA;
-  else process.env.VOXELBOOK_DATA = before;
-});
+/** A folder of its own for each test of a `describe`; the tests of other files keep their environment. */
+function ownFolder(): void {
+  beforeEach(() => {
+    base = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-gate-'));
+    process.env.VOXELBOOK_DATA = path.join(base, 'data');
+  });
+  afterEach(() => {
+    fs.rmSync(base, { recursive: true });
+    if (before === undefined) delete process.env.VOXELBOOK_DATA;
+    else process.env.VOXELBOOK_DATA = before;
+  });
+}
 
 /** A set of images that differ, written file by file. */
 class HandMade {
@@ -94,7 +97,9 @@ function brats(): HandMade {
 const b = (k: number) => `BraTS2021_${String(k).padStart(5, '0')}`;
 
 describe('the gate on a BraTS-like set', () => {
-  it('is silent when the set is sound, and reads nothing the second time', async () => {
+  ownFolder();
+
+  it('is silent when the set is valid, and reads nothing the second time', async () => {
     const set = brats();
     await silent(set);
     const { files } = hashed;
@@ -249,7 +254,9 @@ const sformOf = (scale: number[], code: number) => (bytes: Buffer) => {
 };
 
 describe('the gate on an ACDC-like set', () => {
-  it('is silent when the set is sound, single slices included; patients stay together', async () => {
+  ownFolder();
+
+  it('is silent when the set is valid, single slices included; patients stay together', async () => {
     const set = acdc();
     await silent(set);
     for (const file of [set.image(p(0)), set.label(p(0))]) {
@@ -346,7 +353,9 @@ const picture = (file: string, seed: number, channels: 1 | 3 | 4) =>
   });
 
 describe('the gate on pictures', () => {
-  it('is silent when the set is sound', async () => silent(pictures()));
+  ownFolder();
+
+  it('is silent when the set is valid', async () => silent(pictures()));
 
   it('lists every planted fault in one report', async () => {
     const set = pictures();
@@ -377,6 +386,8 @@ describe('the gate on pictures', () => {
 });
 
 describe('what the gate must let pass', () => {
+  ownFolder();
+
   for (const name of embeddedNames)
     it(`the embedded set ${name}`, async function () {
       this.timeout(600_000);
@@ -417,12 +428,14 @@ describe('what the gate must let pass', () => {
 });
 
 describe('voxelbook check', () => {
+  ownFolder();
+
   const voxelbook = (...args: string[]) =>
     spawnSync(process.execPath, [...nodeArguments(new URL('../../src/run/cli.js', import.meta.url)), 'check', ...args], {
       encoding: 'utf8',
     });
 
-  it('--fix mends what is certain, says each before, keeps a copy; then the set is sound', async () => {
+  it('--fix repairs what is certain, says each before, keeps a copy; then the set is valid', async () => {
     const set = acdc();
     set.describe({ labels: { background: 0, heart: 1 }, numTraining: 3 });
     for (let k = 0; k < 10; k++) set.put(set.label(p(k)), set.labels(1));

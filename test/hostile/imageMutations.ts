@@ -1,9 +1,10 @@
 // Odd and damaged images of every format but NIfTI, in a process of its own. `node --import tsx imageMutations.ts <count> <seed>` prints JSON.
-// Every file must become a sound volume or a typed error.
+// Every file must become a valid volume or a typed error.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { VoxelbookError } from '../../src/base/errors.js';
+import { peakResidentBytes } from '../../src/base/memory.js';
 import { readGrid, readVolume } from '../../src/volume/index.js';
 import { besides, formats, oddFile } from './mutations.js';
 
@@ -23,9 +24,9 @@ for (let i = 0; i < count; i++) {
     const v = readVolume(file, { onWarning: () => {} });
     read++;
     const numbers = [...v.shape, ...v.spacingMm, ...v.originMm, ...v.direction];
-    const sound =
+    const valid =
       numbers.every(Number.isFinite) && v.spacingMm.every((s) => s > 0) && [...v.shape, v.channels].every((n) => n >= 1);
-    if (!sound || v.data.length !== v.shape[0] * v.shape[1] * v.shape[2] * v.channels)
+    if (!valid || v.data.length !== v.shape[0] * v.shape[1] * v.shape[2] * v.channels)
       bad.push(`unsound volume: ${ending} ${bytes.toString('base64')}`);
     readGrid(file);
   } catch (error) {
@@ -36,5 +37,5 @@ for (let i = 0; i < count; i++) {
   slowest = Math.max(slowest, (user + system) / 1000);
 }
 fs.rmSync(folder, { recursive: true });
-const peakMiB = Math.round(process.resourceUsage().maxRSS / 1024);
+const peakMiB = Math.round(peakResidentBytes() / 2 ** 20);
 console.log(JSON.stringify({ count, read, refused, slowestMs: Math.round(slowest), peakMiB, bad: bad.slice(0, 5) }));

@@ -1,12 +1,12 @@
 // F4, F5: hostile weights by chance, in a process of its own with a memory limit. `node --import tsx weightMutations.ts --count N
-// --seed S` prints JSON. Every file must become sound tensors or a typed error; nothing may run, nothing outlive its file.
+// --seed S` prints JSON. Every file must become valid tensors or a typed error; nothing may run, nothing outlive its file.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { VoxelbookError } from '../../src/base/errors.js';
 import { Random } from '../../src/base/random.js';
-import { readCheckpoint } from '../../src/weights/checkpoint.js';
+import { readWeights } from '../../src/weights/checkpoint.js';
 import { hostileFile } from './weightFiles.js';
 
 const { values } = parseArgs({
@@ -26,7 +26,7 @@ for (let i = 0; i < count; i++) {
   fs.writeFileSync(file, bytes);
   kinds[name] ??= { read: 0, refused: 0 };
   try {
-    const { tensors } = readCheckpoint(file);
+    const { tensors } = readWeights(file);
     kinds[name].read++;
     let total = 0;
     for (const [key, { shape, data }] of Object.entries(tensors)) {
@@ -37,7 +37,7 @@ for (let i = 0; i < count; i++) {
     if (total > 32 * bytes.length + (32 << 20)) bad.push(`${i} ${name}: ${total} bytes of a file of ${bytes.length}`);
     if (equal) {
       fs.writeFileSync('equal.safetensors', equal);
-      const same = JSON.stringify(readCheckpoint('equal.safetensors').tensors);
+      const same = JSON.stringify(readWeights('equal.safetensors').tensors);
       if (JSON.stringify(tensors) !== same) bad.push(`${i} ${name}: accepted and different`);
       fs.rmSync('equal.safetensors');
     }

@@ -44,7 +44,7 @@ describe('a cell', function () {
       assert.equal(await text('x = 5; show()'), '5');
     });
 
-    it('and what a later cell declares anew, as when the first cell is edited and run again', async () => {
+    it('and what a later cell declares again, as when the first cell is edited and run again', async () => {
       await ok('let rate = 1; const fixed = 10;');
       await ok('const product = () => rate * fixed;');
       await ok('let rate = 2; const fixed = 20;');

@@ -10,7 +10,7 @@ describe('names of cells', function () {
   });
   after(() => n.close());
 
-  it('functions, classes, enums, namespaces and imports declared anew are seen by code of earlier cells', async () => {
+  it('functions, classes, enums, namespaces and imports declared again are seen by code of earlier cells', async () => {
     n.write('v1.ts', "export const version = () => 'one';\n");
     n.write('v2.ts', "export const version = () => 'two';\n");
     await n.ok("import { version } from './v1'; const asked = () => version();");
@@ -27,7 +27,7 @@ describe('names of cells', function () {
     assert.equal(await n.text('asked()'), "'two'");
   });
 
-  it('an enum or namespace declared anew forgets what it held', async () => {
+  it('an enum or namespace declared again forgets what it held', async () => {
     await n.ok('enum Held { One = 1, Gone = 7 } namespace Box { export let a = 1; export let gone = 1 }');
     await n.ok('enum Held { One = 1 } namespace Box { export let a = 1 }');
     assert.equal(await n.text('[Held[7], Object.keys(Box).join()]'), "[ undefined, 'a' ]");
@@ -67,7 +67,7 @@ describe('names of cells', function () {
     assert.equal(await n.text('twice'), '2');
   });
 
-  it('`declare global` holds in later cells, and may be declared anew', async () => {
+  it('`declare global` holds in later cells, and may be declared again', async () => {
     await n.ok('declare global { var counter: number; interface Array<T> { lastOne(): T } } globalThis.counter = 3;');
     assert.equal(await n.text('counter + 1'), '4');
     await n.ok("declare global { var counter: string } globalThis.counter = 'x';");

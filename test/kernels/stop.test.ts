@@ -222,7 +222,7 @@ describe('after Stop nothing of the cell goes on', function () {
     assert.equal(await n.text('order.join()'), "'Interrupted,f,behind'");
   });
 
-  it('a file that was being imported is imported anew', async () => {
+  it('a file that was being imported is imported again', async () => {
     n.write(
       'slow.ts',
       "console.log('running');\nawait new Promise((r) => setTimeout(r, (globalThis as any).quick ? 1 : 20_000));\nexport const slow = 1;\n",

@@ -45,7 +45,7 @@ describe('every notebook runs', function () {
       console.log('    no Python environment (npm run setup makes it): the notebooks are not run');
       return this.skip();
     }
-    // Runs are made anew; data sets, which take long to make, are shared with the person's own.
+    // Runs are made again; data sets, which take long to make, are shared with the person's own.
     process.env.VOXELBOOK_DATA ??= path.join(process.env.VOXELBOOK_RUNS ?? path.join(root, 'runs'), 'data');
     process.env.VOXELBOOK_RUNS = path.join(folder, 'runs');
     // Two at a time on as few as two cores.

@@ -86,11 +86,11 @@ describe('evaluating a folder', () => {
 describe('values that are no labels', () => {
   const grid = { shape: [1, 2, 4] as [number, number, number], channels: 1, spacingMm: [1, 1, 1] as [number, number, number] };
   const place = { originMm: [0, 0, 0] as [number, number, number], direction: identityDirection };
-  const sound = Uint8Array.of(0, 1, 1, 2, 0, 0, 1, 0);
+  const valid = Uint8Array.of(0, 1, 1, 2, 0, 0, 1, 0);
   const wrong: [string, Int16Array | Float32Array | Int32Array, RegExp][] = [
-    ['negative', Int16Array.from(sound, (v) => v - 1), /-1 \(4 voxels\); expected labels from 0 to 32767/],
-    ['not whole', Float32Array.from(sound, (v) => Math.fround(v * 0.9999)), /0\.99.* \(3 voxels\).*; expected whole numbers/],
-    ['above the range', Int32Array.from(sound, (v) => v + 65536), /65536 \(4 voxels\).*; expected labels from 0 to 32767/],
+    ['negative', Int16Array.from(valid, (v) => v - 1), /-1 \(4 voxels\); expected labels from 0 to 32767/],
+    ['not whole', Float32Array.from(valid, (v) => Math.fround(v * 0.9999)), /0\.99.* \(3 voxels\).*; expected whole numbers/],
+    ['above the range', Int32Array.from(valid, (v) => v + 65536), /65536 \(4 voxels\).*; expected labels from 0 to 32767/],
   ];
   for (const [name, data, message] of wrong)
     it(`${name}: refused on either side with file and value, and nothing is written`, () => {
@@ -98,8 +98,8 @@ describe('values that are no labels', () => {
       const labels = { hasRegions: false, regions: null, foreground: [1, 2], ignoreLabel: null };
       for (const part of ['a', 'b']) fs.mkdirSync(path.join(folder, part));
       for (const [p, r] of [
-        [data, sound],
-        [sound, data],
+        [data, valid],
+        [valid, data],
       ]) {
         writeVolume(path.join(folder, 'a', 'c.nii.gz'), { data: p, ...grid, ...place });
         writeVolume(path.join(folder, 'b', 'c.nii.gz'), { data: r, ...grid, ...place });

@@ -34,7 +34,7 @@ describe('a plan that cannot exist', () => {
     assert.throws(() => plan(dataset(3), print), {
       code: 'vanishing-case',
       message:
-        'cases would shrink to nothing at the planned spacing\n  case_2: 20×30×30 voxels of 0.001×1×1 mm become 0×30×30 of 1×1×1 mm; expected at least one voxel along every axis. The voxel size in its header is probably wrong; mend it, or leave the case out.',
+        'cases would shrink to nothing at the planned spacing\n  case_2: 20×30×30 voxels of 0.001×1×1 mm become 0×30×30 of 1×1×1 mm; expected at least one voxel along every axis. The voxel size in its header is probably wrong; correct it, or leave the case out.',
     });
   });
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { check, labels, open } from '../../src/dataset/index.js';
 import { fingerprint, plan } from '../../src/plan/index.js';
 import { ensembleFolders, run } from '../../src/predict/index.js';
-import { forecastBytes, loadCase, run as preprocess } from '../../src/preprocess/index.js';
+import { forecastBytes, loadStored, run as preprocess } from '../../src/preprocess/index.js';
 import { evaluateFolder } from '../../src/score/index.js';
 import { tf } from '../../src/tensor/tf.js';
 import { readVolume, writeVolume } from '../../src/volume/index.js';
@@ -37,7 +37,7 @@ async function walk(root: string, ending: string) {
   const bytes = forecastBytes(dataset, planned, '3d_fullres');
   const made = await preprocess(dataset, planned, '3d_fullres', { folder: path.join(root, `preprocessed${ending}`), workers: 1 });
   const arrays = made.cases.map((id) => {
-    const { data, seg, shape } = loadCase(made.folder, id);
+    const { data, seg, shape } = loadStored(made.folder, id);
     return { data, seg, shape };
   });
   const { heads } = labels(dataset.json);

@@ -58,12 +58,13 @@ describe('post-processing', () => {
 
   it('steps follow each other, and the map given is not changed', () => {
     const before = map.slice();
-    const step = (labelsOrRegions: number) => ({
-      fn: 'remove_all_but_largest_component_from_segmentation' as const,
-      labelsOrRegions,
+    const grid = { shape, spacingMm: [1, 1, 1] };
+    const step = (label: number) => ({
+      kind: 'remove_all_but_largest_component_from_segmentation',
+      labels_or_regions: label,
     });
-    assert.deepEqual([...postprocess(map, shape, [step(1), step(2)])], [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 0, 0]);
-    assert.notEqual(postprocess(map, shape, []), map);
+    assert.deepEqual([...postprocess(map, grid, [step(1), step(2)])], [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 0, 0]);
+    assert.notEqual(postprocess(map, grid, []), map);
     assert.deepEqual(map, before);
   });
 

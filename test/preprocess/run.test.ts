@@ -8,7 +8,7 @@ import { VoxelbookError } from '../../src/base/errors.js';
 import { hashed } from '../../src/dataset/content.js';
 import { open } from '../../src/dataset/index.js';
 import { fingerprint, type Plan, plan } from '../../src/plan/index.js';
-import { forecastBytes, listCases, loadCase, normalize, run, saveCase } from '../../src/preprocess/index.js';
+import { forecastBytes, listCases, loadStored, normalize, run, saveCase } from '../../src/preprocess/index.js';
 import { writeVolume } from '../../src/volume/index.js';
 import { image, label, rawFolder, remove, shape, volumeOf } from '../dataset/folder.js';
 
@@ -52,7 +52,7 @@ describe('preprocessing a data set', function () {
     assert.deepEqual([seen[0], seen.at(-1)], ['0/6', '6/6']);
     for (const name of ['dataset.json', 'nnUNetPlans.json', 'splits_final.json'])
       assert.ok(fs.existsSync(path.join(base, name)), name);
-    const one = loadCase(done.folder, 'a3');
+    const one = loadStored(done.folder, 'a3');
     assert.deepEqual(one.shape, [8, 9, 6]);
     assert.equal(one.data.length, 8 * 9 * 6 * 2);
     assert.deepEqual(one.properties.shape_before_cropping, shape);
@@ -117,7 +117,7 @@ describe('preprocessing a data set', function () {
     }
   });
 
-  it('interrupted, it stops at once; started again, it makes none of the finished cases anew', async () => {
+  it('interrupted, it stops at once; started again, it makes none of the finished cases again', async () => {
     const base = fresh();
     const stop = new AbortController();
     await assert.rejects(
@@ -158,7 +158,7 @@ describe('preprocessing a data set', function () {
           resolve();
         }, 2);
       });
-      for (const id of listCases(where)) assert.equal(loadCase(where, id).seg.length, 8 * 9 * 6);
+      for (const id of listCases(where)) assert.equal(loadStored(where, id).seg.length, 8 * 9 * 6);
     }
     const finished = listCases(where);
     const { computed } = await run(open(folder), planned, '3d_fullres', { folder: base });
@@ -174,10 +174,10 @@ describe('preprocessing a data set', function () {
     const base = fresh();
     const { folder: where } = await run(open(folder), planned, '3d_fullres', { folder: base });
     const arrays = fs.readFileSync(path.join(where, 'a0.safetensors'));
-    saveCase(where, 'a0', 'another run', loadCase(where, 'a0'));
+    saveCase(where, 'a0', 'another run', loadStored(where, 'a0'));
     fs.writeFileSync(path.join(where, 'a0.safetensors'), arrays);
-    assert.throws(() => loadCase(where, 'a0'), /arrays and JSON of different runs.*Run preprocess\.run again/s);
-    assert.throws(() => loadCase(where, 'b'), /no such case/);
+    assert.throws(() => loadStored(where, 'a0'), /arrays and JSON of different runs.*Run preprocess\.run again/s);
+    assert.throws(() => loadStored(where, 'b'), /no such case/);
   });
 });
 
@@ -204,7 +204,7 @@ describe('normalisation', () => {
     );
   });
   it('an unknown scheme names the known ones', () => {
-    assert.throws(() => normalize(new Float32Array(1), 'Other' as any), /Other; expected one of CTNormalization/);
+    assert.throws(() => normalize(new Float32Array(1), 'Other' as any), /"Other"; expected one of CTNormalization/);
   });
 });
 

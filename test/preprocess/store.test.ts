@@ -5,7 +5,7 @@ import path from 'node:path';
 import { VoxelbookError } from '../../src/base/errors.js';
 import { Random } from '../../src/base/random.js';
 import { chunkFor } from '../../src/preprocess/chunks.js';
-import { listCases, loadCase, loadStageLabels, StoredCase, saveCase, saveStageLabels } from '../../src/preprocess/index.js';
+import { listCases, loadStageLabels, loadStored, StoredCase, saveCase, saveStageLabels } from '../../src/preprocess/index.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-store-'));
 after(() => fs.rmSync(folder, { recursive: true }));
@@ -38,7 +38,7 @@ describe('the store of preprocessed cases', () => {
     it(`${shape.join('×')}, ${channels} channels, patches of ${patch.join('×')}: whole and by boxes, bit for bit`, () => {
       const one = made(shape, channels);
       saveCase(folder, 'one', 'h', one, patch);
-      const back = loadCase(folder, 'one');
+      const back = loadStored(folder, 'one');
       assert.deepEqual(bits(back.data), bits(one.data));
       assert.deepEqual(back.seg, one.seg);
       assert.deepEqual(back.classLocations, one.classLocations);
@@ -95,7 +95,7 @@ describe('the store of preprocessed cases', () => {
         bad[at] ^= 1 << random.int(0, 8);
         fs.writeFileSync(file, bad);
         try {
-          const back = loadCase(folder, 'flip');
+          const back = loadStored(folder, 'flip');
           // White space of JSON and padding of the header may differ without another value.
           assert.deepEqual([bits(back.data), back.seg, back.classLocations], [bits(one.data), one.seg, one.classLocations]);
           assert.deepEqual(back.properties, one.properties);
@@ -114,7 +114,7 @@ describe('the store of preprocessed cases', () => {
     const { format: _, ...older } = JSON.parse(fs.readFileSync(file, 'utf8'));
     fs.writeFileSync(file, JSON.stringify(older));
     assert.ok(listCases(folder).includes('old'));
-    assert.throws(() => loadCase(folder, 'old'), {
+    assert.throws(() => loadStored(folder, 'old'), {
       message: `preprocessed case old cannot be read\n  ${path.join(folder, 'old')}: format of an older version; expected old.json and old.safetensors of one run, as they were written, format 3. Run preprocess.run again; it makes only what is missing. (A damaged case: remove its two files first.)`,
     });
   });

@@ -2,7 +2,9 @@
 import { parse, parseFragment, type DefaultTreeAdapterTypes as Tree } from 'parse5';
 
 const allowed = new Set(
-  'html head body div span table caption thead tbody tr th td strong u img svg title text rect path line polyline circle g'.split(' '),
+  'html head body div span table caption thead tbody tr th td strong u img svg title text rect path line polyline circle g'.split(
+    ' ',
+  ),
 );
 
 /** Everything dangerous in a piece of markup, or a whole document; empty when there is nothing. */

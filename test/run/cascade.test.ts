@@ -9,7 +9,7 @@ import { nodeArguments } from '../../src/base/workers.js';
 import { open, split } from '../../src/dataset/index.js';
 import type { Plan } from '../../src/plan/index.js';
 import { predictCase } from '../../src/predict/index.js';
-import { loadCase, loadStageLabels, preprocessedShape, withPreviousStage } from '../../src/preprocess/index.js';
+import { loadStageLabels, loadStored, preprocessedShape, withPreviousStage } from '../../src/preprocess/index.js';
 import { ensemble, type FinishedRun, finishedRun, graph, start, study, trainedModel } from '../../src/run/index.js';
 import { readLease } from '../../src/run/lease.js';
 import { submit } from '../../src/run/slurm.js';
@@ -86,13 +86,13 @@ describe('a cascade', function () {
     const found = new Set<number>();
     const plan: Plan = JSON.parse(fs.readFileSync(path.join(runFolderOf(lowres, 0, 1), 'plan.json'), 'utf8'));
     for (const id of ids) {
-      const { shape, properties } = loadCase(preprocessed('3d_fullres'), id);
+      const { shape, properties } = loadStored(preprocessed('3d_fullres'), id);
       assert.deepEqual(preprocessedShape(properties, plan, '3d_cascade_fullres'), shape);
       const stored = loadStageLabels(stageOf(foldOf(id)), id, shape);
       for (const label of stored) found.add(label);
       const { model, dispose } = trainedModel([runFolderOf(lowres, foldOf(id), 1)]);
       try {
-        const again = await predictCase(model, loadCase(preprocessed('3d_lowres'), id), { nextStage: shape });
+        const again = await predictCase(model, loadStored(preprocessed('3d_lowres'), id), { nextStage: shape });
         assert.deepEqual(again.nextStage, stored);
       } finally {
         dispose();
@@ -119,7 +119,7 @@ describe('a cascade', function () {
     const { model, dispose } = trainedModel([second.folder]);
     try {
       for (const { id } of second.scores.cases) {
-        const done = loadCase(preprocessed('3d_fullres'), id);
+        const done = loadStored(preprocessed('3d_fullres'), id);
         const labels = loadStageLabels(stageOf(0), id, done.shape);
         const answer = async (previous: ArrayLike<number>) =>
           predictCase(model, withPreviousStage(done, previous, [1, 2]), { keepProbabilities: true });

@@ -6,7 +6,8 @@ import { nodeArguments } from '../../src/base/workers.js';
 import { finishedRun, list, listText, trainedModel } from '../../src/run/index.js';
 import { LiveView, type MimeBundle, picture, statusLine } from '../../src/run/live.js';
 import { type Experiment, type ProgressLine, runFolderOf, runHash, runName } from '../../src/train/index.js';
-import { leaveWorkplace, tinyExperiment, workplace } from './tiny.js';
+import { readVolume, writeVolume } from '../../src/volume/index.js';
+import { leaveWorkplace, tinyExperiment, workplace, writeTinySet } from './tiny.js';
 
 const cli = nodeArguments(new URL('../../src/run/cli.js', import.meta.url));
 const voxelbook = (...args: string[]) => {
@@ -24,6 +25,7 @@ const line = (step: number, extra: Partial<ProgressLine> = {}): ProgressLine => 
   pseudoDsc: null,
   pseudoDscPerClass: null,
   lr: 1e-3,
+  gradientNorm: null,
   seconds: step,
   waitingShare: 0,
   rssBytes: 2 ** 30,
@@ -164,6 +166,61 @@ describe('the command line agrees with itself', () => {
     assert.equal(said('train', other).status, 0);
     const both = said('predict', root, path.join(root, 'o'), '--run', file, '--run', other);
     assert.match(both.text, /these runs belong to different experiments\n.*"tiny k3".*"other"/);
+  });
+
+  it('a data set with faults is refused by every command that would use it, all faults at once, before any work', function () {
+    this.timeout(240_000);
+    const set = path.join(root, 'Dataset044_Faulty');
+    writeTinySet(set);
+    fs.rmSync(path.join(set, 'labelsTr', 'ball_2.nii.gz'));
+    const odd = readVolume(path.join(set, 'labelsTr', 'ball_1.nii.gz'));
+    writeVolume(path.join(set, 'labelsTr', 'ball_1.nii.gz'), { ...odd, data: odd.data.map((v, i) => (i === 0 ? 17 : v)) });
+    fs.rmSync(path.join(set, 'imagesTr', 'ball_4_0000.nii.gz'));
+    writeVolume(path.join(set, 'imagesTr', 'ball_4_0001.nii.gz'), odd);
+    const own = path.join(root, 'faulty.json');
+    fs.writeFileSync(own, JSON.stringify({ ...experiment, name: 'faulty', dataset: set }));
+    for (const command of [
+      ['check', set],
+      ['plan', set],
+      ['preprocess', set, '-c', '3d_fullres'],
+      ['train', own],
+      ['run', own],
+    ]) {
+      const { status, text } = said(...command);
+      assert.equal(status, 1, `${command[0]}: ${text}`);
+      assert.match(text, /labelsTr\/ball_2\.nii\.gz/);
+      assert.match(text, /labelsTr\/ball_1\.nii\.gz.*\b17 \(1 voxels\)/);
+      assert.match(text, /ball_4.*_0001/);
+    }
+    assert.ok(!fs.existsSync(path.join(runFolderOf({ ...experiment, name: 'faulty', dataset: set }, 0, 1), 'progress.jsonl')));
+  });
+
+  it('find-best takes from a folder of runs those that the labels belong to', function () {
+    this.timeout(240_000);
+    const set = path.join(root, 'Dataset043_Other');
+    writeTinySet(set);
+    const own = path.join(root, 'elsewhere.json');
+    fs.writeFileSync(own, JSON.stringify({ ...experiment, name: 'elsewhere', dataset: set }));
+    assert.equal(said('run', own).status, 0);
+    const runs = path.dirname(runFolderOf(experiment, 0, 1));
+    const best = said('find-best', runs, path.join(set, 'labelsTr'), '--no-ensembles');
+    assert.match(best.text, /^elsewhere: foreground mean Dice [\d.]+\nbest: elsewhere/, best.text);
+    const none = said('find-best', runs, path.join(set, 'imagesTr'));
+    assert.equal(none.status, 2);
+    assert.match(none.text, /imagesTr; expected the labels of these runs: /);
+  });
+
+  it('evaluate does not score a run whose data set has changed since', function () {
+    this.timeout(240_000);
+    const label = path.join(root, 'Dataset042_Balls', 'labelsTr', 'ball_3.nii.gz');
+    const kept = fs.readFileSync(label);
+    const volume = readVolume(label);
+    writeVolume(label, { ...volume, data: volume.data.map((v, i) => (i === 0 ? 1 : v)) });
+    const { status, text } = said('evaluate', file);
+    assert.equal(status, 1, text);
+    assert.match(text, /labels changed of ball_3/);
+    assert.match(text, /a result of inputs that changed since; expected a run of the data set as it is/);
+    fs.writeFileSync(label, kept);
   });
 
   it('numbers that make no sense are errors, before any work', function () {

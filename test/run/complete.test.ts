@@ -114,7 +114,10 @@ describe('an experiment as a person writes it', () => {
       await change({ optimiser: { kind: 'adam', learningRate: 1e-3 } }),
       /recipe\.optimiser\.kind: "adam"; expected one of sgd, adamw/,
     );
-    assert.match(await change({ loss: { kind: 'focal' } }), /recipe\.loss\.kind: "focal"; expected one of dice\+ce, dice\+bce/);
+    assert.match(
+      await change({ loss: { kind: 'fokal' } }),
+      /recipe\.loss\.kind: "fokal"; expected one of dice\+ce, dice\+bce, .*Did you mean focal\?/,
+    );
     const { learningRate: _, ...rest } = e.recipe.optimiser;
     assert.match(
       await change({ optimiser: { ...rest, lr: 0.01 } }),

@@ -26,7 +26,7 @@ const ownExperiment = (root: string, seed = 1) => {
       iterationsPerEpoch: 5,
       validationIterationsPerEpoch: 1,
       deepSupervision: 'none',
-      loss: { kind: 'tversky' },
+      loss: { kind: 'own-tversky' },
       augmentation: [
         { transform: 'noise', sd: [0, 0.1] },
         { transform: 'invert', probability: 0.5, below: 0.9 },
@@ -64,7 +64,7 @@ describe('parts of a person’s own, from a file outside the project', () => {
     assert.equal(run.status, 0, run.stderr + run.stdout);
     assert.match(run.stdout, /^loads code: .*loss\.ts, .*my-parts\.ts \([0-9a-f]{12}\)\n/);
     const e = await completed();
-    assert.deepEqual(e.recipe.loss, { kind: 'tversky', beta: 0.7 });
+    assert.deepEqual(e.recipe.loss, { kind: 'own-tversky', beta: 0.7 });
     const own = runFolderOf(e, 0, 1);
     const [first] = readScores(own)!.cases;
     const { shell } = first.classes;
@@ -132,7 +132,7 @@ describe('parts of a person’s own, from a file outside the project', () => {
       /model\.widht: an unknown key, 2; .*Did you mean width\?/,
     );
     const { recipe } = ownExperiment(root);
-    await assert.rejects(completed({ recipe: { ...recipe, loss: { kind: 'tversky', beta: 2 } } }), /recipe\.loss\.beta: 2/);
+    await assert.rejects(completed({ recipe: { ...recipe, loss: { kind: 'own-tversky', beta: 2 } } }), /recipe\.loss\.beta: 2/);
     await assert.rejects(
       completed({ recipe: { ...recipe, augmentation: [{ transform: 'invret', below: 1 }] } }),
       /recipe\.augmentation\[0\]\.transform: "invret"; .*Did you mean invert\?/,

@@ -66,7 +66,7 @@ describe('results belong to their inputs', function () {
     const old = fs.readFileSync(path.join(folder, 'scores.json'));
     relabel('ball_1');
     assert.deepEqual(await changesOf({ experiment, fold: 0, seed: 1 }), ['labels changed of ball_1']);
-    assert.match(listText(list()), /DSC .* · out of date: labels changed of ball_1; starting it again computes it anew/);
+    assert.match(listText(list()), /DSC .* · out of date: labels changed of ball_1; starting it computes it again/);
     assert.deepEqual(finishedRun(folder).outdated, ['labels changed of ball_1']);
     const said: string[] = [];
     const { runs } = await study([experiment], { ...quiet, onEvent: (text) => said.push(text) });
@@ -74,8 +74,8 @@ describe('results belong to their inputs', function () {
     assert.equal(runs.length, 1);
     assert.equal(runs[0].outdated, undefined);
     assert.deepEqual(fs.readFileSync(path.join(folder, 'superseded', '1', 'scores.json')), old);
-    const anew = fs.readdirSync(where).filter((name) => fs.statSync(path.join(where, name)).mtimeMs !== made[name]);
-    assert.ok(anew.length > 0 && anew.every((name) => name.startsWith('ball_1.')), anew.join());
+    const renewed = fs.readdirSync(where).filter((name) => fs.statSync(path.join(where, name)).mtimeMs !== made[name]);
+    assert.ok(renewed.length > 0 && renewed.every((name) => name.startsWith('ball_1.')), renewed.join());
     assert.deepEqual(await changesOf({ experiment, fold: 0, seed: 1 }), []);
   });
 

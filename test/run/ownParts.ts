@@ -50,7 +50,7 @@ extend({
       },
     },
   ],
-  losses: [{ name: 'tversky', settings: z.object({ beta: z.number().min(0).max(1).meta({ default: 0.7 }) }), loss: tversky }],
+  losses: [{ name: 'own-tversky', settings: z.object({ beta: z.number().min(0).max(1).meta({ default: 0.7 }) }), loss: tversky }],
   transforms: [
     {
       name: 'invert',

@@ -168,7 +168,7 @@ describe('run.start', () => {
 
   it('says what was wrong when the child throws', async () => {
     const wrong = tinyExperiment(root, {
-      recipe: { ...experiment.recipe, loss: { ...experiment.recipe.loss, kind: 'dice+bce' } },
+      recipe: { ...experiment.recipe, loss: { kind: 'dice+bce', dice: 'nnunetv2', batchDice: false, smooth: 1e-5 } },
     });
     await assert.rejects(start(wrong, quiet), (error: VoxelbookError) => {
       assert.match(error.message, /died at forecast, step 0: this loss does not fit the data set/);

@@ -103,7 +103,11 @@ describe('run.study', () => {
   });
 
   it('goes on with the others when one fails, and says why the rest could not start', async () => {
-    const bad = { ...small, name: 'bad', recipe: { ...small.recipe, loss: { ...small.recipe.loss, kind: 'dice+bce' as const } } };
+    const bad = {
+      ...small,
+      name: 'bad',
+      recipe: { ...small.recipe, loss: { kind: 'dice+bce', dice: 'nnunetv2', batchDice: false, smooth: 1e-5 } as const },
+    };
     const child = { ...large, name: 'child of bad', init: { upkernFrom: bad } };
     const { rows, failures } = await reproduce([bad, child, small], { display: null });
     assert.match(rows[0].missing!, /this loss does not fit the data set/);

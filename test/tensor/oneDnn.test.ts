@@ -14,8 +14,9 @@ const child = nodeArguments(new URL('./oneDnnCases.js', import.meta.url));
 /** What a process says that loads TensorFlow this way, under this setting. */
 async function ask(way: 'room' | 'plain' | 'worker', setting?: string): Promise<Answer> {
   const { TF_ENABLE_ONEDNN_OPTS: _, ...env } = process.env;
+  // Our own kernels do some of these convolutions; here TensorFlow's are asked.
   const { stdout } = await run(process.execPath, [...child, way], {
-    env: { ...env, ...(setting === undefined ? {} : { TF_ENABLE_ONEDNN_OPTS: setting }) },
+    env: { ...env, VOXELBOOK_NATIVE: '0', ...(setting === undefined ? {} : { TF_ENABLE_ONEDNN_OPTS: setting }) },
   });
   return JSON.parse(stdout);
 }

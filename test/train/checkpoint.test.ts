@@ -9,7 +9,7 @@ import { nodeArguments } from '../../src/base/workers.js';
 import { initialise } from '../../src/model/network.js';
 import { tf } from '../../src/tensor/tf.js';
 import { type Checkpoint, CheckpointFolder, readCheckpoint, startPosition, writeCheckpoint } from '../../src/train/checkpoint.js';
-import { readCheckpoint as readWeights, toParams } from '../../src/weights/index.js';
+import { readWeights, toParams } from '../../src/weights/index.js';
 import { tinyNetwork } from './tiny.js';
 
 const network = tinyNetwork(1, 3, 64);

@@ -13,7 +13,7 @@ describe('a share of the training cases', () => {
     assert.deepEqual(shareOf(cases), cases);
   });
 
-  it('is part of every larger share, and drawn anew for every fold', () => {
+  it('is part of every larger share, and drawn again for every fold', () => {
     const half = new Set(shareOf(cases, 0.5));
     for (const id of shareOf(cases, 0.2)) assert.ok(half.has(id));
     assert.notDeepEqual(shareOf(cases, 0.5, 0), shareOf(cases, 0.5, 1));

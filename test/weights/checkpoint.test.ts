@@ -9,7 +9,7 @@ import { readSafetensors, writeSafetensors } from '../../src/base/safetensors.js
 import { Declaration } from '../../src/model/network.js';
 import { batchNorm, conv } from '../../src/tensor/index.js';
 import { tf } from '../../src/tensor/tf.js';
-import { readCheckpoint } from '../../src/weights/checkpoint.js';
+import { readWeights } from '../../src/weights/checkpoint.js';
 import { fromParams, save, toParams } from '../../src/weights/params.js';
 import { readTorch } from '../../src/weights/pth.js';
 import { allButHeads, transfer } from '../../src/weights/transfer.js';
@@ -40,7 +40,7 @@ describe('checkpoints', () => {
     ['parallel.pt', ['model', 'prefix module.']],
   ] as [string, string[]][])
     it(`${file}: every tensor equals what torch saved`, () => {
-      const checkpoint = readCheckpoint(folder + file);
+      const checkpoint = readWeights(folder + file);
       assert.deepEqual(checkpoint.unwrapped, unwrapped);
       assert.equal(Object.keys(checkpoint.tensors).length, 9);
       for (const [name, { shape, data }] of Object.entries(checkpoint.tensors)) {
@@ -54,13 +54,13 @@ describe('checkpoints', () => {
     ['bfloat16.pth', 8],
   ] as [string, number][])
     it(`${file} is widened to float32`, () => {
-      const { tensors } = readCheckpoint(folder + file);
+      const { tensors } = readWeights(folder + file);
       const [ours, theirs] = [tensors['0.weight'].data as Float32Array, expected['w.0.weight'].data as Float32Array];
       assert.ok(ours.every((v, i) => Math.abs(v - theirs[i]) <= Math.abs(theirs[i]) * 2 ** -digits + 1e-7));
     });
 
   it('views are laid out: transposed, sliced, scalar, boolean', () => {
-    const { tensors } = readCheckpoint(`${folder}views.pth`);
+    const { tensors } = readWeights(`${folder}views.pth`);
     assert.deepEqual(tensors.transposed.shape, [4, 2, 3]);
     assert.deepEqual(Array.from(tensors.transposed.data as Float32Array).slice(0, 7), [0, 4, 8, 12, 16, 20, 1]);
     assert.deepEqual(Array.from(tensors.slice.data as Float32Array), [12, 13, 14, 15, 20, 21, 22, 23]);
@@ -77,7 +77,7 @@ describe('checkpoints', () => {
 
   it('a checkpoint loads into memory layout and comes back as it was', () => {
     const network = smallNetwork();
-    const params = toParams(network, readCheckpoint(`${folder}plain.pth`).tensors);
+    const params = toParams(network, readWeights(`${folder}plain.pth`).tensors);
     assert.deepEqual(params['0.weight'].shape, [3, 3, 3, 1, 4]);
     const back = fromParams(network, params);
     for (const { name } of network.parameters) assert.deepEqual(back[name].data, expected[`w.${name}`].data);
@@ -88,7 +88,7 @@ describe('checkpoints', () => {
   });
 
   it('the loaded network gives the logits torch gave', () => {
-    const p = toParams(smallNetwork(), readCheckpoint(`${folder}nnunetv2.pth`).tensors);
+    const p = toParams(smallNetwork(), readWeights(`${folder}nnunetv2.pth`).tensors);
     const before = tf.memory().numTensors;
     const ours = tf.tidy(() => {
       const x = tf.transpose(tf.tensor(expected.x.data as Float32Array, expected.x.shape), [0, 2, 3, 4, 1]);
@@ -106,7 +106,7 @@ describe('checkpoints', () => {
   it('a checkpoint that does not fit names every tensor, expected and found', () => {
     const network = smallNetwork(5);
     network.add('3.weight', [7], { init: { kind: 'zeros' } });
-    const { '0.bias': _, ...rest } = readCheckpoint(`${folder}plain.pth`).tensors;
+    const { '0.bias': _, ...rest } = readWeights(`${folder}plain.pth`).tensors;
     assert.throws(
       () => toParams(network, { ...rest, other: rest['1.bias'] }),
       (error: VoxelbookError) => {
@@ -137,7 +137,7 @@ describe('checkpoints in parts', () => {
 
   it('are read through their index', () => {
     index({ a: 'model-00001-of-00002.safetensors', c: 'model-00002-of-00002.safetensors' });
-    const { tensors } = readCheckpoint(file);
+    const { tensors } = readWeights(file);
     assert.deepEqual(
       Object.entries(tensors).map(([name, { data }]) => [name, data[0]]),
       [
@@ -151,7 +151,7 @@ describe('checkpoints in parts', () => {
     fs.copyFileSync(`${folder}plain.pth`, path.join(at, 'part.bin'));
     const bin = path.join(at, 'pytorch_model.bin.index.json');
     fs.writeFileSync(bin, JSON.stringify({ weight_map: { '0.bias': 'part.bin' } }));
-    assert.deepEqual(readCheckpoint(bin).tensors['0.bias'].data, expected['w.0.bias'].data);
+    assert.deepEqual(readWeights(bin).tensors['0.bias'].data, expected['w.0.bias'].data);
   });
 
   for (const [what, map, message] of [
@@ -164,7 +164,7 @@ describe('checkpoints in parts', () => {
   ] as const)
     it(`${what} is named`, () => {
       index(map);
-      assert.throws(() => readCheckpoint(file), message);
+      assert.throws(() => readWeights(file), message);
     });
 });
 
@@ -183,7 +183,7 @@ describe('damaged weights', () => {
       fs.writeFileSync(file, bad);
       try {
         // White space that pads the header carries nothing.
-        assert.deepEqual(readCheckpoint(file).tensors.w, { dtype: 'F32', shape: [8, 8], data });
+        assert.deepEqual(readWeights(file).tensors.w, { dtype: 'F32', shape: [8, 8], data });
         padding++;
       } catch (error) {
         assert.ok(error instanceof VoxelbookError, String(error));
@@ -200,7 +200,7 @@ describe('transfer', () => {
     const start = Object.fromEntries(network.parameters.map((p) => [p.name, tf.zeros([...p.shape])]));
     const before = tf.memory().numTensors;
     const { params, table } = transfer(network, start, {
-      ...readCheckpoint(`${folder}plain.pth`).tensors,
+      ...readWeights(`${folder}plain.pth`).tensors,
       'old.head': expected['w.0.bias'],
     });
     assert.equal(tf.memory().numTensors - before, network.parameters.length);
@@ -220,7 +220,7 @@ describe('transfer', () => {
     const d = smallNetwork();
     const network = { parameters: d.parameters.map((p) => (p.name.startsWith('2.') ? { ...p, head: true } : p)) };
     const start = Object.fromEntries(network.parameters.map((p) => [p.name, tf.zeros([...p.shape])]));
-    const { params, table } = transfer(network, start, readCheckpoint(`${folder}plain.pth`).tensors, allButHeads);
+    const { params, table } = transfer(network, start, readWeights(`${folder}plain.pth`).tensors, allButHeads);
     const kept = table.filter((r) => r.outcome === 'kept').map((r) => [r.name, r.why]);
     assert.deepEqual(kept, [
       ['2.weight', 'kept by rule'],
@@ -253,7 +253,7 @@ describe('hostile checkpoints', () => {
       const memory = process.memoryUsage();
       try {
         assert.throws(
-          () => readCheckpoint(hostile + file),
+          () => readWeights(hostile + file),
           (error: unknown) => error instanceof VoxelbookError && error.faults.length > 0,
         );
         const after = process.memoryUsage();
@@ -268,7 +268,7 @@ describe('hostile checkpoints', () => {
 
   it('a name that runs code is told by its name', () => {
     assert.throws(
-      () => readCheckpoint(`${hostile}run-00-os.system.pth`),
+      () => readWeights(`${hostile}run-00-os.system.pth`),
       /holds Python objects that are not data; nothing was run\n {2}os\.system: the Python name os\.system/,
     );
   });

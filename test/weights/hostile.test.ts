@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { VoxelbookError } from '../../src/base/errors.js';
-import { readCheckpoint } from '../../src/weights/checkpoint.js';
+import { readWeights } from '../../src/weights/checkpoint.js';
 import { attacks } from '../hostile/weightFiles.js';
 
 const script = fileURLToPath(new URL('../hostile/weightMutations.ts', import.meta.url));
@@ -19,7 +19,7 @@ describe('hostile weights (F4, F5)', () => {
       fs.writeFileSync(file, bytes);
       const before = process.memoryUsage.rss();
       assert.throws(
-        () => readCheckpoint(file),
+        () => readWeights(file),
         (error: unknown) => error instanceof VoxelbookError && error.faults.length > 0 && error.message.length < 20_000,
       );
       assert.ok(process.memoryUsage.rss() - before < 400e6);
@@ -27,7 +27,7 @@ describe('hostile weights (F4, F5)', () => {
       fs.rmSync(folder, { recursive: true });
     });
 
-  it(`${inputs} files by chance become sound tensors or a typed error, within 512 MiB`, function () {
+  it(`${inputs} files by chance become valid tensors or a typed error, within 512 MiB`, function () {
     this.timeout(120_000 + inputs * 10);
     const args = ['--max-old-space-size=512', '--import', 'tsx', script, '--count', String(inputs)];
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { timeout: 110_000 + inputs * 10, encoding: 'utf8' });

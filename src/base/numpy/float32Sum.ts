@@ -66,7 +66,7 @@ function piecesOf(shape: readonly number[], whole: readonly number[]): number[] 
   return sides.length > 0 ? sides : [1];
 }
 
-/** Pairwise sums of pieces of `size`, starting anew every `period`, added up. */
+/** Pairwise sums of pieces of `size`, starting again every `period`, added up. */
 function chunks(data: Float32Array, period: number, size: number): number {
   let sum = 0;
   for (let start = 0; start < data.length; start += period)

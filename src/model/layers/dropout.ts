@@ -27,8 +27,7 @@ const times = (x: tf.Tensor, mask: tf.Tensor | undefined) => (mask ? tf.mul(x, m
 /** 0 with probability `rate`, else 1/(1 − rate); nothing when dropout does not act. */
 export function dropoutMask({ training, random }: Context, shape: readonly number[], rate: number): tf.Tensor | undefined {
   if (!training || !random || rate <= 0) return undefined;
-  const mask = Float32Array.from({ length: product(shape) }, () => (random.chance(rate) ? 0 : 1 / (1 - rate)));
-  return tf.tensor(mask, [...shape]);
+  return tf.tensor(random.mask(product(shape), rate, 1 / (1 - rate)), [...shape]);
 }
 
 /** Drop-path rates of every block, growing linearly from 0 to `last` over all stages. */

@@ -2,6 +2,7 @@
 //
 // The published hours are nnU-Net Revisited's (2404.09556; nnU-Net documentation/resenc_presets.md, column RT): one A100 PCIe 40 GB,
 // PyTorch, mixed precision. They stand in `mednext/published.json` with the scores of that table.
+import { plannerEntry } from '../../plan/index.js';
 import type { Experiment } from '../../train/experiment.js';
 import * as mednext from '../mednext/index.js';
 import { published } from './claims.js';
@@ -39,7 +40,7 @@ function rowOf({ model, planner }: Experiment): string | undefined {
     case 'plain-conv-unet':
       return 'nnU-Net (org.)';
     case 'residual-encoder-unet':
-      return resEncRows[planner ?? 'nnUNetPlannerResEncM'] ?? 'nnU-Net ResEnc M';
+      return resEncRows[plannerEntry(planner).kind] ?? 'nnU-Net ResEnc M';
     case 'kaist-unet':
       // nnU-Net's own convolutions; of axial attention nothing is published.
       return model.attention ? undefined : 'nnU-Net (org.)';
@@ -95,6 +96,6 @@ function references(): Record<string, HoursReference> {
 
 /** Passes of a training, in forward passes of one patch: a training iteration costs three, a validation iteration one. */
 export function passes({ recipe }: Experiment, batchSize: number): number {
-  const { epochs, iterationsPerEpoch, validationIterationsPerEpoch } = recipe;
-  return epochs * (3 * iterationsPerEpoch + validationIterationsPerEpoch) * batchSize;
+  const { epochs, iterationsPerEpoch, validationIterationsPerEpoch, accumulate = 1 } = recipe;
+  return epochs * (3 * accumulate * iterationsPerEpoch + validationIterationsPerEpoch) * batchSize;
 }

@@ -58,6 +58,18 @@ export async function readDataset(file: string): Promise<DatasetJson> {
 export const extensionOption = { 'no-extensions': { type: 'boolean' } } as const;
 export const extensionHelp = { 'no-extensions': 'refuse experiments that bring code of their own' };
 
+/** Commands that work without an experiment take it. */
+export const moduleOption = { extension: { type: 'string', multiple: true } } as const;
+export const moduleHelp = { extension: 'a file with parts of your own, which is loaded first; once for each' };
+
+/** Loads the modules that a command names; says which before. */
+export async function loadModules(values: Values): Promise<void> {
+  const { codeNote, extensionFile, loadExtensions } = await import('../../base/extensions.js');
+  const files = ((values.extension ?? []) as string[]).map(extensionFile);
+  for (const file of files) print(codeNote(file));
+  await loadExtensions(files);
+}
+
 /** One experiment, or a list of them, from a JSON file, complete; what it would load is printed before. */
 export async function readExperiments(file: string, values: Values): Promise<Experiment[]> {
   if (!fs.existsSync(file)) throw usage(file, 'an existing JSON file with an experiment');
@@ -69,6 +81,12 @@ export async function readExperiments(file: string, values: Values): Promise<Exp
 export async function readRuns(names: readonly string[], values: Values) {
   const { namedRuns } = await import('../named.js');
   return namedRuns(names, { extensions: values['no-extensions'] !== true, onNote: print });
+}
+
+/** Run folders named the same way, trained or not. */
+export async function readRunFolders(names: readonly string[], values: Values) {
+  const { namedFolders } = await import('../named.js');
+  return namedFolders(names, { extensions: values['no-extensions'] !== true, onNote: print });
 }
 
 /** Loads what a finished run's experiment brings, as it stood when the run was made. */

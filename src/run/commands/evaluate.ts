@@ -1,14 +1,37 @@
 // `voxelbook evaluate`: compare predictions with reference labels, as nnU-Net does (summary.json).
 import fs from 'node:fs';
 import path from 'node:path';
-import { type Command, extensionHelp, extensionOption, need, print, readDataset, readRuns, workProgress } from './command.js';
+import { type Fault, VoxelbookError } from '../../base/errors.js';
+import type { NamedRun } from '../named.js';
+import {
+  type Command,
+  extensionHelp,
+  extensionOption,
+  loadModules,
+  loadOwn,
+  moduleHelp,
+  moduleOption,
+  need,
+  print,
+  readDataset,
+  readRuns,
+  type Values,
+  workProgress,
+} from './command.js';
 
 export const evaluate: Command = {
   about: 'compare predictions with reference labels, as nnU-Net does (summary.json)',
   takes: '<prediction folder | run | experiment.json> [<reference folder>]',
-  options: { ...extensionOption, dataset: { type: 'string' }, out: { type: 'string' }, chill: { type: 'boolean' } },
+  options: {
+    ...extensionOption,
+    ...moduleOption,
+    dataset: { type: 'string' },
+    out: { type: 'string' },
+    chill: { type: 'boolean' },
+  },
   help: {
     ...extensionHelp,
+    ...moduleHelp,
     dataset: 'dataset.json with the labels (default: the one in the prediction folder)',
     out: 'where to write the summary',
     chill: 'evaluate the cases that are on both sides although others are missing',
@@ -16,6 +39,7 @@ export const evaluate: Command = {
   example: 'npx voxelbook evaluate out labelsTs',
   async work(positionals, values) {
     const [given, references] = need(positionals, 'predictions');
+    await loadModules(values);
     const { labels, open, readerOf } = await import('../../dataset/index.js');
     const { evaluateFolder } = await import('../../nnunet/summary.js');
     const isFolder =
@@ -23,6 +47,7 @@ export const evaluate: Command = {
     if (isFolder) need(positionals, 'prediction folder', 'reference folder');
     // A run's held-out cases against the labels they were held out of.
     const runs = isFolder ? [] : await readRuns([given], values);
+    await stillHold(runs, values);
     const parts = isFolder
       ? [{ name: '', predictions: given, references, json: path.join(given, 'dataset.json') }]
       : runs.map(({ folder, order }) => ({
@@ -55,3 +80,22 @@ export const evaluate: Command = {
     }
   },
 };
+
+/** Scores of a run count for the data set as it is now: it is checked, and must be what the run was made from. */
+async function stillHold(runs: readonly NamedRun[], values: Values): Promise<void> {
+  const { settled } = await import('../fresh.js');
+  const { readScores } = await import('../folder.js');
+  const faults: Fault[] = [];
+  for (const { folder, order } of runs) {
+    await loadOwn(order.experiment, values);
+    if (!readScores(folder) || (await settled(order, folder, { onProgress: workProgress }))) continue;
+    faults.push({
+      code: 'run-outdated',
+      path: folder,
+      given: 'a result of inputs that changed since',
+      expected: 'a run of the data set as it is',
+      fix: 'Run it again: npx voxelbook run.',
+    });
+  }
+  if (faults.length > 0) throw new VoxelbookError('these runs cannot be evaluated', faults);
+}

@@ -65,13 +65,13 @@ async function ofRuns(positionals: string[], values: Values): Promise<void> {
   const references = positionals.length > 1 && isFolder(last) && !holdsRuns(last) ? last : undefined;
   const wanted = values.configuration as string[] | undefined;
   const named = await readRuns(references ? positionals.slice(0, -1) : positionals, values);
-  const runs = named.filter(({ order }) => !wanted || wanted.includes(order.experiment.configuration));
-  if (runs.length === 0) throw usage(`-c ${wanted?.join(' -c ')}`, 'a configuration of these runs');
-  for (const { order } of runs) {
-    await loadOwn(order.experiment, values);
-    const own = path.join(open(order.experiment.dataset).folder, 'labelsTr');
-    if (references && fs.realpathSync(references) !== fs.realpathSync(own)) throw usage(references, own);
-  }
+  const chosen = named.filter(({ order }) => !wanted || wanted.includes(order.experiment.configuration));
+  if (chosen.length === 0) throw usage(`-c ${wanted?.join(' -c ')}`, 'a configuration of these runs');
+  for (const { order } of chosen) await loadOwn(order.experiment, values);
+  // A folder of runs may hold those of several data sets: the labels say of which.
+  const labelsOf = ({ order }: (typeof named)[number]) => path.join(open(order.experiment.dataset).folder, 'labelsTr');
+  const runs = references ? chosen.filter((run) => fs.realpathSync(labelsOf(run)) === fs.realpathSync(references)) : chosen;
+  if (runs.length === 0) throw usage(references!, `the labels of these runs: ${[...new Set(chosen.map(labelsOf))].join(', ')}`);
   const folders = runs.map(({ folder }) => folder);
   const work = { ensembles: values['no-ensembles'] !== true, signal: interrupt(), onProgress: workProgress };
   const found = await best(folders, work);

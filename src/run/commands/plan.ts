@@ -4,28 +4,36 @@ import path from 'node:path';
 import { atomicWriteJson } from '../../base/atomicWrite.js';
 import { VoxelbookError } from '../../base/errors.js';
 import type { Plan } from '../../plan/index.js';
-import { type Command, interrupt, need, print, usage, workProgress } from './command.js';
+import { type Command, interrupt, loadModules, moduleHelp, moduleOption, need, print, usage, workProgress } from './command.js';
 
 export const plan: Command = {
   about: 'fingerprint a data set and plan it by the rules of nnU-Net v2',
   takes: '<data set>',
-  options: { overwrite: { type: 'boolean' }, planner: { type: 'string' }, out: { type: 'string' }, 'gpu-gb': { type: 'string' } },
+  options: {
+    ...moduleOption,
+    overwrite: { type: 'boolean' },
+    planner: { type: 'string' },
+    out: { type: 'string' },
+    'gpu-gb': { type: 'string' },
+  },
   help: {
+    ...moduleHelp,
     overwrite: 'replace a plan that was edited or came from elsewhere',
-    planner: 'ExperimentPlanner (default), ResEncUNetPlanner, nnUNetPlannerResEncM, …L, …XL',
+    planner: 'ExperimentPlanner (default), ResEncUNetPlanner, nnUNetPlannerResEncM, …L, …XL, or one that an extension brings',
     out: 'folder for dataset_fingerprint.json and the plan (default: the preprocessed folder of the data set)',
     'gpu-gb': 'GPU memory to plan for',
   },
   example: 'npx voxelbook plan SimGlioma',
   async work(positionals, values) {
     const [name] = need(positionals, 'data set');
+    await loadModules(values);
     const { open } = await import('../../dataset/index.js');
     const { fingerprint, plan, storePlan } = await import('../../plan/index.js');
     const { preprocessedFolder } = await import('../../preprocess/index.js');
     const dataset = open(name, { onProgress: workProgress });
     const print_ = await fingerprint(dataset, { onProgress: workProgress, signal: interrupt() });
     const planned = plan(dataset, print_, {
-      planner: values.planner as 'ExperimentPlanner' | undefined,
+      planner: values.planner as string | undefined,
       gpuMemoryGb: values['gpu-gb'] === undefined ? undefined : gigabytes(values['gpu-gb']),
     });
     const folder = path.resolve(String(values.out ?? preprocessedFolder(dataset)));

@@ -18,6 +18,7 @@ export const predict: Command = {
   options: {
     ...extensionOption,
     run: { type: 'string', multiple: true },
+    checkpoint: { type: 'string' },
     previous: { type: 'string' },
     probabilities: { type: 'boolean' },
     overwrite: { type: 'boolean' },
@@ -26,6 +27,7 @@ export const predict: Command = {
   help: {
     ...extensionHelp,
     run: 'run folder, folder of runs, or the file of an experiment that was run; may be given again',
+    checkpoint: 'final or best weights (default: those the experiment predicts with)',
     previous: 'cascade: folder of the labels the previous stage predicted for the same cases',
     probabilities: 'write probabilities too',
     overwrite: 'replace label files that stand in the output folder already',
@@ -38,11 +40,15 @@ export const predict: Command = {
     const { ofOneExperiment } = await import('../named.js');
     const names = (values.run as string[] | undefined) ?? [];
     if (names.length === 0) throw usage('no --run', 'at least one run');
+    const { checkpoint } = values;
+    if (checkpoint !== undefined && checkpoint !== 'final' && checkpoint !== 'best')
+      throw usage(`--checkpoint ${checkpoint}`, 'final or best');
     const runs = ofOneExperiment(await readRuns(names, values));
     await loadOwn(runs[0].order.experiment, values);
     const folders = runs.map((run) => run.folder);
     const written = await predictFolder(input, output, folders, {
       probabilities: values.probabilities === true,
+      checkpoint,
       previous: values.previous as string | undefined,
       overwrite: values.overwrite === true,
       continue: values.continue === true,

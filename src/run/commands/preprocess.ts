@@ -1,11 +1,17 @@
 // `voxelbook preprocess`: preprocess the cases of a data set for one configuration.
-import { type Command, integer, interrupt, need, print, workProgress } from './command.js';
+import { type Command, integer, interrupt, loadModules, moduleHelp, moduleOption, need, print, workProgress } from './command.js';
 
 export const preprocess: Command = {
   about: 'preprocess the cases of a data set for one configuration',
   takes: '<data set>',
-  options: { configuration: { type: 'string', short: 'c' }, planner: { type: 'string' }, workers: { type: 'string' } },
+  options: {
+    ...moduleOption,
+    configuration: { type: 'string', short: 'c' },
+    planner: { type: 'string' },
+    workers: { type: 'string' },
+  },
   help: {
+    ...moduleHelp,
     configuration: '2d, 3d_fullres (default), 3d_lowres',
     planner: 'as in plan',
     workers: 'threads (default: one per core)',
@@ -13,6 +19,7 @@ export const preprocess: Command = {
   example: 'npx voxelbook preprocess SimGlioma -c 3d_fullres',
   async work(positionals, values) {
     const [name] = need(positionals, 'data set');
+    await loadModules(values);
     const { open } = await import('../../dataset/index.js');
     const { fingerprint, ownPlan, plan, readPlan, storePlan } = await import('../../plan/index.js');
     const { preprocessedFolder, run } = await import('../../preprocess/index.js');
@@ -20,7 +27,7 @@ export const preprocess: Command = {
     const signal = interrupt();
     // A plan that a person edited is what counts, as in training.
     const print_ = await fingerprint(dataset, { onProgress: workProgress, signal });
-    const made = plan(dataset, print_, { planner: values.planner as 'ExperimentPlanner' | undefined });
+    const made = plan(dataset, print_, { planner: values.planner as string | undefined });
     const base = preprocessedFolder(dataset);
     const own = ownPlan(base, made.plans_name);
     if (own) print(`uses the plan ${own.file}`);

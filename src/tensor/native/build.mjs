@@ -1,10 +1,11 @@
-// Compiles the kernels, once for each set of instructions, and the module that says which of them a processor can run.
+// Compiles the kernels and the functions on typed arrays, once for each set of instructions, and what says which of them a
+// processor can run.
 // Nothing is compiled for the machine at hand: a folder on a shared disk serves every node.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-/** Compiler flags of each variant; module.cc names them to JavaScript. */
+/** Compiler flags of each variant; base/native/processor.cc names them to JavaScript. */
 const variants =
   process.arch === 'x64'
     ? {
@@ -13,6 +14,9 @@ const variants =
       }
     : { generic: [] };
 
+/** Sources that are modules by themselves. */
+const alone = ['tensor/module.cc', 'base/processor.cc'];
+
 /**
  * @param {{ root: string, run: (command: string, args: string[], options?: object) => Promise<string>, folder?: string, sanitize?: string }} context
  *   the project's folder, a function that runs a command, and where the compiled files go; `sanitize` (`address,undefined`, `thread`) adds
@@ -20,7 +24,7 @@ const variants =
  * @returns the compiled files
  */
 export async function build({ root, run, folder = path.join(root, 'environment/native'), sanitize }) {
-  const source = path.join(root, 'src/tensor/native');
+  const source = path.join(root, 'src');
   const tensorflow = path.join(root, 'environment/tensorflow/tensorflow');
   fs.mkdirSync(folder, { recursive: true });
   const objects = fs.mkdtempSync(path.join(folder, 'objects-'));
@@ -32,20 +36,33 @@ export async function build({ root, run, folder = path.join(root, 'environment/n
     ...checks,
     // -Wrestrict finds faults in the standard library's strings that are not there.
     ...['-Wall', '-Wno-psabi', '-Wno-ignored-attributes', '-Wno-restrict'],
-    ...[`-I${tensorflow}/include`, `-I${path.join(root, 'node_modules/node-api-headers/include')}`],
+    ...[`-I${source}`, `-I${path.join(root, 'node_modules/node-api-headers/include')}`],
   ];
-  const sources = fs
-    .readdirSync(source)
-    .filter((name) => name.endsWith('.cc') && name !== 'module.cc')
-    .sort();
+  const inTensorflow = { own: [`-I${tensorflow}/include`], tensorflow: true };
+  /** Sources of these rooms, by their names below src/. */
+  const sourcesOf = (...rooms) =>
+    rooms.flatMap((room) =>
+      fs
+        .readdirSync(path.join(source, room, 'native'))
+        .filter((name) => name.endsWith('.cc') && !alone.includes(`${room}/${name}`))
+        .sort()
+        .map((name) => `${room}/native/${name}`),
+    );
+  const kernels = sourcesOf('tensor');
+  // Worker threads load these without TensorFlow; sums and products stay as written, so that plain code gives the same bits.
+  const functions = sourcesOf('base', 'volume', 'augment');
   const modules = [
-    { file: 'voxelbook.node', sources: ['module.cc'], own: [] },
+    { file: 'processor.node', sources: ['base/native/processor.cc'], own: [] },
+    { file: 'voxelbook.node', sources: ['tensor/native/module.cc'], ...inTensorflow },
     ...Object.entries(variants)
       .slice(0, sanitize ? 1 : undefined)
-      .map(([name, own]) => ({ file: `kernels-${name}.node`, sources, own })),
+      .flatMap(([name, own]) => [
+        { file: `kernels-${name}.node`, sources: kernels, ...inTensorflow, own: [...inTensorflow.own, ...own] },
+        { file: `functions-${name}.node`, sources: functions, own: ['-ffp-contract=off', ...own] },
+      ]),
   ];
   try {
-    const objectOf = (file, name) => path.join(objects, `${file}.${name}.o`);
+    const objectOf = (file, name) => path.join(objects, `${file}.${name.replaceAll('/', '.')}.o`);
     const waiting = modules.flatMap(({ file, sources, own }) => sources.map((name) => ({ file, name, own })));
     const compileNext = async () => {
       const next = waiting.shift();
@@ -55,17 +72,14 @@ export async function build({ root, run, folder = path.join(root, 'environment/n
       await compileNext();
     };
     await Promise.all(Array.from({ length: os.availableParallelism() }, compileNext));
-    const linked = modules.map(async ({ file, sources }) => {
+    const libraries = [
+      ...[`-L${tensorflow}`, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
+      `-Wl,-rpath,$ORIGIN/${path.relative(folder, tensorflow)}`,
+    ];
+    const linked = modules.map(async ({ file, sources, tensorflow }) => {
       const compiled = sources.map((name) => objectOf(file, name));
-      await run(
-        'g++',
-        [
-          ...['-shared', '-fopenmp', ...checks, ...compiled, '-o', path.join(objects, file), `-L${tensorflow}`],
-          ...['-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
-          `-Wl,-rpath,$ORIGIN/${path.relative(folder, tensorflow)}`,
-        ],
-        { hint },
-      );
+      const output = ['-shared', '-fopenmp', ...checks, ...compiled, '-o', path.join(objects, file)];
+      await run('g++', [...output, ...(tensorflow ? libraries : [])], { hint });
     });
     await Promise.all(linked);
     // Kernels of another set of sources or variants are none of ours.

@@ -1,22 +1,14 @@
 // Our C++ kernels inside TensorFlow: whether they are there, which of them run, and how they are called.
 //
-// They are compiled for several sets of instructions; the widest the processor has is loaded. `VOXELBOOK_NATIVE=0` switches
-// them off, `VOXELBOOK_NATIVE=avx2` takes that variant instead of the widest.
-import fs from 'node:fs';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+// base/native/load.ts says which variant of them that is.
 import { VoxelbookError } from '../../base/errors.js';
+import { chosenVariant, compiled, isCompiled } from '../../base/native/load.js';
 import { threads } from '../../base/threads.js';
 import { onGpu, tf } from '../tf.js';
 
-const require = createRequire(import.meta.url);
-const compiled = (name: string) => fileURLToPath(new URL(`../../../environment/native/${name}.node`, import.meta.url));
-
-/** What runs on every processor: module.cc. */
+/** module.cc */
 interface Host {
   usesOneDnn(): boolean;
-  /** Variants of the kernels this processor can run, widest first. */
-  variants(): string[];
 }
 interface Kernels {
   setThreads(count: number): void;
@@ -24,7 +16,7 @@ interface Kernels {
 
 /** What TensorFlow's library says: do dense operators run in oneDNN? Undefined where the native code is not compiled. */
 export function usesOneDnn(): boolean | undefined {
-  return fs.existsSync(compiled('voxelbook')) ? (require(compiled('voxelbook')) as Host).usesOneDnn() : undefined;
+  return isCompiled('voxelbook') ? (compiled('voxelbook') as Host).usesOneDnn() : undefined;
 }
 
 let kernels: Kernels | undefined | null = null;
@@ -63,28 +55,20 @@ export const setNativeThreads = (count: number) => kernels?.setThreads(count);
 
 function load(): Kernels | undefined {
   if (onGpu()) return undefined;
-  if (!fs.existsSync(compiled('voxelbook'))) {
+  if (!isCompiled('voxelbook')) {
     console.error('voxelbook: no compiled kernels found, plain TensorFlow is used (slower). "npm run setup" compiles them.');
     return undefined;
   }
   // Idle threads sleep instead of spinning: TensorFlow's own threads want the cores between our kernels.
   process.env.OMP_WAIT_POLICY ??= 'passive';
   try {
-    const runnable = (require(compiled('voxelbook')) as Host).variants();
-    const wanted = process.env.VOXELBOOK_NATIVE || runnable[0];
+    compiled('voxelbook');
+    const wanted = chosenVariant();
     if (!wanted) {
       console.error('voxelbook: this processor has no AVX2, plain TensorFlow is used (slower).');
       return undefined;
     }
-    if (!runnable.includes(wanted))
-      throw new VoxelbookError('these native kernels cannot be used', {
-        code: 'bad-native',
-        path: 'VOXELBOOK_NATIVE',
-        given: wanted,
-        expected: ['0', ...runnable].join(' or '),
-        fix: 'Unset it to take the widest this processor has.',
-      });
-    const found = require(compiled(`kernels-${wanted}`)) as Kernels;
+    const found = compiled(`kernels-${wanted}`) as Kernels;
     found.setThreads(threads());
     loadedVariant = wanted;
     return found;

@@ -1,5 +1,4 @@
-// The part of the native code that runs on every processor: it says which kernels this one can run, and what TensorFlow
-// says of oneDNN.
+// The part of the kernels that runs on every processor: what TensorFlow says of oneDNN.
 #include <malloc.h>
 #include <node_api.h>
 
@@ -23,29 +22,6 @@ napi_value usesOneDnn(napi_env env, napi_callback_info) {
   return answer;
 }
 
-/// Names of the variants (build.mjs) whose instructions processor and system both have, widest first.
-napi_value variants(napi_env env, napi_callback_info) {
-  napi_value list;
-  napi_create_array(env, &list);
-  uint32_t count = 0;
-  auto add = [&](const char* name) {
-    napi_value text;
-    napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &text);
-    napi_set_element(env, list, count++, text);
-  };
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-  if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl"))
-    add("avx512");
-  if (avx2) add("avx2");
-#else
-  add("generic");
-#endif
-  return list;
-}
-
 void exportFunction(napi_env env, napi_value exports, const char* name, napi_callback callback) {
   napi_value function;
   napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
@@ -55,6 +31,5 @@ void exportFunction(napi_env env, napi_value exports, const char* name, napi_cal
 
 NAPI_MODULE_INIT() {
   exportFunction(env, exports, "usesOneDnn", usesOneDnn);
-  exportFunction(env, exports, "variants", variants);
   return exports;
 }

@@ -65,18 +65,29 @@ void globalNorm(Call& call) {
   normOf(call, piecesOf(call, 0, call.inputs()), data.data());
 }
 
-/// Inputs: n parameters, n gradients, n first slots (momentum; m), with AdamW n second slots (v), and settings: the limit
-/// of the norm in two parts, then SGD: momentum, Nesterov (0 or 1), weight decay, rate; AdamW: β₁, 1 − β₁, β₂, 1 − β₂, ε,
-/// weight decay's factor, and for each parameter √(1 − β₂ᵗ) and rate/(1 − β₁ᵗ). They change with every step, and
-/// TensorFlow keeps a kernel for every value of an attribute: hence a tensor. ints: kind, n.
-/// Output: the norm in two parts, and 1 where the step was taken. Parameters and slots are written in place.
+/// e ← e + (p − e)·rest, an exact copy where rest is 1.
+void average(float* __restrict e, const float* __restrict p, int64_t begin, int64_t end, float rest) {
+  if (rest == 1.0f) {
+    std::memcpy(e + begin, p + begin, (end - begin) * sizeof(float));
+    return;
+  }
+  for (int64_t k = begin; k < end; k++) e[k] += (p[k] - e[k]) * rest;
+}
+
+/// Inputs: n parameters, n gradients, n first slots (momentum; m), with AdamW n second slots (v), where parameters are averaged
+/// n averages, and settings: the limit of the norm in two parts, then SGD: momentum, Nesterov (0 or 1); AdamW: β₁, 1 − β₁, β₂,
+/// 1 − β₂, ε; then for each parameter SGD: weight decay, rate, share of the new value in its average; AdamW: weight decay's
+/// factor, √(1 − β₂ᵗ), rate/(1 − β₁ᵗ), that share. They change with every step, and TensorFlow keeps a kernel for every value of
+/// an attribute: hence a tensor. ints: kind, n, averages (0 or 1).
+/// Output: the norm in two parts, and 1 where the step was taken. Parameters, slots and averages are written in place.
 void step(Call& call) {
-  EXPECT(call.ints.size() == 2 && call.floats.empty(), "two integers and no float expected");
+  EXPECT(call.ints.size() == 3 && call.floats.empty(), "three integers and no float expected");
   const int64_t kind = call.ints[0], n = call.ints[1];
+  const bool averaged = call.ints[2] != 0;
   EXPECT(kind == sgd || kind == adamW, "optimiser " + std::to_string(kind) + " is unknown");
-  const int64_t lists = kind == adamW ? 4 : 3, all = call.inputs();
+  const int64_t slots = kind == adamW ? 2 : 1, lists = 2 + slots + averaged, all = call.inputs();
   EXPECT(n >= 1 && n <= all && all == lists * n + 1, std::to_string(all) + " tensors for " + std::to_string(n) + " parameters");
-  const int64_t expected = kind == adamW ? 8 + 2 * n : 6;
+  const int64_t shared = kind == adamW ? 7 : 4, each = kind == adamW ? 4 : 3, expected = shared + each * n;
   EXPECT(sizeOf(call.shape(all - 1)) == expected, "settings " + text(call.shape(all - 1)) + ", " + std::to_string(expected) + " expected");
   const float* s = call.input(all - 1);
   std::vector<float*> data(all - 1);
@@ -97,8 +108,9 @@ void step(Call& call) {
     float* __restrict p = data[piece.tensor];
     const float* __restrict g = data[n + piece.tensor];
     float* __restrict a = data[2 * n + piece.tensor];
+    const float* own = s + shared + each * piece.tensor;
     if (kind == sgd) {
-      const float momentum = s[2], decay = s[4], rate = s[5];
+      const float momentum = s[2], decay = own[0], rate = own[1];
       const bool nesterov = s[3] != 0;
       for (int64_t k = piece.begin; k < piece.end; k++) {
         const float slope = g[k] * factor + p[k] * decay;
@@ -108,8 +120,8 @@ void step(Call& call) {
       }
     } else {
       float* __restrict b = data[3 * n + piece.tensor];
-      const float beta1 = s[2], rest1 = s[3], beta2 = s[4], rest2 = s[5], epsilon = s[6], decay = s[7];
-      const float correction = s[8 + 2 * piece.tensor], rate = s[9 + 2 * piece.tensor];
+      const float beta1 = s[2], rest1 = s[3], beta2 = s[4], rest2 = s[5], epsilon = s[6];
+      const float decay = own[0], correction = own[1], rate = own[2];
       for (int64_t k = piece.begin; k < piece.end; k++) {
         const float slope = g[k] * factor;
         const float first = a[k] * beta1 + slope * rest1, second = b[k] * beta2 + slope * slope * rest2;
@@ -118,6 +130,7 @@ void step(Call& call) {
         p[k] = p[k] * decay - first / (std::sqrt(second) / correction + epsilon) * rate;
       }
     }
+    if (averaged) average(data[(2 + slots) * n + piece.tensor], p, piece.begin, piece.end, own[each - 1]);
   }
 }
 

@@ -7,15 +7,16 @@ const twoFloats = (x: number) => (Number.isFinite(x) ? [Math.fround(x), x - Math
 
 /**
  * Clips the gradients' global norm, checks it, and writes the step into parameters and slots.
- * @param tensors parameters, gradients, first slots and, with AdamW, second slots, in one order; all but the gradients must lie
- *   in memory of their own (`freshCopy`, `freshZeros`)
+ * @param tensors parameters, gradients, first slots, with AdamW second slots, and averages where there are any, in one order; all
+ *   but the gradients must lie in memory of their own (`freshCopy`, `freshZeros`)
  * @param settings as optimiser.cc lists them, without the limit
  * @returns the norm before clipping; `taken` is false where it is not finite, and nothing was written
  */
 export function nativeOptimiserStep(kind: 'sgd' | 'adamw', tensors: readonly tf.Tensor[][], limit: number, settings: number[]) {
   return tf.tidy(() => {
     const numbers = tf.tensor1d([...twoFloats(limit), ...settings]);
-    const ints = [kind === 'sgd' ? 0 : 1, tensors[0].length];
+    const averaged = tensors.length > (kind === 'sgd' ? 3 : 4);
+    const ints = [kind === 'sgd' ? 0 : 1, tensors[0].length, averaged ? 1 : 0];
     const [high, low, taken] = executeOnList('VoxelbookOptimiserStep', [...tensors.flat(), numbers], 1, ints)[0].dataSync();
     return { norm: high + low, taken: taken === 1 };
   });

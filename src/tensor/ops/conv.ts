@@ -1,10 +1,12 @@
 // Convolution, 2-D and 3-D, with groups and dilation.
 //
-// TensorFlow's kernels do the dense ones: oneDNN's, which beforeTensorflow.c switches on wherever the processor is an x86
-// (TF_ENABLE_ONEDNN_OPTS=0 gives the others: several times slower and larger in training). Windows of one voxel are matrix products, which is several times
-// faster than conv3d. PyTorch pads both sides alike; 'same' of TensorFlow agrees with that only at stride 1, so other
-// paddings are added beforehand.
+// Dense ones with a window of 3×3 (deep 1 or 3) that keep the size run on our own kernel, the others on TensorFlow's: oneDNN's,
+// which beforeTensorflow.c switches on wherever the processor is an x86 (TF_ENABLE_ONEDNN_OPTS=0 gives the others: several times
+// slower and larger in training). Windows of one voxel are matrix products, which is several times faster than conv3d. PyTorch pads
+// both sides alike; 'same' of TensorFlow agrees with that only at stride 1, so other paddings are added beforehand.
 import { product } from '../../base/shape.js';
+import { nativeConv } from '../native/denseConv.js';
+import { native } from '../native/load.js';
 import { isSymbolic, symbolicOp } from '../symbolic.js';
 import { convolve, tf } from '../tf.js';
 import { depthwiseConv } from './depthwiseConv.js';
@@ -37,9 +39,29 @@ export function conv(
     const [inPerGroup, out] = kernel.shape.slice(-2);
     if (pointwise && groups === 1)
       return linear(subsample(padSpatial(x, padding, padding), stride), tf.reshape(kernel, [inPerGroup, out]), bias);
+    if (groups === 1 && ownKernel(kernel, { stride, padding, dilation })) return nativeConv(x, kernel, bias);
     const y = groups === 1 ? dense(x, kernel, stride, padding, dilation) : grouped(x, kernel, options, groups);
     return bias ? tf.add(y, bias) : y;
   });
+}
+
+/** Is our kernel the faster one? Below eight channels a vector is not filled. */
+function ownKernel(
+  kernel: tf.Tensor,
+  { stride, padding, dilation }: Record<'stride' | 'padding' | 'dilation', number[]>,
+): boolean {
+  const window = kernel.shape.slice(0, -2);
+  const [rows, columns] = window.slice(-2);
+  return (
+    rows === 3 &&
+    columns === 3 &&
+    (window.length === 2 || window[0] === 1 || window[0] === 3) &&
+    stride.every((s) => s === 1) &&
+    dilation.every((d) => d === 1) &&
+    padding.every((p, i) => 2 * p === window[i] - 1) &&
+    Math.min(...kernel.shape.slice(-2)) >= 8 &&
+    native()
+  );
 }
 
 function dense(x: tf.Tensor, kernel: tf.Tensor, stride: number[], padding: number[], dilation: number[]): tf.Tensor {

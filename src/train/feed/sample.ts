@@ -5,7 +5,7 @@ import { loadStageLabels, type StageLabels, StoredCase } from '../../preprocess/
 import type { Recipe } from '../experiment.js';
 import { downsampleLabels } from '../loss/downsampleLabels.js';
 import type { PreviousStage } from '../previousStage.js';
-import { isForced, patchPlace } from './sampling.js';
+import { placeBy } from './samplers.js';
 
 /** What a worker must know to make any sample: plain data. */
 export interface SampleSource {
@@ -20,6 +20,8 @@ export interface SampleSource {
   /** Sides of the network's patch: 2 or 3. */
   dimensions: 2 | 3;
   oversampleForeground: number;
+  /** Default nnU-Net's. */
+  sampler?: Recipe['sampler'];
   augmentation: Recipe['augmentation'];
   augmentationSettings: Record<string, unknown>;
   /** Shapes of the outputs that are supervised, full resolution first. */
@@ -81,11 +83,14 @@ export class Sampler {
     const augment = this.pipelines[phase];
     const initial = augment.initialPatchSize;
     const patch = (initial.length === 2 ? [1, ...initial] : initial) as [number, number, number];
-    const place = patchPlace(random.split('place'), {
+    const place = placeBy(source.sampler, random.split('place'), {
+      caseId,
       shape: stored.shape,
       patch,
       finalPatch: source.patch,
-      forced: isForced(position, source.batchSize, source.oversampleForeground),
+      position,
+      batchSize: source.batchSize,
+      oversampleForeground: source.oversampleForeground,
       locations: stored.classLocations,
       annotatedKey: source.annotatedKey,
     });

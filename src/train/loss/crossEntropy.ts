@@ -1,20 +1,23 @@
 // Cross entropy over classes and over independent regions, from logits.
+import { customOp } from '../../tensor/ops/customOp.js';
 import { tf } from '../../tensor/tf.js';
+
+export interface CrossEntropyOptions {
+  /** `[batch, …spatial, 1]`, 1 where a voxel counts. */
+  mask?: tf.Tensor;
+  /** One factor a class; the mean is weighted too. */
+  weight?: readonly number[];
+  /** Share of the target spread evenly over the classes. */
+  labelSmoothing?: number;
+}
 
 /**
  * Cross entropy of softmax(logits), averaged over the voxels that count (PyTorch `CrossEntropyLoss`, reduction mean).
  * @param logits `[batch, …spatial, class]`
  * @param target one-hot labels, same shape, float32
- * @param options.mask `[batch, …spatial, 1]`, 1 where a voxel counts
- * @param options.weight one factor a class; the mean is weighted too
- * @param options.labelSmoothing share of the target spread evenly over the classes
  * @returns scalar; 0 when no voxel counts; the caller owns it
  */
-export function crossEntropy(
-  logits: tf.Tensor,
-  target: tf.Tensor,
-  options: { mask?: tf.Tensor; weight?: readonly number[]; labelSmoothing?: number } = {},
-): tf.Scalar {
+export function crossEntropy(logits: tf.Tensor, target: tf.Tensor, options: CrossEntropyOptions = {}): tf.Scalar {
   return tf.tidy(() => {
     const { mask, weight, labelSmoothing = 0 } = options;
     const logP = tf.logSoftmax(logits);
@@ -38,14 +41,54 @@ export const binaryCrossEntropy = (logits: tf.Tensor, target: tf.Tensor): tf.Ten
   tf.tidy(() => tf.sub(tf.softplus(logits), tf.mul(logits, target)));
 
 /**
- * The k per cent of voxels with the largest cross entropy, averaged (nnU-Net `TopKLoss`).
+ * Cross entropy of every voxel by itself (PyTorch `CrossEntropyLoss`, reduction none): weighted, 0 where the mask is.
+ * @param logits `[batch, …spatial, class]`
+ * @param target one-hot labels, same shape, float32
+ * @returns `[batch, …spatial]`; the caller owns it
+ */
+function voxelwiseCrossEntropy(logits: tf.Tensor, target: tf.Tensor, options: CrossEntropyOptions): tf.Tensor {
+  return tf.tidy(() => {
+    const { mask, weight, labelSmoothing = 0 } = options;
+    const share = labelSmoothing / logits.shape.at(-1)!;
+    let y = labelSmoothing === 0 ? target : tf.add(tf.mul(target, 1 - labelSmoothing), share);
+    if (weight) y = tf.mul(y, tf.tensor1d([...weight]));
+    if (mask) y = tf.mul(y, mask);
+    return tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits), y), -1));
+  });
+}
+
+/** The same, summed (reduction sum). */
+export const summedCrossEntropy = (logits: tf.Tensor, target: tf.Tensor, options: CrossEntropyOptions = {}): tf.Scalar =>
+  tf.tidy(() => tf.sum(voxelwiseCrossEntropy(logits, target, options)) as tf.Scalar);
+
+/**
+ * The k per cent of voxels with the largest cross entropy, averaged (nnU-Net `TopKLoss`). Voxels that do not count have none and are
+ * counted among all, as there; at least one voxel is taken, where nnU-Net's mean of none would not be a number.
  * @param logits `[batch, …spatial, class]`
  * @param target one-hot labels, same shape, float32
  */
-export function topKCrossEntropy(logits: tf.Tensor, target: tf.Tensor, percent: number): tf.Scalar {
+export function topKCrossEntropy(
+  logits: tf.Tensor,
+  target: tf.Tensor,
+  percent: number,
+  options: CrossEntropyOptions = {},
+): tf.Scalar {
   return tf.tidy(() => {
-    const voxelwise = tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits), target), -1)).flatten();
-    const count = Math.floor((voxelwise.size * percent) / 100);
-    return tf.mean(tf.topk(voxelwise, count, false).values) as tf.Scalar;
+    const voxelwise = tf.reshape(voxelwiseCrossEntropy(logits, target, options), [-1]);
+    return meanOfLargest(voxelwise, Math.max(1, Math.floor((voxelwise.size * percent) / 100)));
   });
 }
+
+/** Mean of the `count` largest values of a list; tfjs has no gradient for choosing them. */
+const meanOfLargest = (values: tf.Tensor, count: number): tf.Scalar =>
+  customOp(
+    [values],
+    () => {
+      const largest = tf.topk(values, count, false);
+      return { value: tf.mean(largest.values), keep: [largest.indices] };
+    },
+    (dy, [indices]) => {
+      const share = tf.mul(tf.ones([count]), tf.div(dy, count));
+      return [tf.unsortedSegmentSum(share, indices as tf.Tensor1D, values.size)];
+    },
+  ) as tf.Scalar;

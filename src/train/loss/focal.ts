@@ -12,6 +12,8 @@ export interface FocalOptions {
   includeBackground?: boolean;
   /** One factor a counted channel. */
   weight?: readonly number[];
+  /** `[batch, …spatial, 1]`, 1 where a voxel counts. MONAI divides by the number of these voxels, whatever the number of channels. */
+  mask?: tf.Tensor;
   /** `none` gives the shape of the counted channels; `sum` sums over batch and channels the mean over space, as MONAI does. */
   reduction?: Reduction;
 }
@@ -26,7 +28,7 @@ export function focal(logits: tf.Tensor, target: tf.Tensor, options: FocalOption
 export function focal(logits: tf.Tensor, target: tf.Tensor, options: FocalOptions & { reduction?: 'mean' | 'sum' }): tf.Scalar;
 export function focal(logits: tf.Tensor, target: tf.Tensor, options: FocalOptions): tf.Tensor {
   return tf.tidy(() => {
-    const { gamma = 2, alpha, includeBackground = true, weight, reduction } = options;
+    const { gamma = 2, alpha, includeBackground = true, weight, mask, reduction } = options;
     const [x, y] = includeBackground ? [logits, target] : [foreground(logits), foreground(target)];
     const channels = x.shape.at(-1)!;
     let loss: tf.Tensor;
@@ -43,6 +45,10 @@ export function focal(logits: tf.Tensor, target: tf.Tensor, options: FocalOption
     }
     if (weight && channels > 1) loss = tf.mul(loss, tf.tensor1d([...weight]));
     const space = loss.shape.slice(1, -1).map((_, i) => i + 1);
-    return reduced(reduction === 'sum' ? tf.mean(loss, space) : loss, reduction);
+    if (!mask) return reduced(reduction === 'sum' ? tf.mean(loss, space) : loss, reduction);
+    loss = tf.mul(loss, mask);
+    const voxels = (axes?: number[]) => tf.maximum(tf.sum(mask, axes), 1e-7);
+    if (reduction === 'sum') return tf.sum(tf.div(tf.sum(loss, space), voxels(space)));
+    return reduction === 'none' ? loss : tf.div(tf.sum(loss), voxels());
   });
 }

@@ -19,6 +19,8 @@ export const foreground = (x: tf.Tensor): tf.Tensor =>
 
 export interface Activated {
   activation: 'softmax' | 'sigmoid' | 'none';
+  /** `[batch, …spatial, 1]`, 1 where a voxel counts. */
+  mask?: tf.Tensor;
 }
 
 /** Logits as probabilities; a single channel has no softmax. */
@@ -26,3 +28,9 @@ export function activated(logits: tf.Tensor, { activation }: Activated): tf.Tens
   if (activation === 'sigmoid') return tf.sigmoid(logits);
   return activation === 'softmax' && logits.shape.at(-1)! > 1 ? tf.softmax(logits) : logits;
 }
+
+/** The counted channels of a tensor, 0 where the mask is. */
+export const counted = (x: tf.Tensor, { includeBackground = true, mask }: { includeBackground?: boolean; mask?: tf.Tensor }) => {
+  const channels = includeBackground ? x : foreground(x);
+  return mask ? tf.mul(channels, mask) : channels;
+};

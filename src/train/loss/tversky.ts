@@ -1,6 +1,6 @@
 // The Tversky loss (Salehi et al. 2017, https://arxiv.org/abs/1706.05721): Dice with weights of its own for voxels too many and too few.
 import { tf } from '../../tensor/tf.js';
-import { type Activated, activated, foreground, type Reduction, reduced } from './reduction.js';
+import { type Activated, activated, counted, type Reduction, reduced } from './reduction.js';
 
 export interface TverskyOptions extends Activated {
   /** Weight of false positives; default 0.5. */
@@ -30,10 +30,9 @@ export function tversky(
 ): tf.Scalar;
 export function tversky(logits: tf.Tensor, target: tf.Tensor, options: TverskyOptions): tf.Tensor {
   return tf.tidy(() => {
-    const { alpha = 0.5, beta = 0.5, smoothNumerator = 1e-5, smoothDenominator = 1e-5, includeBackground = true } = options;
-    const counted = (x: tf.Tensor) => (includeBackground ? x : foreground(x));
-    const p = counted(activated(logits, options));
-    const y = counted(target);
+    const { alpha = 0.5, beta = 0.5, smoothNumerator = 1e-5, smoothDenominator = 1e-5 } = options;
+    const p = counted(activated(logits, options), options);
+    const y = counted(target, options);
     const axes = Array.from({ length: p.rank - 1 }, (_, i) => i).slice(options.batch ? 0 : 1);
     const tp = tf.sum(tf.mul(p, y), axes);
     const fp = tf.sub(tf.sum(p, axes), tp);

@@ -9,13 +9,14 @@ import { freshCopy, freshZeros, nativeGlobalNorm, nativeOptimiserStep } from '..
 import { isSymbolic } from '../../tensor/symbolic.js';
 import { tf } from '../../tensor/tf.js';
 import type { Recipe } from '../experiment.js';
+import { grouping, isIn, type OwnSettings } from './groups.js';
 
 export interface OptimiserState {
   /** Number of steps taken. */
   step: number;
   /** Steps of each parameter, as PyTorch counts them: one that was frozen or had no gradient is behind. */
   steps: Record<string, number>;
-  /** `<slot>.<parameter>`: `momentum.` for SGD, `m.` and `v.` for AdamW. */
+  /** `<slot>.<parameter>`: `momentum.` for SGD, `m.` and `v.` for AdamW, `ema.` for the parameter's running average. */
   slots: Params;
 }
 
@@ -29,6 +30,10 @@ export interface Optimiser {
   (params: Params, gradients: Params, state: OptimiserState, learningRate: number): Stepped;
   /** What it computes, where that is one our kernel knows. */
   readonly settings?: Recipe['optimiser'];
+  /** What of a parameter is its own; default nothing. */
+  readonly own?: OwnSettings;
+  /** Decay of the parameters' running averages; default there are none. */
+  readonly ema?: number;
 }
 
 /** Parameters and what the optimiser keeps of them. */
@@ -88,10 +93,22 @@ register('optimisers', {
 });
 
 /** The optimiser a recipe names. Parameters without a gradient are left alone, as PyTorch leaves them. */
-export function optimiserOf(settings: Recipe['optimiser']): Optimiser {
+export function optimiserOf(settings: Recipe['optimiser'], { own, ema }: Pick<Optimiser, 'own' | 'ema'> = {}): Optimiser {
   const { step } = lookup('optimisers', settings.kind, 'recipe.optimiser.kind');
-  const optimiser: Optimiser = (params, gradients, state, rate) => step(params, gradients, state, rate, settings);
-  return step === sgd || step === adamW ? Object.assign(optimiser, { settings }) : optimiser;
+  const plain: Optimiser = (params, gradients, state, rate) => step(params, gradients, state, rate, settings);
+  const grouped: Optimiser = (params, gradients, state, rate) => {
+    const out: Stepped = { params: {}, state: { ...counted(state, gradients), slots: {} } };
+    for (const { names, factor, weightDecay } of grouping(Object.keys(gradients), own!)) {
+      const part = Object.fromEntries(names.map((name) => [name, gradients[name]]));
+      const changed = weightDecay === undefined ? settings : { ...settings, weightDecay };
+      const stepped = step(params, part, state, rate * factor, changed);
+      Object.assign(out.params, stepped.params);
+      Object.assign(out.state.slots, stepped.state.slots);
+    }
+    return out;
+  };
+  const known = step === sgd || step === adamW ? { settings } : {};
+  return Object.assign(own ? grouped : plain, known, { own, ema });
 }
 
 /**
@@ -112,15 +129,38 @@ export function applyGradients(
   const { settings } = optimiser;
   if (settings && isSymbolic() && nativeAvailable()) return { norm: 0, state };
   if (settings && native() && Object.keys(gradients).length > 0)
-    return stepInPlace(settings, state, gradients, learningRate, gradientClip);
+    return stepInPlace(optimiser, settings, state, gradients, learningRate, gradientClip);
   const { gradients: clipped, norm } = clipByGlobalNorm(gradients, gradientClip);
   try {
     if (!Number.isFinite(norm)) return { norm };
-    return { norm, state: replace(state, optimiser(state.params, clipped, state.optimiser, learningRate)) };
+    const stepped = optimiser(state.params, clipped, state.optimiser, learningRate);
+    if (optimiser.ema !== undefined) average(state, stepped, optimiser.ema);
+    return { norm, state: replace(state, stepped) };
   } finally {
     tf.dispose(clipped);
   }
 }
+
+/**
+ * The share of a parameter's new value in its running average (torch `AveragedModel` with `get_ema_multi_avg_fn`): the first step's values
+ * are taken over whole, for all parameters at once. Buffers are not averaged.
+ */
+const shareOfNew = ({ step }: OptimiserState, decay: number) => (step === 0 ? 1 : 1 - decay);
+
+/** Adds the averages of the parameters that a step changed. */
+function average({ params, optimiser }: TrainState, stepped: Stepped, decay: number): void {
+  const share = shareOfNew(optimiser, decay);
+  for (const [name, now] of Object.entries(stepped.params)) {
+    // One that was frozen so far has been its own average.
+    const before = optimiser.slots[`ema.${name}`] ?? params[name];
+    stepped.state.slots[`ema.${name}`] =
+      share === 1 ? tf.clone(now) : tf.tidy(() => tf.add(before, tf.mul(tf.sub(now, before), share)));
+  }
+}
+
+/** Parameters with the running average in place of each that has one; the same tensors. */
+export const averagedParams = ({ params, optimiser }: TrainState): Params =>
+  Object.fromEntries(Object.entries(params).map(([name, p]) => [name, optimiser.slots[`ema.${name}`] ?? p]));
 
 /** The state with new entries, those they replace disposed of. */
 function replace(state: TrainState, stepped: Stepped): TrainState {
@@ -138,10 +178,9 @@ const own = new WeakSet<tf.Tensor>();
 /** A tensor that may be written to: this one, or in its place a copy where others may look at its memory. */
 function writable(x: tf.Tensor): tf.Tensor {
   if (isWritable(x)) return x;
-  const copy = freshCopy(x);
-  own.add(copy);
+  const made = copy(x);
   x.dispose();
-  return copy;
+  return made;
 }
 
 function zeros(like: tf.Tensor): tf.Tensor {
@@ -152,7 +191,14 @@ function zeros(like: tf.Tensor): tf.Tensor {
 
 const isWritable = (x: tf.Tensor | undefined) => x !== undefined && own.has(x) && tf.engine().backend.refCount(x.dataId) === 1;
 
+function copy(of: tf.Tensor): tf.Tensor {
+  const made = freshCopy(of);
+  own.add(made);
+  return made;
+}
+
 function stepInPlace(
+  { own: ownOf, ema }: Optimiser,
   settings: Recipe['optimiser'],
   state: TrainState,
   gradients: Params,
@@ -160,7 +206,7 @@ function stepInPlace(
   clip: number,
 ): { norm: number; state?: TrainState } {
   const names = Object.keys(gradients);
-  const kinds = settings.kind === 'sgd' ? ['momentum'] : ['m', 'v'];
+  const kinds = [...(settings.kind === 'sgd' ? ['momentum'] : ['m', 'v']), ...(ema === undefined ? [] : ['ema'])];
   const given = names.map((name) => gradients[name]);
   const params = { ...state.params };
   const slots = { ...state.optimiser.slots };
@@ -170,29 +216,50 @@ function stepInPlace(
     if (!Number.isFinite(norm)) return { norm };
     for (const name of names) {
       params[name] = writable(params[name]);
-      for (const slot of kinds.map((kind) => `${kind}.${name}`))
-        slots[slot] = slots[slot] ? writable(slots[slot]) : zeros(params[name]);
+      for (const kind of kinds) {
+        const slot = `${kind}.${name}`;
+        const fresh = kind === 'ema' ? copy : zeros;
+        slots[slot] = slots[slot] ? writable(slots[slot]) : fresh(params[name]);
+      }
     }
   }
   const counts = counted(state.optimiser, gradients);
-  const numbers = settings.kind === 'sgd' ? sgdNumbers(settings, rate) : adamWNumbers(settings, rate, names, counts.steps);
+  const share = ema === undefined ? 0 : shareOfNew(state.optimiser, ema);
+  const each = (name: string) => ({ rate, weightDecay: settings.weightDecay, share, ...ownNumbers(ownOf?.(name), rate) });
+  const numbers =
+    settings.kind === 'sgd'
+      ? sgdNumbers(settings, names.map(each))
+      : adamWNumbers(settings, names.map(each), names, counts.steps);
   const kept = kinds.map((kind) => names.map((name) => slots[`${kind}.${name}`]));
   const tensors = [names.map((name) => params[name]), given, ...kept];
   const { norm, taken } = nativeOptimiserStep(settings.kind, tensors, clip, numbers);
   return taken ? { norm, state: { params, optimiser: { ...counts, slots } } } : { norm };
 }
 
-const sgdNumbers = (settings: SgdSettings, rate: number) => [
-  settings.momentum,
-  settings.nesterov ? 1 : 0,
-  settings.weightDecay,
-  rate,
+/** The rate and weight decay that a parameter of a group has. */
+const ownNumbers = (own: ReturnType<OwnSettings> | undefined, rate: number) =>
+  own && { rate: rate * own.factor, ...(own.weightDecay !== undefined && { weightDecay: own.weightDecay }) };
+
+interface Each {
+  rate: number;
+  weightDecay: number;
+  /** Of the new value in the running average. */
+  share: number;
+}
+
+const sgdNumbers = ({ momentum, nesterov }: SgdSettings, each: readonly Each[]) => [
+  momentum,
+  nesterov ? 1 : 0,
+  ...each.flatMap(({ weightDecay, rate, share }) => [weightDecay, rate, share]),
 ];
 
-function adamWNumbers(settings: AdamWSettings, rate: number, names: readonly string[], steps: Record<string, number>): number[] {
-  const { beta1, beta2, epsilon, weightDecay } = settings;
-  const corrections = names.flatMap((name) => [Math.sqrt(1 - beta2 ** steps[name]), rate / (1 - beta1 ** steps[name])]);
-  return [beta1, 1 - beta1, beta2, 1 - beta2, epsilon, 1 - rate * weightDecay, ...corrections];
+function adamWNumbers(settings: AdamWSettings, each: readonly Each[], names: readonly string[], steps: Record<string, number>) {
+  const { beta1, beta2, epsilon } = settings;
+  const own = each.flatMap(({ rate, weightDecay, share }, i) => {
+    const step = steps[names[i]];
+    return [1 - rate * weightDecay, Math.sqrt(1 - beta2 ** step), rate / (1 - beta1 ** step), share];
+  });
+  return [beta1, 1 - beta1, beta2, 1 - beta2, epsilon, ...own];
 }
 
 type SgdSettings = { momentum: number; nesterov: boolean; weightDecay: number };
@@ -265,8 +332,6 @@ export function clipByGlobalNorm(gradients: Params, limit: number): { gradients:
   return { gradients: clipped, norm };
 }
 
-/** True when a recipe keeps parameter `name` fixed in `epoch`. */
-export function isFrozen(freeze: Recipe['freeze'], name: string, epoch: number): boolean {
-  if (!freeze || epoch >= freeze.epochs) return false;
-  return freeze.prefixes.some((p) => name.startsWith(p)) && !freeze.except?.some((p) => name.startsWith(p));
-}
+/** True when a recipe keeps parameter `name` fixed in `epoch`; without a number of epochs it does so for good. */
+export const isFrozen = (freeze: Recipe['freeze'], name: string, epoch: number): boolean =>
+  freeze !== undefined && epoch < (freeze.epochs ?? Number.POSITIVE_INFINITY) && isIn(freeze, name);

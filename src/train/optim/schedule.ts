@@ -42,7 +42,14 @@ register('schedules', {
 });
 
 /** The rate a recipe sets at the start of `epoch`. */
-export function learningRate(recipe: Pick<Recipe, 'optimiser' | 'schedule' | 'epochs'>, epoch: number): number {
-  const { schedule, optimiser, epochs } = recipe;
-  return lookup('schedules', schedule.kind, 'recipe.schedule.kind').rate(optimiser.learningRate, epoch, epochs, schedule);
+export function learningRate(recipe: Pick<Recipe, 'optimiser' | 'schedule' | 'epochs' | 'warmup'>, epoch: number): number {
+  const { schedule, optimiser, epochs, warmup } = recipe;
+  const rising = warmup?.epochs ?? 0;
+  if (warmup && epoch < rising) return optimiser.learningRate * risen(warmup, epoch);
+  const { rate } = lookup('schedules', schedule.kind, 'recipe.schedule.kind');
+  return rate(optimiser.learningRate, epoch - rising, epochs - rising, schedule);
 }
+
+/** Share of the whole rate in an epoch of the warm-up: nnU-Net's `Lin_incr_LRScheduler`, or with `from` PyTorch's `LinearLR`. */
+const risen = ({ epochs, from }: NonNullable<Recipe['warmup']>, epoch: number) =>
+  from === undefined ? (epoch + 1) / epochs : from + ((1 - from) * epoch) / epochs;

@@ -149,7 +149,7 @@ export function geometryFromLps(
 ): Pick<ImageHeader, 'spacingMm' | 'originMm' | 'direction'> {
   if (!spacing.every((s) => Math.abs(s) >= 1e-9 && Math.abs(s) <= 1e9))
     faults.say('spacing', spacing.join(' '), 'voxels between 1e-9 and 1e9 mm', 'Write the right voxel size into the header.');
-  if (!origin.every(Number.isFinite)) faults.say('origin', origin.join(' '), 'finite numbers', 'Write the origin anew.');
+  if (!origin.every(Number.isFinite)) faults.say('origin', origin.join(' '), 'finite numbers', 'Write the origin again.');
   const flat = spacing.length === 2;
   const [sx, sy] = spacing.map(Math.abs);
   const sz = flat ? sliceSpacing(sy, sx) : Math.abs(spacing[2]);
@@ -161,7 +161,12 @@ export function geometryFromLps(
   const determinant =
     a[0] * (b[1] * c[2] - b[2] * c[1]) - b[0] * (a[1] * c[2] - a[2] * c[1]) + c[0] * (a[1] * b[2] - a[2] * b[1]);
   if (!(Math.abs(determinant) > 1e-9))
-    faults.say('direction', axes.map((axis) => `(${axis.join(' ')})`).join(' '), 'independent axes', 'Set the orientation anew.');
+    faults.say(
+      'direction',
+      axes.map((axis) => `(${axis.join(' ')})`).join(' '),
+      'independent axes',
+      'Set the orientation again.',
+    );
   return {
     spacingMm: [sz, sy, sx],
     originMm: [0 - origin[0], 0 - origin[1], flat ? 0 : origin[2]],

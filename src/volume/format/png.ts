@@ -150,10 +150,10 @@ function checkPalette(body: Uint8Array, { colour, depth }: Header, late: boolean
     throw damaged(name, `a palette of ${body.length} bytes for ${depth} bits`);
 }
 
-/** Transparency is left away, but must be sound as libpng and Pillow ask. */
+/** Transparency is left away, but must be valid as libpng and Pillow ask. */
 function checkTransparency(body: Uint8Array, { colour }: Header, entries: number, late: boolean, name: string): void {
-  const sound = { 0: body.length === 2, 2: body.length === 6, 3: body.length >= 1 && body.length <= entries }[colour] ?? false;
-  if (late || !sound) throw damaged(name, `transparency of ${body.length} bytes for colour type ${colour}`);
+  const valid = { 0: body.length === 2, 2: body.length === 6, 3: body.length >= 1 && body.length <= entries }[colour] ?? false;
+  if (late || !valid) throw damaged(name, `transparency of ${body.length} bytes for colour type ${colour}`);
 }
 
 /** Bytes of the unpacked rows, each with its filter; an interlaced picture has seven smaller ones. */

@@ -28,7 +28,7 @@ function spacingIn(side: string): Volume['spacingMm'] {
   try {
     spacing = (JSON.parse(readBytes(side).toString()) as { spacing?: unknown } | null)?.spacing;
   } catch (error) {
-    throw fault(side, 'tiff-spacing', (error as Error).message, 'a JSON file', 'Mend the file.');
+    throw fault(side, 'tiff-spacing', (error as Error).message, 'a JSON file', 'Correct the file.');
   }
   if (!Array.isArray(spacing) || spacing.length !== 3 || !spacing.every((s) => Number.isFinite(s) && s > 0))
     throw fault(
@@ -36,7 +36,7 @@ function spacingIn(side: string): Volume['spacingMm'] {
       'tiff-spacing',
       JSON.stringify(spacing) ?? 'missing',
       'three numbers above 0 as "spacing"',
-      'Mend the file.',
+      'Correct the file.',
     );
   return spacing as Volume['spacingMm'];
 }
@@ -341,8 +341,8 @@ function checkSizes(page: Page, used: { pixels: number; packed: number }, fileBy
     );
   const chunks = Math.ceil(width / chunk.width) * Math.ceil(height / chunk.height) * (page.planar ? channels : 1);
   // A tile may reach beyond the page, within reason.
-  const sound = chunk.width > 0 && chunk.height > 0 && rowBytes(page) * chunk.height <= used.pixels + slack;
-  if (!sound || chunks !== offsets.length)
+  const valid = chunk.width > 0 && chunk.height > 0 && rowBytes(page) * chunk.height <= used.pixels + slack;
+  if (!valid || chunks !== offsets.length)
     throw fault(
       name,
       'tiff-damaged',

@@ -1,18 +1,18 @@
 // F4, F5: weights by chance: sound tensors or a typed error; nothing runs, nothing is written.
 import fs from 'node:fs';
 import { Random } from '../../../src/base/random.js';
-import { readCheckpoint } from '../../../src/weights/checkpoint.js';
+import { readWeights } from '../../../src/weights/checkpoint.js';
 import { Lost, must, type Row } from '../row.js';
 import { attacks, hostileFile } from '../weightFiles.js';
 
 const prototype = JSON.stringify(Object.getOwnPropertyNames(Object.prototype));
 
 /** Reads `bytes` and looks at everything that came of it. */
-function read(bytes: Buffer, ending: string): ReturnType<typeof readCheckpoint>['tensors'] {
+function read(bytes: Buffer, ending: string): ReturnType<typeof readWeights>['tensors'] {
   const file = `x${ending}`;
   fs.writeFileSync(file, bytes);
   try {
-    const { tensors } = readCheckpoint(file);
+    const { tensors } = readWeights(file);
     let total = 0;
     for (const [name, { shape, data }] of Object.entries(tensors)) {
       must(data.length === shape.reduce((a, b) => a * b, 1), () => `${name} of [${shape}] with ${data.length} values`);

@@ -6,8 +6,8 @@ import { labels } from '../../../src/dataset/labels.js';
 import { type Candidate, chooseBest, inferenceInformation } from '../../../src/nnunet/best.js';
 import { choosePostprocessing, postprocessingFile } from '../../../src/nnunet/postprocessing.js';
 import { casesOf, type NnunetSummary, nnunetSummary } from '../../../src/nnunet/summary.js';
-import { postprocess } from '../../../src/predict/postprocess.js';
 import { readVolume } from '../../../src/volume/index.js';
+import { postprocess } from '../../../src/volume/postprocess.js';
 import { close, entriesOf, equal, type GoldenCase, type Row, readJson, unknownCase } from '../case.js';
 import { channelsLast } from './layout.js';
 
@@ -67,7 +67,7 @@ function postprocessing(folder: string): Row[] {
     ...summaryRows('after', choice.after, path.join(folder, 'summary_after.json')),
     ...files.map((name) => {
       const volume = readVolume(path.join(folder, 'pred', name));
-      const ours = postprocess(volume.data as Uint8Array, volume.shape, choice.steps);
+      const ours = postprocess(volume.data as Uint8Array, volume, choice.steps);
       return close(name, ours, readVolume(path.join(folder, 'postprocessed', name)).data, { abs: 0 });
     }),
   ];
@@ -100,6 +100,7 @@ function findBest(folder: string): Row[] {
             prediction: stored.data as Uint8Array,
             reference: readVolume(reference_file).data,
             shape: stored.shape,
+            spacingMm: [1, 1, 1],
           }),
           probabilities: () => {
             const p = tensors[`${model.configuration}.${id}.probabilities`];

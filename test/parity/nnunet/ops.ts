@@ -4,7 +4,7 @@ import { NumpyRandom } from '../../../src/base/numpy/mt19937.js';
 import { readSafetensors } from '../../../src/base/safetensors.js';
 import { labels, split, splits } from '../../../src/dataset/index.js';
 import { featureMapEstimate, topology } from '../../../src/plan/index.js';
-import { normalize, type Scheme } from '../../../src/preprocess/index.js';
+import { normalize } from '../../../src/preprocess/index.js';
 import { resample, separateAxis } from '../../../src/volume/index.js';
 import { close, equal, type GoldenCase, namesIn, type Row, readJson } from '../case.js';
 
@@ -130,7 +130,7 @@ function normalizationRows(file: string): Row[] {
   return readJson<any[]>(`${file}.json`).map((c) => {
     const ours = Float32Array.from(tensors[`${c.key}.in`].data as Float32Array);
     const seg = (tensors[`${c.key}.seg`] ?? tensors.seg)?.data as Float32Array | undefined;
-    normalize(ours, c.scheme as Scheme, { statistics: c.intensityproperties, useMask: c.use_mask_for_norm, seg });
+    normalize(ours, c.scheme, { statistics: c.intensityproperties, useMask: c.use_mask_for_norm, seg });
     return close(c.key, ours, tensors[`${c.key}.out`].data as Float32Array, { abs: 1e-6 });
   });
 }

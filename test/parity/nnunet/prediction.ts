@@ -7,7 +7,6 @@ import { loadCase } from '../../../src/dataset/loadCase.js';
 import { configuration } from '../../../src/plan/configuration.js';
 import type { Plan } from '../../../src/plan/plan.js';
 import { gaussianMap } from '../../../src/predict/gaussian.js';
-import { keepLargestComponent } from '../../../src/predict/postprocess.js';
 import { restore } from '../../../src/predict/restore.js';
 import { predictCase } from '../../../src/predict/run.js';
 import { probabilities, segmentation } from '../../../src/predict/segmentation.js';
@@ -15,6 +14,7 @@ import { type Forward, predictLogits } from '../../../src/predict/slidingWindow.
 import { padToPatch, tileStarts } from '../../../src/predict/tiles.js';
 import { tf } from '../../../src/tensor/tf.js';
 import { readVolume } from '../../../src/volume/index.js';
+import { keepLargestComponent } from '../../../src/volume/postprocess.js';
 import { close, entriesOf, equal, type GoldenCase, type Row, readJson } from '../case.js';
 import { channelsFirst, channelsLast } from './layout.js';
 

@@ -84,6 +84,18 @@ const fitting: Call[] = [
     ints: [2, 3],
     floats: [1e-5, 0.01],
   },
+  { name: 'VoxelbookConv', shapes: [[2, 3, 4, 5, 6], [3, 3, 3, 6, 9], [9]], outputs: 1, ints: [0], floats: [] },
+  { name: 'VoxelbookConv', shapes: [[2, 4, 5, 9], [3, 3, 6, 9], [0]], outputs: 1, ints: [1], floats: [] },
+  {
+    name: 'VoxelbookConvFilterGradient',
+    shapes: [
+      [2, 3, 4, 5, 6],
+      [2, 3, 4, 5, 9],
+    ],
+    outputs: 2,
+    ints: [3],
+    floats: [],
+  },
   { name: 'VoxelbookLayerNorm', shapes: [[2, 3, 7], [7], [7]], outputs: 2, ints: [], floats: [1e-5] },
   { name: 'VoxelbookLayerNormGradient', shapes: [[2, 3, 7], [7], [7], [6, 2], [2, 3, 7]], outputs: 3, ints: [], floats: [1e-5] },
   { name: 'VoxelbookActivation', shapes: [[3, 5, 7]], outputs: 1, ints: [0], floats: [0.01] },

@@ -6,7 +6,7 @@ const script = fileURLToPath(new URL('../../hostile/niftiMutations.ts', import.m
 const inputs = Number(process.env.VOXELBOOK_F1 ?? 5000);
 
 describe('hostile NIfTI files (F1)', () => {
-  it(`${inputs} mutated files become a sound volume or a typed error, within 512 MiB`, function () {
+  it(`${inputs} mutated files become a valid volume or a typed error, within 512 MiB`, function () {
     this.timeout(60_000 + inputs * 10);
     const args = ['--max-old-space-size=512', '--import', 'tsx', script, String(inputs), '20260101'];
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { timeout: 50_000 + inputs * 10, encoding: 'utf8' });

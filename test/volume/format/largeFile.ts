@@ -1,5 +1,7 @@
 // Writes or reads a file of 3 GiB of voxels, in a process of its own: `largeFile.ts write|read FILE` prints JSON.
+
 import { Crc32 } from '../../../src/base/checksum.js';
+import { peakResidentBytes } from '../../../src/base/memory.js';
 import { readVolume, type Volume, writeVolume } from '../../../src/volume/index.js';
 
 const [what, file] = process.argv.slice(2);
@@ -31,5 +33,5 @@ if (what === 'write') {
 } else volume = readVolume(file, { onWarning: () => {} });
 const sum = new Crc32();
 sum.add(volume.data as Int16Array);
-const peakMiB = Math.round(process.resourceUsage().maxRSS / 1024);
+const peakMiB = Math.round(peakResidentBytes() / 2 ** 20);
 console.log(JSON.stringify({ shape: volume.shape, spacingMm: volume.spacingMm, sum: sum.hex, peakMiB }));

@@ -30,7 +30,7 @@ describe('odd image files', () => {
   });
 
   const inputs = Number(process.env.VOXELBOOK_F1 ?? 5000);
-  it(`${inputs} more become a sound volume or a typed error, within 256 MiB`, function () {
+  it(`${inputs} more become a valid volume or a typed error, within 256 MiB`, function () {
     this.timeout(60_000 + inputs * 10);
     const script = fileURLToPath(new URL('../../hostile/imageMutations.ts', import.meta.url));
     const args = ['--import', 'tsx', script, String(inputs), '20260101'];

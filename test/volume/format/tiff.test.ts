@@ -266,7 +266,7 @@ describe('hostile TIFF files', () => {
       }
     });
 
-  it('20000 mutated files become a sound picture or a typed error', () => {
+  it('20000 mutated files become a valid picture or a typed error', () => {
     const random = new Random('tiff');
     const seeds = stored.map(({ file }) => fs.readFileSync(path.join(given, file))).filter((bytes) => bytes.length < 4000);
     let read = 0;

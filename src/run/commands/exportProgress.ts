@@ -1,0 +1,25 @@
+// `voxelbook export-progress`: a run's log for TensorBoard, or as a table.
+import { type Command, extensionHelp, extensionOption, need, print, readRunFolders, usage } from './command.js';
+
+export const exportProgress: Command = {
+  about: 'write a run’s progress for TensorBoard, or as CSV',
+  takes: '<run> …',
+  options: { ...extensionOption, format: { type: 'string' }, out: { type: 'string' } },
+  help: {
+    ...extensionHelp,
+    format: 'tensorboard (default) or csv',
+    out: 'folder to write into, one below it for each run (default: the run’s own)',
+  },
+  example: 'npx voxelbook export-progress mednext.json --format tensorboard --out board',
+  async work(positionals, values) {
+    need(positionals, 'run');
+    const path = await import('node:path');
+    const { exportProgress: write, progressFormats } = await import('../exportProgress.js');
+    const format = progressFormats.find((f) => f === (values.format ?? 'tensorboard'));
+    if (!format) throw usage(`--format ${values.format}`, progressFormats.join(' or '));
+    for (const folder of await readRunFolders(positionals, values)) {
+      const out = values.out === undefined ? folder : path.join(String(values.out), path.basename(folder));
+      print(write(folder, format, out));
+    }
+  },
+};

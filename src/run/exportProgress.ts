@@ -1,0 +1,84 @@
+// A run's progress for other tools: TensorBoard's event file, or a table that any program reads.
+import fs from 'node:fs';
+import path from 'node:path';
+import { atomicWrite } from '../base/atomicWrite.js';
+import { VoxelbookError } from '../base/errors.js';
+import { labels, readDatasetJson } from '../dataset/index.js';
+import type { ProgressLine } from '../train/index.js';
+import { eventFile, type Scalar } from './eventFile.js';
+import { readProgress } from './folder.js';
+
+export const progressFormats = ['tensorboard', 'csv'] as const;
+export type ProgressFormat = (typeof progressFormats)[number];
+
+/**
+ * Writes the progress of a run, finished or not. Losses and norms are means of their epoch up to the step.
+ * @param out folder of the file; default the run's own folder
+ * @returns the file
+ * @throws VoxelbookError for a folder without progress
+ */
+export function exportProgress(folder: string, format: ProgressFormat, out = folder): string {
+  const lines = readProgress(folder);
+  const log = path.join(folder, 'progress.jsonl');
+  if (lines.length === 0)
+    throw new VoxelbookError('there is no progress to export', {
+      code: 'no-progress',
+      path: log,
+      given: 'no line',
+      expected: 'a run that has begun to train',
+      fix: 'npx voxelbook list names the runs.',
+    });
+  const classes = classesOf(folder, lines);
+  fs.mkdirSync(out, { recursive: true });
+  if (format === 'csv') {
+    const file = path.join(out, 'progress.csv');
+    atomicWrite(file, csv(lines, classes));
+    return file;
+  }
+  // The log has seconds of training; when it was written last says when those were.
+  const begin = fs.statSync(log).mtimeMs / 1000 - lines.at(-1)!.seconds;
+  const file = path.join(out, `events.out.tfevents.${Math.floor(begin)}.${path.basename(path.resolve(folder))}`);
+  atomicWrite(file, eventFile(lines.flatMap((line) => scalarsOf(line, classes, begin))));
+  return file;
+}
+
+/** Names of the classes or regions whose pseudo-Dice the log has. */
+function classesOf(folder: string, lines: readonly ProgressLine[]): string[] {
+  const file = path.join(folder, 'dataset.json');
+  const known = fs.existsSync(file) ? labels(readDatasetJson(file)).names : [];
+  const most = Math.max(0, ...lines.map((l) => l.pseudoDscPerClass?.length ?? 0));
+  return Array.from({ length: most }, (_, i) => known[i] ?? String(i + 1));
+}
+
+function scalarsOf(line: ProgressLine, classes: readonly string[], begin: number): Scalar[] {
+  const values: Record<string, number | null | undefined> = {
+    'train/loss': line.loss,
+    'train/learning_rate': line.lr,
+    'train/gradient_norm': line.gradientNorm,
+    'train/epoch': line.epoch,
+    'validation/loss': line.validationLoss,
+    'validation/pseudo_dice': line.pseudoDsc,
+    ...Object.fromEntries(classes.map((name, i) => [`validation/pseudo_dice/${name}`, line.pseudoDscPerClass?.[i]])),
+    'machine/memory_bytes': line.rssBytes,
+    'machine/waiting_share': line.waitingShare,
+  };
+  return Object.entries(values).flatMap(([tag, value]) =>
+    typeof value === 'number' ? [{ tag, step: line.step, wallTime: begin + line.seconds, value }] : [],
+  );
+}
+
+/** One row a line; what was not measured is empty. */
+function csv(lines: readonly ProgressLine[], classes: readonly string[]): string {
+  const plain = [
+    ...['epoch', 'epochs', 'step', 'steps', 'loss', 'validationLoss', 'pseudoDsc', 'lr', 'gradientNorm'],
+    ...['seconds', 'waitingShare', 'rssBytes', 'etaSeconds'],
+  ] as (keyof ProgressLine)[];
+  const cell = (value: unknown) => {
+    const text = value === null || value === undefined ? '' : String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const rows = lines.map((line) => [...plain.map((key) => line[key]), ...classes.map((_, i) => line.pseudoDscPerClass?.[i])]);
+  return [[...plain, ...classes.map((name) => `pseudoDsc ${name}`)], ...rows]
+    .map((row) => `${row.map(cell).join(',')}\n`)
+    .join('');
+}
