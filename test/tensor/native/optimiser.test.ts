@@ -120,12 +120,13 @@ describe('native optimiser step', () => {
   it('what does not fit comes back as an error that names it', () =>
     tf.tidy(() => {
       const run = (inputs: tf.Tensor[], ints: number[]) => () => executeOnList('VoxelbookOptimiserStep', inputs, 1, ints);
-      const [w, g, v, s] = [tf.ones([2, 3]), tf.ones([2, 3]), tf.ones([2, 3]), tf.ones([6])];
-      assert.throws(run([w, g, tf.ones([6]), s], [0, 1]), /parameter \[2,3\] and \[6\]/);
-      assert.throws(run([w, g, v, s], [1, 1]), /4 tensors for 1 parameters/);
-      assert.throws(run([w, g, v, s], [7, 1]), /optimiser 7 is unknown/);
-      assert.throws(run([w, g, v, tf.ones([8])], [0, 1]), /settings \[8\], 6 expected/);
-      assert.throws(run([w, g, v, s], [0, -1]), /4 tensors for -1 parameters/);
+      const [w, g, v, s] = [tf.ones([2, 3]), tf.ones([2, 3]), tf.ones([2, 3]), tf.ones([7])];
+      assert.throws(run([w, g, tf.ones([6]), s], [0, 1, 0]), /parameter \[2,3\] and \[6\]/);
+      assert.throws(run([w, g, v, s], [1, 1, 0]), /4 tensors for 1 parameters/);
+      assert.throws(run([w, g, v, s], [7, 1, 0]), /optimiser 7 is unknown/);
+      assert.throws(run([w, g, v, tf.ones([8])], [0, 1, 0]), /settings \[8\], 7 expected/);
+      assert.throws(run([w, g, v, s], [0, 1, 1]), /4 tensors for 1 parameters/);
+      assert.throws(run([w, g, v, s], [0, -1, 0]), /4 tensors for -1 parameters/);
     }));
 
   it('steps need four times the parameters’ memory: values, gradients and two slots', async function () {
