@@ -22,6 +22,7 @@ const [here, ending] = /^(.*)\/base\/extensionHooks(\.[jt]s)/.exec(import.meta.u
 export function resolve<N>(specifier: string, context: { parentURL?: string }, next: (s: string, c: unknown) => N): N | Resolved {
   const [name, ...rest] = specifier.split('/');
   if (name === 'voxelbook') return { url: `${here}/${[...rest, 'index'].join('/')}${ending}`, shortCircuit: true };
+  if (mark.test(specifier)) return { url: specifier, format: 'module', shortCircuit: true };
   const own = mark.exec(context.parentURL ?? '');
   if (!own || !/^\.{1,2}\//.test(specifier)) return next(specifier, context);
   return { url: new URL(specifier, context.parentURL).href + own[0], format: 'module', shortCircuit: true };

@@ -95,7 +95,7 @@ export async function loadExtensions(files: readonly ExtensionFile[]): Promise<v
         expected: sha256.slice(0, 12),
         fix: 'Start the experiment again from its own file; it becomes a run of its own.',
       });
-    useHooks();
+    await useHooks();
     // The library's own definitions come first, so that what registers from here on is the module's.
     await import(new URL(`../index${path.extname(import.meta.url)}`, import.meta.url).href);
     try {
@@ -110,11 +110,18 @@ export async function loadExtensions(files: readonly ExtensionFile[]): Promise<v
   }
 }
 
-let hooked = false;
-function useHooks(): void {
-  if (hooked) return;
-  hooked = true;
-  module.register(new URL(`./extensionHooks${path.extname(import.meta.url)}`, import.meta.url));
+let hooked: Promise<void> | undefined;
+const useHooks = () => (hooked ??= addHooks());
+
+/** In this thread where Node can (from 22.15 on), so that they come before other loaders' hooks; else in a thread of their own. */
+async function addHooks(): Promise<void> {
+  const hooks = new URL(`./extensionHooks${path.extname(import.meta.url)}`, import.meta.url);
+  const { registerHooks } = module as { registerHooks?: (hooks: { resolve: unknown; load: unknown }) => void };
+  if (!registerHooks) module.register(hooks);
+  else {
+    const { resolve, load } = await import(hooks.href);
+    registerHooks({ resolve, load });
+  }
 }
 
 /** A definition whose errors say where in the module, and in which part, they arose. */
