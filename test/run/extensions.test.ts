@@ -34,7 +34,7 @@ const ownExperiment = (root: string, seed = 1) => {
       hooks: [{ kind: 'halve' }],
     },
     prediction,
-    scoring: { metrics: ['prevalence', 'iou'] },
+    scoring: { metrics: ['filled', 'iou'] },
     seeds: [seed],
     scale,
     extensions: ['./my-parts.ts'],
@@ -68,7 +68,7 @@ describe('parts of a person’s own, from a file outside the project', () => {
     const own = runFolderOf(e, 0, 1);
     const [first] = readScores(own)!.cases;
     const { shell } = first.classes;
-    assert.ok((shell.prevalence as number) > 0 && (shell.prevalence as number) < 0.2, String(shell.prevalence));
+    assert.ok((shell.filled as number) > 0 && (shell.filled as number) < 0.2, String(shell.filled));
     assert.ok(Math.abs((shell.iou as number) - shell.dsc / (2 - shell.dsc)) < 1e-12);
     assert.equal(readProgress(own).at(-1)!.lr, 0.005);
     assert.equal(fs.readFileSync(path.join(own, 'steps.txt'), 'utf8'), '1 2 3 4 5 ');
@@ -106,7 +106,7 @@ describe('parts of a person’s own, from a file outside the project', () => {
     const { folder: scripts } = await submit(graph([e]), { dryRun: true });
     // What a node does with the script, without a scheduler.
     execFileSync('bash', [path.join(scripts, 'run.sh')], { env: { ...process.env, SLURM_ARRAY_TASK_ID: '0' }, stdio: 'pipe' });
-    assert.ok(readScores(runFolderOf(e, 0, 3))!.cases.every((c) => 'prevalence' in c.classes.core));
+    assert.ok(readScores(runFolderOf(e, 0, 3))!.cases.every((c) => 'filled' in c.classes.core));
   });
 
   it('what the module and its files hold belongs to the identity, where they lie does not', async () => {
@@ -138,8 +138,8 @@ describe('parts of a person’s own, from a file outside the project', () => {
       /recipe\.augmentation\[0\]\.transform: "invret"; .*Did you mean invert\?/,
     );
     await assert.rejects(
-      completed({ scoring: { metrics: ['prevalense'] } }),
-      /scoring\.metrics\[0\]: "prevalense"; .*Did you mean prevalence\?/,
+      completed({ scoring: { metrics: ['fillled'] } }),
+      /scoring\.metrics\[0\]: "fillled"; .*Did you mean filled\?/,
     );
   });
 

@@ -62,7 +62,7 @@ extend({
       },
     },
   ],
-  metrics: [{ name: 'prevalence', score: ({ reference }) => reference.reduce((a, b) => a + b, 0) / reference.length }],
+  metrics: [{ name: 'filled', score: ({ reference }) => reference.reduce((a, b) => a + b, 0) / reference.length }],
   hooks: [
     {
       name: 'halve',

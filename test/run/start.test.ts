@@ -167,12 +167,13 @@ describe('run.start', () => {
   });
 
   it('says what was wrong when the child throws', async () => {
+    // Which parameters there are is known where the network is built.
     const wrong = tinyExperiment(root, {
-      recipe: { ...experiment.recipe, loss: { kind: 'dice+bce', dice: 'nnunetv2', batchDice: false, smooth: 1e-5 } },
+      recipe: { ...experiment.recipe, groups: [{ prefixes: ['nothing.'], learningRate: 0.1 }] },
     });
     await assert.rejects(start(wrong, quiet), (error: VoxelbookError) => {
-      assert.match(error.message, /died at forecast, step 0: this loss does not fit the data set/);
-      assert.equal(error.code, 'loss-needs-regions');
+      assert.match(error.message, /died at forecast, step 0: this recipe does not fit the network/);
+      assert.equal(error.code, 'no-such-parameter');
       return true;
     });
   });
