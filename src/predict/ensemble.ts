@@ -126,14 +126,38 @@ export function ensembleFolders(
   const report = progressOf(ids.length, work);
   for (const [i, id] of ids.entries()) {
     report(i, `ensemble ${id}`);
+    const like = readVolume(path.join(inputs[0], id + ending));
     const members = inputs.map((folder) => readProbabilities(folder, id));
+    checkShapes(id, inputs, members, [...like.shape, heads.heads]);
     const merged = ensembleLabels(
       members.map((m) => m.data),
       heads,
     );
-    const like = readVolume(path.join(inputs[0], id + ending));
     writeVolume(path.join(output, id + ending), { ...like, data: merged.labels });
     if (keepProbabilities) writeProbabilities(output, id, merged.probabilities, members[0].shape);
   }
   report(ids.length, 'ensemble');
+}
+
+/** Equally many values of another grid, or of other labels, would be averaged without a word. */
+function checkShapes(
+  id: string,
+  inputs: readonly string[],
+  members: readonly { shape: readonly number[] }[],
+  wanted: readonly number[],
+): void {
+  const faults = members.flatMap(({ shape }, i) =>
+    shape.join() === wanted.join()
+      ? []
+      : [
+          {
+            code: 'ensemble-shapes',
+            path: path.join(inputs[i], id),
+            given: `probabilities [${shape}]`,
+            expected: `[${wanted}]: the voxels of the label file in ${inputs[0]}, and the outputs that dataset.json's labels ask for`,
+            fix: 'Ensemble predictions of the same images and the same labels.',
+          },
+        ],
+  );
+  if (faults.length > 0) throw new VoxelbookError('these predictions cannot be averaged', faults);
 }

@@ -5,7 +5,14 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { casesIn, type DatasetJson, loadCase } from '../../src/dataset/index.js';
 import { configuration, type Fingerprint, type Plan } from '../../src/plan/index.js';
-import { ensembleFolders, type PredictionModel, predictCase, readProbabilities, run } from '../../src/predict/index.js';
+import {
+  ensembleFolders,
+  type PredictionModel,
+  predictCase,
+  readProbabilities,
+  run,
+  writeProbabilities,
+} from '../../src/predict/index.js';
 import { preprocessCase } from '../../src/preprocess/index.js';
 import { tf } from '../../src/tensor/tf.js';
 import { readVolume, type Volume, writeVolume } from '../../src/volume/index.js';
@@ -163,6 +170,14 @@ describe('predicting cases', () => {
       assert.deepEqual(readVolume(path.join(c, `${id}.nii.gz`)).data, readVolume(path.join(a, `${id}.nii.gz`)).data);
       assert.deepEqual(readProbabilities(c, id), readProbabilities(a, id));
     }
+    // As many values, on another grid.
+    const { data, shape } = readProbabilities(b, cases[0].id);
+    const turned = [shape[1], shape[0], shape[2], shape[3]];
+    writeProbabilities(b, cases[0].id, data, shape[0] === shape[1] ? [shape[0] * shape[1], 1, shape[2], shape[3]] : turned);
+    assert.throws(
+      () => ensembleFolders([a, b], c, dataset),
+      /b\/ct_00: probabilities \[.*\]; expected \[.*\]: the voxels of the label file/,
+    );
     fs.rmSync(path.join(b, `${cases[1].id}.nii.gz`));
     assert.throws(() => ensembleFolders([a, b], c, dataset), {
       message: `these folders cannot be ensembled\n  ${b}: 1 cases; expected the 2 cases of ${a}. Predict the same cases with every member.`,
