@@ -165,8 +165,10 @@ const messages: Row = {
         if (i % 10 === 9) {
           const { implementation } = await kernel.ask('control', 'kernel_info_request', {});
           must(typeof implementation === 'string', 'no answer');
-          const done = await kernel.run('6 * 7', 30_000);
-          must(done.result?.['text/plain'] === '42', `6 * 7 is ${JSON.stringify(done.result)}`);
+          let done = await kernel.run('6 * 7', 30_000);
+          // Behind a cell that failed Jupyter's rule is to leave out what waits: it is sent again.
+          if (done.reply.status === 'aborted') done = await kernel.run('6 * 7', 30_000);
+          must(done.result?.['text/plain'] === '42', `6 * 7 is ${JSON.stringify(done.result)}, ${JSON.stringify(done.reply)}`);
         } else await sleep(2);
         must(
           kernel.process.exitCode === null && kernel.process.signalCode === null,
