@@ -6,7 +6,7 @@ import { FaultList, VoxelbookError } from '../base/errors.js';
 import { shortJson } from '../base/json.js';
 import type { StoredTensor } from '../base/safetensors.js';
 import type { DatasetJson, Fold } from '../dataset/index.js';
-import { type Plan, planFromJson } from '../plan/index.js';
+import { type Plan, planFromJson, unetEntry } from '../plan/index.js';
 import { readWeights } from '../weights/index.js';
 import { readPickle } from '../weights/pickle.js';
 import type { CheckpointAbout, FoldCheckpoint } from './modelFolder.js';
@@ -198,26 +198,16 @@ function convertPlans(plans: Json, name: string, stageGiven: unknown) {
         resampling_fn_seg_kwargs: kwargs(true, 1),
         resampling_fn_probabilities: 'resample_data_or_seg_to_shape',
         resampling_fn_probabilities_kwargs: kwargs(false, 1),
-        architecture: {
-          network_class_name: 'dynamic_network_architectures.architectures.unet.PlainConvUNet',
-          arch_kwargs: {
-            n_stages: strides.length,
-            features_per_stage: strides.map((_, i) => Math.min(base * 2 ** i, most)),
-            conv_op: `torch.nn.modules.conv.Conv${dim}d`,
-            kernel_sizes: kernels,
-            strides,
-            n_conv_per_stage: strides.map(() => 2),
-            n_conv_per_stage_decoder: pools.map(() => 2),
-            conv_bias: true,
-            norm_op: `torch.nn.modules.instancenorm.InstanceNorm${dim}d`,
-            norm_op_kwargs: { eps: 1e-5, affine: true },
-            dropout_op: null,
-            dropout_op_kwargs: null,
-            nonlin: 'torch.nn.LeakyReLU',
-            nonlin_kwargs: { inplace: true },
-          },
-          _kw_requires_import: ['conv_op', 'norm_op', 'dropout_op', 'nonlin'],
-        },
+        architecture: unetEntry({
+          name: 'PlainConvUNet',
+          dim,
+          stages: strides.length,
+          base,
+          most,
+          kernels,
+          strides,
+          blocks: { n_conv_per_stage: strides.map(() => 2), n_conv_per_stage_decoder: pools.map(() => 2) },
+        }),
         batch_dice: false,
       },
     },

@@ -20,11 +20,38 @@ export function architecture(
       ? { n_conv_per_stage: repeated(2, stages), n_conv_per_stage_decoder: repeated(2, stages - 1) }
       : { n_blocks_per_stage: residualBlocks.slice(0, stages), n_conv_per_stage_decoder: repeated(1, stages - 1) };
   const name = network === 'plain' ? 'PlainConvUNet' : 'ResidualEncoderUNet';
+  return unetEntry({ name, dim, stages, base: baseFeatures, most: maxFeatures[dim], kernels, strides, blocks });
+}
+
+/** Features double from stage to stage, from `base` to at most `most`. */
+interface UnetEntry<K, S, B> {
+  name: string;
+  dim: number;
+  stages: number;
+  base: number;
+  most: number;
+  kernels: K;
+  strides: S;
+  /** How many convolutions or blocks each stage has, under nnU-Net's names. */
+  blocks: B;
+}
+
+/** A U-Net of `dynamic_network_architectures` with convolutions, instance norm and leaky ReLU; key order is nnU-Net's. */
+export function unetEntry<K, S, B extends object>({
+  name,
+  dim,
+  stages,
+  base,
+  most,
+  kernels,
+  strides,
+  blocks,
+}: UnetEntry<K, S, B>) {
   return {
     network_class_name: `dynamic_network_architectures.architectures.unet.${name}`,
     arch_kwargs: {
       n_stages: stages,
-      features_per_stage: strides.map((_, s) => Math.min(maxFeatures[dim], baseFeatures * 2 ** s)),
+      features_per_stage: Array.from({ length: stages }, (_, s) => Math.min(most, base * 2 ** s)),
       conv_op: `torch.nn.modules.conv.Conv${dim}d`,
       kernel_sizes: kernels,
       strides,

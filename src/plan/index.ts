@@ -1,5 +1,5 @@
 // Fingerprint to plan: nnU-Net v2's rules.
-export { architecture } from './architecture.js';
+export { architecture, unetEntry } from './architecture.js';
 export { configuration } from './configuration.js';
 export { type Described, describedFingerprint } from './describedFingerprint.js';
 export { featureMapEstimate } from './featureMapEstimate.js';

@@ -1,4 +1,6 @@
 // Older and other forms of nnU-Net v2's plans, as the present one: nnU-Net itself reads them so (`ConfigurationManager`).
+import { unetEntry } from './architecture.js';
+
 type Json = Record<string, unknown>;
 
 const isList = (v: unknown): v is unknown[] => Array.isArray(v);
@@ -66,25 +68,15 @@ function presentConfiguration(value: unknown): unknown {
   const dim = c.patch_size.length;
   return {
     ...rest,
-    architecture: {
-      network_class_name: `dynamic_network_architectures.architectures.unet.${name}`,
-      arch_kwargs: {
-        n_stages: stages,
-        features_per_stage: Array.from({ length: stages }, (_, i) => Math.min((base as number) * 2 ** i, most as number)),
-        conv_op: `torch.nn.modules.conv.Conv${dim}d`,
-        kernel_sizes: kernels,
-        strides,
-        [count]: encoder,
-        n_conv_per_stage_decoder: decoder,
-        conv_bias: true,
-        norm_op: `torch.nn.modules.instancenorm.InstanceNorm${dim}d`,
-        norm_op_kwargs: { eps: 1e-5, affine: true },
-        dropout_op: null,
-        dropout_op_kwargs: null,
-        nonlin: 'torch.nn.LeakyReLU',
-        nonlin_kwargs: { inplace: true },
-      },
-      _kw_requires_import: ['conv_op', 'norm_op', 'dropout_op', 'nonlin'],
-    },
+    architecture: unetEntry({
+      name,
+      dim,
+      stages,
+      base: base as number,
+      most: most as number,
+      kernels,
+      strides,
+      blocks: { [count]: encoder, n_conv_per_stage_decoder: decoder },
+    }),
   };
 }
