@@ -5,11 +5,13 @@
 // Ends with 0 when scores.json stands, 143 or 130 after TERM or INT with a checkpoint written, 85 after USR1 ("checkpoint
 // written, start me again"), 1 with error.json otherwise.
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { loadExtensions } from '../base/extensions.js';
+import { onGpu } from '../tensor/tf.js';
 import { initOf } from '../train/dependencies.js';
 import type { Experiment } from '../train/index.js';
 import { type RunFailure, readOrder, readProgress, readScores } from './folder.js';
@@ -24,6 +26,18 @@ async function loadOwn(experiment: Experiment | undefined): Promise<void> {
   if (!experiment) return;
   for (const before of [initOf(experiment), experiment.previousStage]) await loadOwn(before);
   await loadExtensions(experiment.extensions ?? []);
+}
+
+/** Refuses paper scale where there is no GPU: it would compute for months. */
+function needGpu({ name, scale }: Experiment): void {
+  if (scale !== 'paper' || onGpu() || process.env.VOXELBOOK_PAPER_ON_CPU === '1') return;
+  throw new VoxelbookError(`"${name}" is not computed here`, {
+    code: 'no-gpu',
+    path: 'scale',
+    given: `paper scale on ${os.hostname()}, where TensorFlow found no GPU`,
+    expected: 'a GPU, and a set-up with VOXELBOOK_DEVICE=cuda',
+    fix: 'npm run doctor -- --node in the same job says what it has. To compute it on the CPU all the same: VOXELBOOK_PAPER_ON_CPU=1.',
+  });
 }
 
 /** Computes the run of a folder, from wherever it stands. @returns the exit code */
@@ -51,10 +65,12 @@ export async function child(folder: string): Promise<number> {
   listen('SIGTERM', 143);
   listen('SIGINT', 130);
   listen('SIGUSR1', requeueCode);
-  const lease = takeLease(folder, process.env.SLURM_JOB_ID !== undefined);
+  const lease = takeLease(folder, process.env.VOXELBOOK_JOB === '1');
   fs.rmSync(path.join(folder, 'error.json'), { force: true });
-  let stage = 'extensions';
+  let stage = 'machine';
   try {
+    needGpu(order.experiment);
+    stage = 'extensions';
     await loadOwn(order.experiment);
     await whole(folder, order, { signal: stop.signal, lease, onStage: (s) => (stage = s) });
     return 0;

@@ -22,8 +22,9 @@ import {
   storedFingerprint,
 } from '../train/index.js';
 import { by, DryRun, type DryRunRow, type DryRunTotals, preparedData } from './dryRunTable.js';
-import { type SlurmOptions, submit } from './slurm.js';
-import { graph, type PlannedRun } from './study.js';
+import type { PlannedRun } from './folder.js';
+import { graph } from './graph.js';
+import { type NeedsOf, type SlurmOptions, submit } from './slurm.js';
 
 export interface DryRunOptions {
   /** Also write the job scripts of a Slurm cluster; what a site wants in them. */
@@ -41,6 +42,25 @@ export async function dryRun(what: PaperStudy | readonly Experiment[], options: 
   const study = 'tables' in what ? what : undefined;
   const experiments = study ? study.experiments : (what as readonly Experiment[]);
   const runs = graph(experiments);
+  const rows = await rowsOf(runs, experiments, study, options);
+  const totals = totalsOf(rows, runs);
+  const scripts = options.slurm ? (await submit(runs, { ...options.slurm, dryRun: true }, needsFrom(rows))).folder : undefined;
+  return new DryRun(rows, totals, runs, { scale: experiments[0]?.scale ?? 'demo', study, scripts });
+}
+
+/** What the runs of a study ask a cluster for, where its site does not say. */
+export async function needsOf(runs: readonly PlannedRun[], options: Pick<DryRunOptions, 'signal'> = {}): Promise<NeedsOf> {
+  const left = runs.filter((run) => !run.finished);
+  return needsFrom(await rowsOf(left, [], undefined, options));
+}
+
+/** A row for every experiment of some runs. */
+async function rowsOf(
+  runs: readonly PlannedRun[],
+  experiments: readonly Experiment[],
+  study: PaperStudy | undefined,
+  options: DryRunOptions,
+): Promise<DryRunRow[]> {
   const byHash = new Map<string, PlannedRun[]>();
   for (const run of runs) {
     const key = identityOf(run.experiment);
@@ -60,13 +80,29 @@ export async function dryRun(what: PaperStudy | readonly Experiment[], options: 
     }
     await new Promise(setImmediate);
   }
-  const totals = totalsOf(rows, runs);
-  const scripts = options.slurm ? await scriptsOf(runs, rows, totals, options.slurm) : undefined;
-  return new DryRun(rows, totals, runs, { scale: experiments[0]?.scale ?? 'demo', study, scripts });
+  return rows;
 }
 
 /** Equal for experiments that are the same runs. */
 const identityOf = (experiment: Experiment) => runHash(experiment, 0, 0);
+
+/**
+ * One GPU at paper scale, twice the forecast of memory (at least 16 GB there: the first job of a data set also preprocesses it, and CUDA's
+ * libraries are not in the forecast), and twice the forecast of hours where there is one.
+ */
+function needsFrom(rows: readonly DryRunRow[]): NeedsOf {
+  const byIdentity = new Map(rows.map((row) => [identityOf(row.experiment), row]));
+  return ({ experiment }) => {
+    const { hostBytes = null, hours = null } = byIdentity.get(identityOf(experiment)) ?? {};
+    const gpu = experiment.scale === 'paper';
+    const gib = hostBytes === null ? undefined : Math.max(gpu ? 16 : 1, Math.ceil((2 * hostBytes) / 2 ** 30));
+    return {
+      ...(gpu && { gres: 'gpu:1' }),
+      ...(gib !== undefined && { memory: `${gib}G` }),
+      ...(hours !== null && { time: `${Math.max(1, Math.ceil(2 * hours))}:00:00` }),
+    };
+  };
+}
 
 const distinct = <T>(list: readonly T[]) => [...new Set(list)];
 
@@ -313,20 +349,4 @@ function totalsOf(rows: readonly DryRunRow[], runs: readonly PlannedRun[]): DryR
     largestGpuBytes: most((row) => row.gpuBytes),
     largestHostBytes: most((row) => row.hostBytes),
   };
-}
-
-/**
- * Writes the scripts. A site that names no GPU or memory gets one GPU at paper scale and twice the largest forecast, at least 16 GB there:
- * the first job of a data set also preprocesses it, and CUDA's libraries are not in the forecast.
- */
-async function scriptsOf(
-  runs: readonly PlannedRun[],
-  rows: readonly DryRunRow[],
-  { largestHostBytes }: DryRunTotals,
-  site: SlurmOptions,
-): Promise<string> {
-  const gpu = rows.some((row) => row.gpuBytes !== null);
-  const gib = Math.max(gpu ? 16 : 1, Math.ceil((2 * largestHostBytes) / 2 ** 30));
-  const needed: SlurmOptions = { ...(gpu ? { gres: 'gpu:1' } : {}), memory: `${gib}G` };
-  return (await submit(runs, { ...needed, ...site, dryRun: true })).folder;
 }

@@ -3,7 +3,7 @@ import { hoursFormula, hoursGpu, hoursSource, methodNotes, type PaperStudy } fro
 import { plannerEntry } from '../plan/index.js';
 import { type Cell, type Column, ResultTable } from '../report/index.js';
 import type { Experiment, Scale } from '../train/index.js';
-import type { PlannedRun } from './study.js';
+import type { PlannedRun } from './folder.js';
 
 /** One experiment of a study; bytes and hours are of one run. Null: `unknown` says why. */
 export interface DryRunRow {

@@ -1,45 +1,25 @@
-// Studies on Slurm: this file writes job arrays and their scripts and hands them in; Slurm does the distributing.
+// Studies on Slurm: hands in what is missing, in arrays, as far as the site lets one person have jobs, and waits for the rest.
 //
-// One array per level of the study's graph, each after the one before it. What is done and what is missing stands in the run
-// folders alone, so handing in again takes only what is missing: that is the whole resume story. Another queue system
-// is another file like this one.
-import { execFile } from 'node:child_process';
+// What is done stands in the run folders, what is handed in in their job.json and in Slurm's queue: handing in again, from anywhere, takes
+// only what is neither. That is the whole resume story. Another queue system is another file like this one.
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
-import { projectRoot, runsFolder } from '../base/paths.js';
+import { runsFolder } from '../base/paths.js';
 import { parse } from '../base/schema.js';
-import { nodeArguments } from '../base/workers.js';
-import { type FailedRun, type PlannedRun, readFailure, readScores } from './folder.js';
+import { withLock } from '../train/lock.js';
+import { type FailedRun, type PlannedRun, prepareFolder, readFailure, readScores } from './folder.js';
+import { settled } from './fresh.js';
 import { isAlive } from './lease.js';
 import { siteSchema } from './siteSchema.js';
+import { arraysOf, type JobArray, jobOf, type Needs, writeJob, writeLines } from './slurmArrays.js';
+import { cancel, longestTime, maxArraySize, patientQueue, queue, sbatch, secondsOf } from './slurmQueue.js';
+import { arrayArguments, runScript, type SlurmOptions, submitScript, summaryArguments, summaryScript } from './slurmScripts.js';
 
-/** What a site wants in its job scripts; `site.json`. */
-export interface SlurmOptions {
-  partition?: string;
-  account?: string;
-  /** `--gres`, for instance `gpu:1`. */
-  gres?: string;
-  /** `--time` of one leg, `hours:minutes:seconds`; a run that needs longer is requeued with a checkpoint. */
-  time?: string;
-  /** `--mem`, for instance `24G`. */
-  memory?: string;
-  cpus?: number;
-  /** Runs at the same time. */
-  atOnce?: number;
-  /** Seconds before the time limit at which the child is told to write its checkpoint; Slurm may be up to 60 s early. */
-  warningSeconds?: number;
-  /** Lines before the work: `module load …`. */
-  setup?: string[];
-  /** Environment of the jobs besides the submitter's. */
-  env?: Record<string, string>;
-  dryRun?: boolean;
-  /** How often squeue is asked, ms. */
-  pollMs?: number;
-}
+export type { Needs } from './slurmArrays.js';
+export type { SlurmOptions } from './slurmScripts.js';
 
 export interface SubmittedJob {
   id: string;
@@ -47,207 +27,138 @@ export interface SubmittedJob {
   runs: number;
 }
 
-const run = promisify(execFile);
-
-/** Runs that have neither a result nor somebody at work. */
-const missing = (runs: readonly PlannedRun[]) => runs.filter((r) => !readScores(r.folder) && !isAlive(r.folder));
-
-/** One job array: the missing runs of one level, by their places in `grid.jsonl`. */
-interface JobArray {
-  level: number;
-  indices: number[];
+export interface Submitted {
+  /** Where the scripts lie. */
+  folder: string;
+  /** What was handed in, and the summary. */
+  jobs: SubmittedJob[];
+  /** Missing runs that wait in Slurm's queue already. */
+  pending: number;
+  /** Runs that are not handed in yet: no room below the site's limit, or what they start from runs outside Slurm. */
+  left: PlannedRun[];
 }
 
-function arraysOf(runs: readonly PlannedRun[]): JobArray[] {
-  const left = new Set(missing(runs).map((r) => r.hash));
-  const levels = [...new Set(runs.map((r) => r.level))].sort((a, b) => a - b);
-  return levels.flatMap((level) => {
-    const indices = runs.flatMap((r, index) => (r.level === level && left.has(r.hash) ? [index] : []));
-    return indices.length > 0 ? [{ level, indices }] : [];
-  });
+/** What the study needs of the cluster, run by run, where the site does not say. */
+export type NeedsOf = (run: PlannedRun) => Needs;
+const nothing: NeedsOf = () => ({});
+
+/** The scripts of a study, written. */
+interface Scripts {
+  folder: string;
+  script: string;
+  summary: string;
 }
 
-// afterany: a run whose dependency failed says so itself and leaves an error.json, instead of pending for ever.
-const after = (...ids: string[]) => (ids.length > 0 ? [`--dependency=afterany:${ids.join(':')}`] : []);
-const arrayOption = ({ indices }: JobArray, { atOnce }: SlurmOptions) =>
-  `--array=${ranges(indices)}${atOnce ? `%${atOnce}` : ''}`;
+const isMissing = (run: PlannedRun) => !readScores(run.folder);
 
-/** `0-3,7` for 0, 1, 2, 3, 7. */
-function ranges(ascending: readonly number[]): string {
-  const parts: [number, number][] = [];
-  for (const n of ascending) {
-    const last = parts.at(-1);
-    if (last && last[1] === n - 1) last[1] = n;
-    else parts.push([n, n]);
-  }
-  return parts.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(',');
-}
-
-/**
- * Writes `runs/submit/<hash>/` with `grid.jsonl`, `run.sh`, `summary.sh` and `submit.sh`, and hands in the runs that are missing.
- * With `dryRun` nothing else is written or started; `bash submit.sh` hands in what was missing then.
- * @returns the folder and the jobs, one per level of the graph and the summary
- */
-export async function submit(
-  runs: readonly PlannedRun[],
-  options: SlurmOptions = {},
-): Promise<{ folder: string; jobs: SubmittedJob[] }> {
-  parse(siteSchema, options, 'these job scripts cannot be written');
+function writeScripts(runs: readonly PlannedRun[], options: SlurmOptions): Scripts {
   const hash = createHash('sha256')
     .update(runs.map((r) => r.hash).join())
     .digest('hex')
     .slice(0, 12);
   const folder = path.join(runsFolder(), 'submit', hash);
   fs.mkdirSync(path.join(folder, 'log'), { recursive: true });
-  const grid = runs.map((r, index) => {
-    const { level, fold, seed, experiment } = r;
-    return { index, id: r.hash, level, fold, seed, folder: r.folder, order: { experiment, fold, seed } };
-  });
-  atomicWrite(path.join(folder, 'grid.jsonl'), grid.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  const grid = runs.map(({ level, fold, seed, experiment, hash: id, folder }, index) =>
+    JSON.stringify({ index, id, level, fold, seed, folder, order: { experiment, fold, seed } }),
+  );
+  atomicWrite(path.join(folder, 'grid.jsonl'), grid.map((line) => `${line}\n`).join(''));
   atomicWriteJson(path.join(folder, 'site.json'), options);
-  const script = path.join(folder, 'run.sh');
-  const summary = path.join(folder, 'summary.sh');
-  const arrays = arraysOf(runs);
-  atomicWrite(script, runScript(folder, options));
-  atomicWrite(summary, summaryScript(folder, options));
-  atomicWrite(path.join(folder, 'submit.sh'), submitScript(arrays, script, summary, options));
-  const jobs: SubmittedJob[] = [];
-  if (options.dryRun) return { folder, jobs };
-  const { prepareFolder } = await import('./folder.js');
-  const { settled } = await import('./fresh.js');
+  const scripts = { folder, script: path.join(folder, 'run.sh'), summary: path.join(folder, 'summary.sh') };
+  atomicWrite(scripts.script, runScript(folder, options));
+  atomicWrite(scripts.summary, summaryScript(folder, options));
+  return scripts;
+}
+
+/**
+ * Writes `runs/submit/<hash>/` with `grid.jsonl`, `run.sh`, `summary.sh` and `submit.sh`, and hands in the runs that are missing and not
+ * handed in already, as far as the site's limit allows. With `dryRun` nothing else is written or started; `bash submit.sh` hands in
+ * what was missing then, without a look at the queue.
+ * @throws VoxelbookError when Slurm takes no job or does not say what it has
+ */
+export async function submit(
+  runs: readonly PlannedRun[],
+  options: SlurmOptions = {},
+  needsOf: NeedsOf = nothing,
+): Promise<Submitted> {
+  parse(siteSchema, options, 'these job scripts cannot be written');
+  const scripts = writeScripts(runs, options);
+  const missing = runs.filter(isMissing);
+  const unfinished = new Set(missing.map((r) => r.hash));
+  const idle = missing.filter((r) => !isAlive(r.folder));
+  const most = options.dryRun ? 1001 : await maxArraySize();
+  const arrays = arraysOf(idle, { unfinished, most, needsOf });
+  const files = arrays.map((array) => writeLines(scripts.folder, array));
+  atomicWrite(path.join(scripts.folder, 'submit.sh'), submitScript(arrays, files, scripts, options));
+  if (options.dryRun) return { folder: scripts.folder, jobs: [], pending: 0, left: [] };
   for (const r of runs) {
     prepareFolder(r);
     await settled(r, r.folder);
   }
-  for (const array of arrays) {
-    const args = [...after(...jobs.slice(-1).map((j) => j.id)), arrayOption(array, options), script];
-    jobs.push({ id: await sbatch(args, options), level: array.level, runs: array.indices.length });
+  const { jobs, pending, left } = await handIn(runs.filter(isMissing), { scripts, options, needsOf });
+  if (jobs.length > 0 && left.length === 0) jobs.push(await handInSummary(scripts, jobs, options));
+  atomicWriteJson(path.join(scripts.folder, 'jobs.json'), jobs);
+  return { folder: scripts.folder, jobs, pending, left };
+}
+
+/** One process at a time looks at the queue and hands in: two would hand in the same runs. */
+async function handIn(
+  missing: readonly PlannedRun[],
+  given: { scripts: Scripts; options: SlurmOptions; needsOf: NeedsOf },
+): Promise<Omit<Submitted, 'folder'>> {
+  return withLock(path.join(runsFolder(), 'submit', 'lock.json'), {}, () => handInWhatFits(missing, given));
+}
+
+async function handInWhatFits(
+  missing: readonly PlannedRun[],
+  { scripts, options, needsOf }: { scripts: Scripts; options: SlurmOptions; needsOf: NeedsOf },
+): Promise<Omit<Submitted, 'folder'>> {
+  const there = await patientQueue();
+  const jobs: SubmittedJob[] = [];
+  const left: PlannedRun[] = [];
+  const ids = new Map<string, string>();
+  for (const run of missing) {
+    const id = jobOf(run);
+    if (id && there.has(id)) ids.set(run.hash, id);
   }
-  if (jobs.length > 0)
-    jobs.push({
-      id: await sbatch([...after(...jobs.map((j) => j.id)), summary], options),
-      level: arrays.at(-1)!.level + 1,
-      runs: 0,
+  const pending = ids.size;
+  const wanted = missing.filter((run) => !ids.has(run.hash) && !isAlive(run.folder));
+  const unfinished = new Set(missing.map((run) => run.hash));
+  let room = (options.submitLimit ?? Number.POSITIVE_INFINITY) - there.size - 1; // one for the summary
+  const most = await maxArraySize();
+  const longest = await longestTime(options.partition);
+  const within = (needs: Needs): Needs =>
+    needs.time !== undefined && secondsOf(needs.time) > longest ? { ...needs, time: undefined } : needs;
+  for (const array of arraysOf(wanted, { unfinished, most, needsOf: (run) => within(needsOf(run)) })) {
+    const waitsForOthers = array.after.some((hash) => !ids.has(hash));
+    const fits = waitsForOthers ? 0 : Math.max(0, Math.min(room, array.runs.length));
+    const part: JobArray = { ...array, runs: array.runs.slice(0, fits) };
+    left.push(...array.runs.slice(fits));
+    if (fits === 0) continue;
+    const file = writeLines(scripts.folder, part);
+    const after = array.after.map((hash) => ids.get(hash)!);
+    let id: string;
+    try {
+      id = await sbatch([...arrayArguments(part, after, options), scripts.script, file], options.env);
+    } catch (error) {
+      // A limit that the site did not tell: room comes when others end, if there are others.
+      if (!(error instanceof VoxelbookError && error.code === 'slurm-full' && there.size + ids.size > 0)) throw error;
+      left.push(...part.runs);
+      room = 0;
+      continue;
+    }
+    part.runs.forEach((run, k) => {
+      ids.set(run.hash, `${id}_${k}`);
+      writeJob(run, `${id}_${k}`);
     });
-  atomicWriteJson(path.join(folder, 'jobs.json'), jobs);
-  return { folder, jobs };
-}
-
-async function sbatch(args: string[], { env }: SlurmOptions): Promise<string> {
-  try {
-    const { stdout } = await run('sbatch', ['--parsable', '--kill-on-invalid-dep=yes', ...args], {
-      env: { ...process.env, ...env },
-    });
-    return stdout.trim().split(';')[0];
-  } catch (error) {
-    const { code, stderr, message } = error as { code?: string; stderr?: string; message: string };
-    throw new VoxelbookError('Slurm did not take the job', {
-      code: 'slurm-submit',
-      path: `sbatch ${args.join(' ')}`,
-      given: code === 'ENOENT' ? 'no sbatch on this machine' : (stderr?.trim() ?? message),
-      expected: 'a job number',
-      fix: 'Run this on a login node of the cluster, and check partition, account and limits in the site options.',
-    });
+    room -= fits;
+    jobs.push({ id, level: array.level, runs: fits });
   }
+  return { jobs, pending, left };
 }
 
-const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
-
-function header(folder: string, name: string, options: SlurmOptions): string[] {
-  const { partition, account, gres, time, memory, cpus, warningSeconds = 120 } = options;
-  const lines = [
-    `--job-name=${name}`,
-    '--requeue',
-    '--open-mode=append',
-    `--signal=B:USR1@${warningSeconds}`,
-    `--output=${path.join(folder, 'log', '%x-%A_%a.txt')}`,
-    ...(partition ? [`--partition=${partition}`] : []),
-    ...(account ? [`--account=${account}`] : []),
-    ...(gres ? [`--gres=${gres}`] : []),
-    ...(time ? [`--time=${time}`] : []),
-    ...(memory ? [`--mem=${memory}`] : []),
-    ...(cpus ? [`--cpus-per-task=${cpus}`] : []),
-  ];
-  return ['#!/bin/bash', ...lines.map((l) => `#SBATCH ${l}`)];
-}
-
-/** The same calls as `submit` makes, for whoever wants to look at them first. */
-function submitScript(arrays: readonly JobArray[], script: string, summary: string, options: SlurmOptions): string {
-  const ids = arrays.map(({ level }) => `\${job${level}%%;*}`);
-  const call = (args: readonly string[]) => ['sbatch --parsable --kill-on-invalid-dep=yes', ...args].join(' ');
-  return `${[
-    '#!/bin/bash',
-    '# One array a level, each after the one before it, then the summary.',
-    'set -e',
-    ...Object.entries(options.env ?? {}).map(([k, v]) => `export ${k}=${quote(v)}`),
-    ...arrays.map((array, i) => {
-      const args = [...after(...ids.slice(Math.max(0, i - 1), i)), arrayOption(array, options), quote(script)];
-      return `job${array.level}=$(${call(args)})`;
-    }),
-    ...(arrays.length > 0 ? [call([...after(...ids), quote(summary)])] : ["echo 'nothing is missing'"]),
-  ].join('\n')}\n`;
-}
-
-/** Makes the run folder of a line of `grid.jsonl` where there is none, and prints it. */
-const makeFolder = [
-  "const fs=require('fs');",
-  'const {folder,order}=JSON.parse(process.argv[1]);',
-  "const file=folder+'/experiment.json';",
-  'fs.mkdirSync(folder,{recursive:true});',
-  "if(!fs.existsSync(file)){fs.writeFileSync(file+'.'+process.pid,JSON.stringify(order,null,2));fs.renameSync(file+'.'+process.pid,file)}",
-  'console.log(folder)',
-].join('');
-
-/**
- * One element of an array. The child is started in the background, because bash itself would die of USR1; a trapped signal
- * ends `wait` early, so it is repeated. Exit code 85: checkpoint written, start me again. A crash (137 killed, 139 segment fault)
- * is requeued up to three times.
- */
-function runScript(folder: string, options: SlurmOptions): string {
-  const child = nodeArguments(new URL('./child.js', import.meta.url))
-    .map(quote)
-    .join(' ');
-  const environment = {
-    VOXELBOOK_RUNS: runsFolder(),
-    ...(process.env.VOXELBOOK_DATA ? { VOXELBOOK_DATA: process.env.VOXELBOOK_DATA } : {}),
-    ...options.env,
-  };
-  return `${[
-    ...header(folder, 'voxelbook', options),
-    ...Object.entries(environment).map(([k, v]) => `export ${k}=${quote(v)}`),
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: bash's own substitution
-    'export VOXELBOOK_THREADS=${SLURM_CPUS_PER_TASK:-1}',
-    ...(options.setup ?? []),
-    `cd ${quote(projectRoot)}`,
-    `line=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" ${quote(path.join(folder, 'grid.jsonl'))})`,
-    `run=$(${quote(process.execPath)} -e ${quote(makeFolder)} "$line")`,
-    `${quote(process.execPath)} ${child} "$run" & P=$!`,
-    `trap 'kill -USR1 $P' USR1; trap 'kill -TERM $P' TERM`,
-    'while :; do wait $P; rc=$?; kill -0 $P 2>/dev/null || break; done',
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: bash's own substitution
-    'id=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}',
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: bash's own substitution
-    'echo "leg ${SLURM_RESTART_COUNT:-0} ended with $rc"',
-    'if [ $rc = 85 ]; then scontrol requeue $id && sleep 60; fi',
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: bash's own substitution
-    'if [ $rc = 137 ] || [ $rc = 139 ]; then [ ${SLURM_RESTART_COUNT:-0} -lt 3 ] && scontrol requeue $id && sleep 60; fi',
-    'exit $rc',
-  ].join('\n')}\n`;
-}
-
-/** Names what is missing after all levels; its output is `summary.txt`. */
-function summaryScript(folder: string, options: SlurmOptions): string {
-  const program = [
-    "const fs=require('fs');",
-    "const rows=fs.readFileSync(process.argv[1],'utf8').trim().split('\\n').map(JSON.parse);",
-    "const open=rows.filter(r=>!fs.existsSync(r.folder+'/scores.json'));",
-    "console.log((rows.length-open.length)+' of '+rows.length+' runs finished');",
-    "for(const r of open)console.log('missing: '+r.folder);",
-  ].join('');
-  return `${[
-    ...header(folder, 'voxelbook-summary', { ...options, gres: undefined }),
-    `${quote(process.execPath)} -e ${quote(program)} ${quote(path.join(folder, 'grid.jsonl'))} > ${quote(path.join(folder, 'summary.txt'))}`,
-  ].join('\n')}\n`;
+async function handInSummary({ summary }: Scripts, jobs: readonly SubmittedJob[], { env }: SlurmOptions): Promise<SubmittedJob> {
+  const id = await sbatch([...summaryArguments(jobs.map((j) => j.id)), summary], env);
+  return { id, level: Math.max(...jobs.map((j) => j.level)) + 1, runs: 0 };
 }
 
 /** How a study on Slurm is watched. */
@@ -256,53 +167,113 @@ export interface SlurmStudyOptions {
   /** Runs at the same time, where `slurm` does not say. */
   atOnce?: number;
   signal?: AbortSignal;
+  /** End the study's jobs when the signal stops the wait; without it they go on. */
+  cancelJobs?: boolean;
   onEvent?: (text: string) => void;
   onProgress?: (done: number, total: number, what: string) => void;
 }
 
-/** Hands a study in and waits until Slurm has no job of it left; run folders say what became of each run. */
-export async function slurmStudy(runs: readonly PlannedRun[], options: SlurmStudyOptions): Promise<FailedRun[]> {
+/**
+ * Hands a study in and waits until Slurm has no job of it left; run folders say what became of each run. What does not fit below the site's
+ * limit is handed in as others end.
+ */
+export async function slurmStudy(
+  runs: readonly PlannedRun[],
+  options: SlurmStudyOptions,
+  needsOf: NeedsOf = nothing,
+): Promise<FailedRun[]> {
   const { signal, onEvent, onProgress, slurm = {} } = options;
   const site = { ...slurm, atOnce: slurm.atOnce ?? options.atOnce };
-  const { jobs, folder } = await submit(runs, site);
-  for (const job of jobs)
-    if (job.runs > 0) onEvent?.(`job ${job.id}: ${job.runs} runs of level ${job.level}, scripts in ${folder}`);
-  const seen = new Set(runs.filter((r) => readScores(r.folder)).map((r) => r.hash));
-  while (jobs.length > 0) {
-    if (signal?.aborted) {
-      await run(
-        'scancel',
-        jobs.map((j) => j.id),
-      ).catch(() => {});
-      throw signal.reason;
-    }
+  const first = await submit(runs, site, needsOf);
+  const scripts = { ...first, script: path.join(first.folder, 'run.sh'), summary: path.join(first.folder, 'summary.sh') };
+  let { left } = first;
+  const all: SubmittedJob[] = [];
+  const tell = (jobs: readonly SubmittedJob[]) => {
+    all.push(...jobs);
+    for (const job of jobs)
+      if (job.runs > 0) onEvent?.(`job ${job.id}: ${job.runs} runs of level ${job.level}, scripts in ${first.folder}`);
+    if (left.length > 0) onEvent?.(`${left.length} runs are not handed in yet; they follow as there is room`);
+  };
+  if (first.pending > 0) onEvent?.(`${first.pending} runs wait in Slurm's queue already`);
+  tell(first.jobs);
+  const seen = new Set(runs.filter((r) => !isMissing(r)).map((r) => r.hash));
+  for (let silent = 0; ; ) {
+    if (signal?.aborted) return stopped(runs, options);
     for (const r of runs) {
-      if (seen.has(r.hash) || !readScores(r.folder)) continue;
+      if (seen.has(r.hash) || isMissing(r)) continue;
       seen.add(r.hash);
       onEvent?.(`${path.basename(r.folder)}: finished`);
     }
     onProgress?.(seen.size, runs.length, 'slurm');
-    if (!(await inQueue(jobs.map((j) => j.id)))) break;
-    await new Promise((resolve) => setTimeout(resolve, site.pollMs ?? 5000));
+    let there: Map<string, string>;
+    try {
+      there = await queue();
+      silent = 0;
+    } catch (error) {
+      // Jobs do not need the controller's answer to go on: neither does the wait, but for so long.
+      if (!(error instanceof VoxelbookError) || runs.every((r) => !isMissing(r))) throw error;
+      if (silent++ === 0) onEvent?.(`${error.faults[0].given}: asked again`);
+      if (silent * (site.pollMs ?? 5000) > 3600_000) throw error;
+      await pause(site.pollMs);
+      continue;
+    }
+    const busy = (r: PlannedRun) => isMissing(r) && (there.has(jobOf(r) ?? '') || isAlive(r.folder));
+    const dead = doomed(runs, left, busy);
+    left = left.filter((r) => !dead.has(r.hash) && isMissing(r));
+    if (left.length === 0 && !runs.some(busy)) break;
+    if (left.length > 0) {
+      const unfinished = runs.filter((r) => isMissing(r) && (busy(r) || left.includes(r)));
+      const next = await handIn(unfinished, { scripts, options: site, needsOf });
+      const fewer = next.left.length < left.length;
+      left = next.left;
+      if (fewer) tell(next.jobs);
+      if (left.length === 0 && all.length > 0) await handInSummary(scripts, all, site);
+    }
+    await pause(site.pollMs);
   }
-  return runs
-    .filter((r) => !readScores(r.folder))
-    .map((r) => ({
-      run: r,
-      error: new Error(
-        `${path.basename(r.folder)}: ${readFailure(r.folder)?.message ?? `ended without a result; its job's output is in ${path.join(folder, 'log')}`}`,
-      ),
-    }));
+  return failuresOf(runs, path.join(first.folder, 'log'));
 }
 
-/** Whether Slurm still has any of the jobs, waiting or running. */
-async function inQueue(ids: string[]): Promise<boolean> {
-  try {
-    const { stdout } = await run('squeue', ['--noheader', '--format=%A %T', `--jobs=${ids.join(',')}`]);
-    return stdout.split('\n').some((line) => line.trim() && !/COMPLETED|FAILED|CANCELLED|TIMEOUT/.test(line));
-  } catch (error) {
-    // Slurm forgets finished jobs after a while and then calls their numbers invalid.
-    if (/Invalid job id/.test((error as { stderr?: string }).stderr ?? '')) return false;
-    throw error;
+const pause = (ms = 5000) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Hashes of runs that can no longer be computed: what they start from ended without a result. */
+function doomed(runs: readonly PlannedRun[], left: readonly PlannedRun[], busy: (run: PlannedRun) => boolean): Set<string> {
+  const waiting = new Set(left.map((r) => r.hash));
+  const dead = new Set<string>();
+  for (const run of runs) {
+    if (!isMissing(run) || busy(run)) continue;
+    if (!waiting.has(run.hash) || run.needs.some((hash) => dead.has(hash))) dead.add(run.hash);
   }
+  return dead;
+}
+
+/** Ends the wait: the jobs go on unless asked otherwise, and where they stand is said. */
+async function stopped(runs: readonly PlannedRun[], { signal, cancelJobs, onEvent }: SlurmStudyOptions): Promise<never> {
+  const ids = [...new Set(runs.filter(isMissing).flatMap((r) => jobOf(r) ?? []))];
+  if (cancelJobs) await cancel(ids);
+  else if (ids.length > 0)
+    onEvent?.(
+      `the jobs go on; the same study waits for them again, and this ends them: scancel ${[...new Set(ids.map((id) => id.split('_')[0]))].join(' ')}`,
+    );
+  throw signal!.reason;
+}
+
+/** Why each run has no result: its own words, or those of the run that it could not start from. */
+function failuresOf(runs: readonly PlannedRun[], log: string): FailedRun[] {
+  const why = new Map<string, string>();
+  const name = (run: PlannedRun) => path.basename(run.folder);
+  for (const run of runs) {
+    if (!isMissing(run)) continue;
+    const before = runs.find((r) => run.needs.includes(r.hash) && why.has(r.hash));
+    why.set(
+      run.hash,
+      before
+        ? `never ran: what it starts from has no result (${why.get(before.hash)})`
+        : `${name(run)}: ${readFailure(run.folder)?.message ?? `ended without a result; its job's output is in ${log}`}`,
+    );
+  }
+  return runs.flatMap((run) => {
+    const text = why.get(run.hash);
+    return text === undefined ? [] : [{ run, error: new Error(text.startsWith('never') ? `${name(run)}: ${text}` : text) }];
+  });
 }

@@ -1,13 +1,13 @@
 // Many experiments: every fold and seed of each, in an order in which whatever a run starts from is finished first.
-import { FaultList, VoxelbookError } from '../base/errors.js';
+import { VoxelbookError } from '../base/errors.js';
 import { threads } from '../base/threads.js';
-import type { Fold } from '../dataset/index.js';
-import { dependenciesOf } from '../train/dependencies.js';
-import { runFolderOf, runHash } from '../train/identity.js';
+import { runFolderOf } from '../train/identity.js';
 import { type Experiment, foldsOf, type ProgressLine } from '../train/index.js';
 import { completeAll, type ShortExperiment } from './complete.js';
+import { needsOf } from './dryRun.js';
 import { type FailedRun, type PlannedRun, prepareFolder, readScores } from './folder.js';
 import { settled } from './fresh.js';
+import { graph } from './graph.js';
 import { type Display, kernel } from './live.js';
 import { asAsked, type FinishedRun, finishedRun } from './result.js';
 import { type SlurmOptions, slurmStudy } from './slurm.js';
@@ -23,6 +23,8 @@ export interface StudyOptions {
   target?: 'local' | 'slurm';
   slurm?: SlurmOptions;
   signal?: AbortSignal;
+  /** Where the signal stops a study on Slurm: end its jobs too. Without it they go on, and the same study waits for them again. */
+  cancelJobs?: boolean;
   /** A line for every run that starts, ends or fails. */
   onEvent?: (text: string) => void;
   /** Called with every new line of any run's log. */
@@ -36,41 +38,6 @@ export interface Study {
   runs: FinishedRun[];
   /** Runs that ended without a result; a study goes on with the others. */
   failures: FailedRun[];
-}
-
-/** The runs of a list of experiments with everything they depend on, dependencies first, each run once. */
-export function graph(experiments: readonly Experiment[]): PlannedRun[] {
-  const faults = new FaultList();
-  for (const [i, e] of experiments.entries()) {
-    if (e.folds.length === 0)
-      faults.add('no-folds', `experiments[${i}].folds`, '[]', 'at least one fold', 'List the folds to run.');
-    if (e.seeds.length === 0)
-      faults.add('no-seeds', `experiments[${i}].seeds`, '[]', 'at least one seed', 'List the seeds to run.');
-  }
-  faults.throwIfAny('this study cannot be planned');
-  const planned = new Map<string, PlannedRun>();
-  const add = (experiment: Experiment, fold: Fold, seed: number): PlannedRun => {
-    const hash = runHash(experiment, fold, seed);
-    const known = planned.get(hash);
-    if (known) return known;
-    const needed = dependenciesOf(experiment, fold, seed).map((d) => add(d.experiment, d.fold, d.seed));
-    const folder = runFolderOf(experiment, fold, seed);
-    const run: PlannedRun = {
-      experiment,
-      fold,
-      seed,
-      hash,
-      folder,
-      needs: needed.map((run) => run.hash),
-      level: Math.max(0, ...needed.map((run) => run.level + 1)),
-      finished: readScores(folder) !== undefined,
-    };
-    planned.set(hash, run);
-    return run;
-  };
-  for (const experiment of experiments)
-    for (const fold of foldsOf(experiment)) for (const seed of experiment.seeds) add(experiment, fold, seed);
-  return [...planned.values()];
 }
 
 /**
@@ -94,7 +61,8 @@ export async function study(short: readonly (ShortExperiment | Experiment)[], gi
     prepareFolder(run);
     if (run.finished) run.finished = await settled(run, run.folder, { signal: options.signal, say: options.onEvent });
   }
-  const failures = options.target === 'slurm' ? await slurmStudy(runs, options) : await localStudy(runs, options);
+  const failures =
+    options.target === 'slurm' ? await slurmStudy(runs, options, await needsOf(runs, options)) : await localStudy(runs, options);
   // Two experiments may name the same run (a k3 that is a row and what k5 starts from): each gets it under its own name.
   const asked = experiments.flatMap((experiment) =>
     foldsOf(experiment).flatMap((fold) => experiment.seeds.map((seed) => ({ experiment, fold, seed }))),

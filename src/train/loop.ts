@@ -78,8 +78,8 @@ export interface LoopOptions extends WorkOptions {
   onLine?: (line: ProgressLine) => void;
   /** Share of the time that saving may take; 0 saves at the end of every epoch. */
   savingShare?: number;
-  /** Save after every iteration as well; for tests. */
-  saveEveryStep?: boolean;
+  /** Seconds without a checkpoint after which one is written inside an epoch too, so that a kill costs minutes; default 600, 0 after every iteration. */
+  saveSeconds?: number;
   /** Told what a person should know: what the run started from, a checkpoint that could not be used. Default: standard error. */
   onNotice?: (text: string) => void;
   /** Called before anything is written; throws when another process has taken the run over. */
@@ -142,6 +142,9 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
     savedAt = performance.now();
     savingTook = savedAt - begin;
     return file;
+  };
+  const saveIfDue = () => {
+    if (performance.now() - savedAt >= 1000 * (options.saveSeconds ?? 600)) save();
   };
   const stopIfAsked = () => {
     if (!options.signal?.aborted) return;
@@ -234,7 +237,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
         call('onStepEnd', at);
         const last = position.iteration === recipe.iterationsPerEpoch;
         if (!last && position.iteration % logEvery === 0) line();
-        if (options.saveEveryStep) save();
+        saveIfDue();
         await new Promise(setImmediate); // signals and messages get their turn
       }
 
@@ -249,6 +252,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
         position.counts = counts;
         position.validated++;
         position.done++;
+        saveIfDue();
         await new Promise(setImmediate);
       }
 

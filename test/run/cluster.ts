@@ -18,13 +18,46 @@ export function whyNoCluster(): string | undefined {
 
 export interface Cluster {
   env: Record<string, string>;
+  /** Ends the node's daemon and everything that it runs, as a power cut does. */
+  killNode(): void;
+  /** Starts the node again. */
+  startNode(): void;
   stop(): void;
 }
 
+/**
+ * What the controller refuses: jobs without an account, and more than six of them at a time. Written as a plugin of the controller, because
+ * limits by association need a database.
+ */
+const rules = `
+local most = 6
+function slurm_job_submit(job, parts, uid)
+  if job.account == nil then
+    slurm.log_user("this partition insists on an account")
+    return 2045
+  end
+  local n = 0
+  for _, other in pairs(slurm.jobs) do
+    if other.job_state == 0 or other.job_state == 1 then
+      n = n + math.max(1, other.array_task_cnt or 1)
+    end
+  end
+  local own = 1
+  for first, last in string.gmatch(job.array_inx or "0", "(%d+)-(%d+)") do own = own + last - first end
+  if n + own > most then
+    slurm.log_user("AssocMaxSubmitJobLimit: %d jobs are there", n)
+    return 2050
+  end
+  return slurm.SUCCESS
+end
+function slurm_job_modify() return slurm.SUCCESS end
+return slurm.SUCCESS
+`;
+
 const sleep = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
-/** Starts munge, the controller and one node; their ports listen on 127.0.0.1 only. */
-export function startCluster(): Cluster {
+/** Starts munge, the controller and one node with a made-up GPU; their ports listen on 127.0.0.1 only. @param strict with the rules above */
+export function startCluster({ strict = false } = {}): Cluster {
   const d = fs.mkdtempSync(path.join(os.tmpdir(), 'slurm-'));
   fs.chmodSync(d, 0o755); // munge wants its socket reachable
   for (const part of ['run', 'state', 'spool', 'log']) fs.mkdirSync(path.join(d, part));
@@ -33,6 +66,8 @@ export function startCluster(): Cluster {
   const port = 20000 + (process.pid % 20000);
   const version = /slurm[^\d]*(\d+)/.exec(execFileSync('slurmd', ['-V'], { encoding: 'utf8' }))?.[1] ?? '22';
   if (Number(version) >= 23) fs.writeFileSync(path.join(d, 'cgroup.conf'), 'CgroupPlugin=disabled\n');
+  fs.writeFileSync(path.join(d, 'gres.conf'), 'Name=gpu File=/dev/null\n');
+  fs.writeFileSync(path.join(d, 'job_submit.lua'), rules);
   const cpus = Math.max(2, os.cpus().length);
   fs.writeFileSync(
     path.join(d, 'slurm.conf'),
@@ -50,7 +85,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
+SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/backfill
 MpiDefault=none
 SwitchType=switch/none
@@ -62,12 +97,15 @@ SlurmdPidFile=${d}/run/slurmd.pid
 SlurmctldLogFile=${d}/log/slurmctld.log
 SlurmdLogFile=${d}/log/slurmd.log
 SlurmctldTimeout=10
-SlurmdTimeout=20
+SlurmdTimeout=10
 KillWait=10
 MinJobAge=3600
+MaxArraySize=5
+GresTypes=gpu
+${strict ? 'JobSubmitPlugins=lua' : ''}
 ReturnToService=2
 JobRequeue=1
-NodeName=${host} NodeAddr=127.0.0.1 CPUs=${cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket=${cpus} ThreadsPerCore=1 State=UNKNOWN
+NodeName=${host} NodeAddr=127.0.0.1 CPUs=${cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket=${cpus} ThreadsPerCore=1 RealMemory=${Math.floor(os.totalmem() / 2 ** 20)} Gres=gpu:1 State=UNKNOWN
 PartitionName=main Nodes=${host} Default=YES MaxTime=7-00:00:00 DefaultTime=00:10:00 State=UP
 `,
   );
@@ -110,5 +148,40 @@ PartitionName=main Nodes=${host} Default=YES MaxTime=7-00:00:00 DefaultTime=00:1
     }
     sleep(200);
   }
-  return { env, stop };
+  const pidOf = (name: string) => Number(fs.readFileSync(path.join(d, 'run', `${name}.pid`), 'utf8'));
+  const killNode = () => {
+    const children = new Map<number, number[]>();
+    for (const name of fs.readdirSync('/proc').filter((n) => /^\d+$/.test(n))) {
+      try {
+        const stat = fs.readFileSync(`/proc/${name}/stat`, 'utf8');
+        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+        children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+      } catch {
+        // Gone meanwhile.
+      }
+    }
+    // A job's own daemon is no child of the node's: it is found by its command line.
+    const steps = fs
+      .readdirSync('/proc')
+      .filter((n) => /^\d+$/.test(n))
+      .filter((n) => {
+        try {
+          return fs.readFileSync(`/proc/${n}/comm`, 'utf8').startsWith('slurmstepd');
+        } catch {
+          return false;
+        }
+      })
+      .map(Number);
+    const end = (pid: number) => {
+      for (const child of children.get(pid) ?? []) end(child);
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // Gone meanwhile.
+      }
+    };
+    for (const pid of [pidOf('slurmd'), ...steps]) end(pid);
+  };
+  const startNode = () => daemon('slurmd', ['-f', env.SLURM_CONF]);
+  return { env, killNode, startNode, stop };
 }

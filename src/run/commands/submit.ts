@@ -14,13 +14,22 @@ export const submit: Command = {
   async work(positionals, values) {
     const [file] = need(positionals, 'experiments.json');
     const { submit } = await import('../slurm.js');
-    const { graph } = await import('../study.js');
+    const { graph } = await import('../graph.js');
+    const { needsOf } = await import('../dryRun.js');
     const site = await readSite(values.site);
-    const { folder, jobs } = await submit(graph(await readExperiments(file, values)), {
-      ...site,
-      dryRun: values['dry-run'] === true,
-    });
+    const runs = graph(await readExperiments(file, values));
+    const { folder, jobs, pending, left } = await submit(
+      runs,
+      { ...site, dryRun: values['dry-run'] === true },
+      await needsOf(runs),
+    );
     print(`scripts in ${folder}`);
-    for (const job of jobs) print(`job ${job.id}: ${job.runs} runs of level ${job.level}`);
+    for (const job of jobs)
+      print(job.runs > 0 ? `job ${job.id}: ${job.runs} runs of level ${job.level}` : `job ${job.id}: summary`);
+    if (pending > 0) print(`${pending} runs wait in Slurm's queue already and are not handed in again`);
+    if (left.length > 0)
+      print(
+        `${left.length} runs are not handed in yet: there is no room below the site's limit. The same command hands them in later; voxelbook study --target slurm does so by itself.`,
+      );
   },
 };
