@@ -6,11 +6,15 @@ import { VoxelbookError } from '../base/errors.js';
 
 const run = promisify(execFile);
 
+const isAbsent = (error: unknown) => (error as { code?: string }).code === 'ENOENT';
+
 /** What a command of Slurm said when it failed. */
-function words(error: unknown): string {
-  const { code, stderr, message } = error as { code?: string; stderr?: string; message: string };
-  return code === 'ENOENT' ? 'no such command on this machine' : stderr?.trim() || message;
+function words(error: unknown, command: string): string {
+  const { stderr, message } = error as { stderr?: string; message: string };
+  return isAbsent(error) ? `no ${command} on this machine` : stderr?.trim() || message;
 }
+
+const onLoginNode = 'Run this on a login node of the cluster.';
 
 /** Words of a limit on how many jobs somebody may have: room comes when others end. */
 const limits =
@@ -28,15 +32,14 @@ export async function sbatch(args: readonly string[], env: Record<string, string
     });
     return stdout.trim().split(';')[0];
   } catch (error) {
-    const missing = (error as { code?: string }).code === 'ENOENT';
-    const given = missing ? 'no sbatch on this machine' : words(error);
+    const given = words(error, 'sbatch');
     throw new VoxelbookError('Slurm did not take the job', {
       code: limits.test(given) ? 'slurm-full' : 'slurm-submit',
       path: `sbatch ${args.join(' ')}`,
       given,
       expected: 'a job number',
-      fix: missing
-        ? 'Run this on a login node of the cluster.'
+      fix: isAbsent(error)
+        ? onLoginNode
         : 'Check partition, account, qos and limits in the site options; sbatch’s own words say which of them it means.',
     });
   }
@@ -57,11 +60,13 @@ export async function queue(): Promise<Map<string, string>> {
     );
   } catch (error) {
     throw new VoxelbookError('Slurm does not say which jobs it has', {
-      code: 'slurm-queue',
+      code: isAbsent(error) ? 'slurm-absent' : 'slurm-queue',
       path: 'squeue',
-      given: words(error),
+      given: words(error, 'squeue'),
       expected: 'a list of jobs',
-      fix: 'Try again when the controller answers (scontrol ping says whether it does). Jobs that were handed in are not touched.',
+      fix: isAbsent(error)
+        ? onLoginNode
+        : 'Try again when the controller answers (scontrol ping says whether it does). Jobs that were handed in are not touched.',
     });
   }
 }
@@ -72,7 +77,7 @@ export async function patientQueue(tries = 4, pauseMs = 2000): Promise<Map<strin
     try {
       return await queue();
     } catch (error) {
-      if (i >= tries) throw error;
+      if (i >= tries || (error as VoxelbookError).code === 'slurm-absent') throw error;
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }

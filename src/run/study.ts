@@ -62,7 +62,9 @@ export async function study(short: readonly (ShortExperiment | Experiment)[], gi
     if (run.finished) run.finished = await settled(run, run.folder, { signal: options.signal, say: options.onEvent });
   }
   const failures =
-    options.target === 'slurm' ? await slurmStudy(runs, options, await needsOf(runs, options)) : await localStudy(runs, options);
+    options.target === 'slurm'
+      ? await slurmStudy(runs, options, await needsOf(runs, { signal: options.signal }))
+      : await localStudy(runs, options);
   // Two experiments may name the same run (a k3 that is a row and what k5 starts from): each gets it under its own name.
   const asked = experiments.flatMap((experiment) =>
     foldsOf(experiment).flatMap((fold) => experiment.seeds.map((seed) => ({ experiment, fold, seed }))),

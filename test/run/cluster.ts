@@ -22,6 +22,9 @@ export interface Cluster {
   killNode(): void;
   /** Starts the node again. */
   startNode(): void;
+  /** Ends the controller; `startController` brings it back with what it had. */
+  stopController(): void;
+  startController(): void;
   stop(): void;
 }
 
@@ -183,5 +186,11 @@ PartitionName=main Nodes=${host} Default=YES MaxTime=7-00:00:00 DefaultTime=00:1
     for (const pid of [pidOf('slurmd'), ...steps]) end(pid);
   };
   const startNode = () => daemon('slurmd', ['-f', env.SLURM_CONF]);
-  return { env, killNode, startNode, stop };
+  const startController = () => daemon('slurmctld', ['-f', env.SLURM_CONF]);
+  const stopController = () => {
+    const pid = pidOf('slurmctld');
+    process.kill(pid);
+    for (let i = 0; i < 200 && fs.existsSync(`/proc/${pid}`); i++) sleep(50);
+  };
+  return { env, killNode, startNode, stopController, startController, stop };
 }
