@@ -21,6 +21,7 @@ import { plan } from './commands/plan.js';
 import { postprocess } from './commands/postprocess.js';
 import { predict } from './commands/predict.js';
 import { preprocess } from './commands/preprocess.js';
+import { pull } from './commands/pull.js';
 import { register } from './commands/register.js';
 import { reproduce } from './commands/reproduce.js';
 import { run } from './commands/run.js';
@@ -32,6 +33,7 @@ const commands: Record<string, Command> = {
   run,
   study,
   submit,
+  pull,
   check,
   experiment,
   plan,

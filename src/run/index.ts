@@ -12,6 +12,7 @@ export { type PlannedRun, type RunOrder, type RunState, readProgress, readScores
 export { graph } from './graph.js';
 export { type ListedRun, list, listText, stateOf } from './list.js';
 export { predictFolder, trainedModel } from './predictFolder.js';
+export { type Pulled, type PullOptions, pull } from './pull.js';
 export { type Reproducible, type Reproduction, reproduce, rowsByTable } from './reproduce.js';
 export { type FinishedRun, finishedRun } from './result.js';
 export { type Predictions, rowBy, scoreBy } from './scoring.js';
