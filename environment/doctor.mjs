@@ -1,7 +1,8 @@
 // npm run doctor: what is installed where, and for each failing piece what to do.
 //
-//   npm run doctor [-- --report]
+//   npm run doctor [-- --report] [-- --node]
 //
+// With --node, inside a cluster's job, it says what this job really has.
 // With --report the answer can be shown to others: no name of a person or machine, no absolute path.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -104,6 +105,7 @@ say(
         ? 'not used on a GPU'
         : 'none: the plain, slower operators are used. Run npm run setup.',
 );
+if (process.argv.includes('--node')) await sayNode();
 for (const step of steps) if (!isDone(step)) say(`step "${step.name}"`, 'not up to date: run npm run setup');
 for (const [name, use] of [
   ['chromium', 'the browser test'],
@@ -120,6 +122,30 @@ for (const [name, folder] of [
       `${name} folder`,
       `${folder} can be read by everyone on this machine; if it holds data of patients: chmod o-rwx ${folder}`,
     );
+}
+
+/** What a job has of its node: the cores, memory and GPUs that were given to it, and the node's own disk. */
+async function sayNode() {
+  const { SLURM_JOB_ID, SLURM_JOB_PARTITION, CUDA_VISIBLE_DEVICES, TMPDIR } = process.env;
+  say('node', `${os.hostname()}, ${SLURM_JOB_ID ? `job ${SLURM_JOB_ID} in ${SLURM_JOB_PARTITION}` : 'not inside a Slurm job'}`);
+  say(
+    'processor',
+    `${os.cpus()[0]?.model.trim()}, ${os.cpus().length} cores on the node, ${os.availableParallelism()} for this job`,
+  );
+  const { availableBytes } = await import('../dist/base/memory.js').catch(() => ({}));
+  const gib = (bytes) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  if (availableBytes) say('memory', `${gib(availableBytes())} left to this job of ${gib(os.totalmem())} on the node`);
+  const listed = first('nvidia-smi', ['-L']);
+  say(
+    'GPUs',
+    listed
+      ? `${listed}${CUDA_VISIBLE_DEVICES === undefined ? '' : `; CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES}`}`
+      : 'no driver here',
+  );
+  say('TensorFlow uses', answer ? (answer.gpu ? 'a GPU' : 'the CPU') : 'nothing: it did not start');
+  const scratch = TMPDIR ?? os.tmpdir();
+  const disk = fs.statfsSync(scratch, { throwIfNoEntry: false });
+  say('scratch', `${scratch}: ${disk ? `${gib(disk.bavail * disk.bsize)} free` : 'not there'}`);
 }
 
 /** Whether others may pass through every folder above. */

@@ -4,8 +4,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { VoxelbookError } from '../../src/base/errors.js';
 import { nodeArguments } from '../../src/base/workers.js';
+import { prepareFolder } from '../../src/run/folder.js';
 import { list, start, stateOf } from '../../src/run/index.js';
-import { readLease } from '../../src/run/lease.js';
+import { readLease, takeLease } from '../../src/run/lease.js';
 import { type Experiment, runFolderOf } from '../../src/train/index.js';
 import { finalWeights, leaveWorkplace, timelessLog, tinyExperiment, workplace } from './tiny.js';
 
@@ -164,6 +165,37 @@ describe('run.start', () => {
       assert.deepEqual(timelessLog(a.folder), log);
       assert.deepEqual(finalWeights(a.folder), expected);
     });
+  });
+
+  it('a person’s own session inside a Slurm job does not take a run from the process that works on it', async () => {
+    await elsewhere('session', async () => {
+      const folder = prepareFolder({ experiment, fold: 0, seed: 1 });
+      const lease = takeLease(folder);
+      const child = nodeArguments(new URL('../../src/run/child.js', import.meta.url));
+      const inside = (VOXELBOOK_JOB: string) =>
+        spawnSync(process.execPath, [...child, folder], {
+          encoding: 'utf8',
+          env: { ...process.env, SLURM_JOB_ID: '12', VOXELBOOK_JOB },
+        });
+      assert.match(inside('').stderr, /this run is being worked on/);
+      lease.check();
+      // The job script itself does: Slurm has started it again.
+      assert.equal(inside('1').status, 0);
+      assert.throws(() => lease.check(), /taken over/);
+      lease.release();
+      assert.deepEqual(finalWeights(folder), expected);
+    });
+  });
+
+  it('refuses paper scale where there is no GPU, unless told otherwise', async () => {
+    const recipe = { ...experiment.recipe, epochs: 1, iterationsPerEpoch: 1 };
+    const paper = tinyExperiment(root, { recipe, scale: 'paper' });
+    await assert.rejects(start(paper, quiet), (error: VoxelbookError) => {
+      assert.equal(error.code, 'no-gpu');
+      assert.match(error.message, /TensorFlow found no GPU.*VOXELBOOK_PAPER_ON_CPU=1/);
+      return true;
+    });
+    await start(paper, { ...quiet, env: { VOXELBOOK_PAPER_ON_CPU: '1' } });
   });
 
   it('says what was wrong when the child throws', async () => {
