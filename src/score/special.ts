@@ -90,7 +90,9 @@ export const chiDensity = (u: number, freedom: number) =>
       ? Math.sqrt(2 / Math.PI)
       : 0
     : 2 *
-      Math.exp((freedom / 2) * Math.log(freedom / 2) + (freedom - 1) * Math.log(u) - (freedom * u * u) / 2 - logGamma(freedom / 2));
+      Math.exp(
+        (freedom / 2) * Math.log(freedom / 2) + (freedom - 1) * Math.log(u) - (freedom * u * u) / 2 - logGamma(freedom / 2),
+      );
 
 /** P(X > x) of the chi-square distribution. */
 export function chiSquareTail(x: number, freedom: number): number {

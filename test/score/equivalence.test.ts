@@ -1,14 +1,7 @@
 // Paired tests, equivalence and power against scipy and statsmodels (test/golden/statistics/paired.py).
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import {
-  adjust,
-  equivalence,
-  equivalencePower,
-  notSuperiorPower,
-  pairedEffect,
-  pairedPower,
-} from '../../src/score/index.js';
+import { adjust, equivalence, equivalencePower, notSuperiorPower, pairedEffect, pairedPower } from '../../src/score/index.js';
 
 const golden = JSON.parse(fs.readFileSync(new URL('../golden/statistics/paired.json', import.meta.url), 'utf8'));
 const near = (own: number, theirs: number, what: string) =>

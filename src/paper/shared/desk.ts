@@ -36,4 +36,6 @@ export interface DeskStudy {
   study: string;
   plan: DeskPlan;
   experiments: Experiment[];
+  /** The trial that chose the rates, on other folds: one experiment a system and rate, which stand in its `labels`. */
+  trial?: Experiment[];
 }
