@@ -21,6 +21,7 @@ import { plan } from './commands/plan.js';
 import { postprocess } from './commands/postprocess.js';
 import { predict } from './commands/predict.js';
 import { preprocess } from './commands/preprocess.js';
+import { recorded } from './commands/recorded.js';
 import { register } from './commands/register.js';
 import { reproduce } from './commands/reproduce.js';
 import { run } from './commands/run.js';
@@ -50,6 +51,7 @@ const commands: Record<string, Command> = {
   model,
   register,
   reproduce,
+  recorded,
   list,
 };
 
