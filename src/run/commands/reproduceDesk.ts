@@ -1,6 +1,5 @@
 // `voxelbook reproduce <paper> --scale desk`: run or go on with a desk study, decide its claims, and record it or hold it against its recording.
 import { VoxelbookError } from '../../base/errors.js';
-import { duration } from '../../base/text.js';
 import type { DeskStudy } from '../../paper/index.js';
 import { classNames, countingOf, overall } from '../../report/aggregate.js';
 import type { StudyOptions } from '../study.js';
@@ -18,18 +17,7 @@ export async function reproduceDesk(study: DeskStudy, { record: write, folder, .
   const { comparisonText, compareDesk, deskStudy } = await import('../deskStudy.js');
   const { record, recorded, recordedNames } = await import('../recording.js');
   const { decisionTable, planTable } = await import('../../paper/index.js');
-  const begin = performance.now();
-  let before = 0;
-  const result = await deskStudy(study, {
-    ...options,
-    display: null,
-    onProgress(done, total, what) {
-      if (what === 'start') before = done;
-      const seconds = (performance.now() - begin) / 1000;
-      const left = done > before ? `, ${duration((seconds / (done - before)) * (total - done))} left` : '';
-      print(`${done} of ${total} runs${left}`);
-    },
-  });
+  const result = await deskStudy(study, { ...options, display: null, onEvent: print });
   const cases = new Set(result.rows.flatMap((row) => row.scores.flatMap((run) => run.cases.map((c) => c.id)))).size;
   print(`${planTable(study.plan, cases)}\n\n${decisionTable(study.plan, result.decisions)}`);
   if (write) {
