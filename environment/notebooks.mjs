@@ -157,6 +157,7 @@ function runPython(task, progress) {
       const event = JSON.parse(line);
       if (event.event === 'cell') progress.cell(event);
       if (event.event === 'output') progress.print(event.text);
+      if (event.event === 'live') progress.live(event.text);
       if (event.event === 'end') ended = event;
     });
     child.on('error', (error) => reject(new Error(`${python}: ${error.message}\nWhat to do: npm run setup`)));
@@ -177,22 +178,26 @@ function lines(stream, take) {
   });
 }
 
-/** One line that follows the running cell on a terminal; elsewhere a line every ten seconds. */
+/**
+ * One line that follows the running cell on a terminal. Elsewhere a line once a minute, the first after ten seconds: which cell, the last
+ * line it printed (a study: how many runs of how many, time left) and where the run on show stands (step, loss, time left).
+ */
 function progressOf(name, output) {
   let cell;
   let since = Date.now();
   let last = '';
-  let shownAt = Date.now();
+  let live = '';
+  let next = 0;
   const text = () => {
     const seconds = Math.round((Date.now() - since) / 1000);
-    return `${name}: cell ${cell.number} of ${cell.total}, ${seconds} s  ${last || cell.first}`;
+    return `${name}: cell ${cell.number} of ${cell.total}, ${seconds} s  ${[last || cell.first, live].filter(Boolean).join('  |  ')}`;
   };
   const timer = setInterval(() => {
     if (!cell || Date.now() - since < 2000) return;
     if (output.isTTY) output.write(`\r\x1b[2K${text().slice(0, (output.columns ?? 100) - 1)}`);
-    else if (Date.now() - shownAt > 10_000) {
+    else if (Date.now() >= next) {
       output.write(`${text()}\n`);
-      shownAt = Date.now();
+      next = Date.now() + 60_000;
     }
   }, 500);
   return {
@@ -200,10 +205,15 @@ function progressOf(name, output) {
       finishLine();
       cell = event;
       since = Date.now();
+      next = since + 10_000;
       last = '';
+      live = '';
     },
     print(printed) {
       last = printed.trim().split('\n').at(-1).split('\r').at(-1);
+    },
+    live(text) {
+      live = text;
     },
     where: () => (cell ? `cell ${cell.number} of ${cell.total} (${cell.first.trim()})` : 'no cell'),
     end() {

@@ -23,6 +23,9 @@ class Client(NotebookClient):
     def process_message(self, msg, cell, cell_index):
         if msg["msg_type"] == "stream" and msg["content"]["text"].strip():
             tell(event="output", text=msg["content"]["text"])
+        if msg["msg_type"] in ("display_data", "update_display_data") and msg["content"].get("transient", {}).get("display_id"):
+            # A picture that is redrawn while it is made, as of a training run: its text says step, loss and time left.
+            tell(event="live", text=msg["content"]["data"].get("text/plain", "").split("\n")[0])
         return super().process_message(msg, cell, cell_index)
 
 

@@ -1,4 +1,5 @@
 // The embedded data sets, written on first use as ordinary nnU-Net v2 raw folders, so that nothing downstream knows they are embedded.
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
@@ -23,6 +24,8 @@ interface Embedded {
   write?: (i: number, images: (channel: number) => string, label: string) => void;
   /** Instead of files of its own: those of another set, which `dataset.json` then lists. */
   filesOf?: string;
+  /** Voxels that stand for all of them, quickly made. */
+  sample: () => Uint8Array[];
 }
 
 /** Changing how a set is made changes this, and the set is written again. */
@@ -50,6 +53,7 @@ const sets: Record<string, Embedded> = {
       licence: 'anatomy: MNI notice in datasets/embedded/NOTICE.md; simulation: Apache-2.0',
     },
     cases: gliomaDefaults.cases,
+    sample: gliomaSample,
     write(i, images, label) {
       const { channels, label: truth } = gliomaCase(anatomy(), i);
       for (const [c, data] of channels.entries()) writeVolume(images(c), volume(data, gliomaDefaults.shape, gliomaDefaults.mm));
@@ -69,6 +73,7 @@ const sets: Record<string, Embedded> = {
       licence: 'as SimGlioma',
     },
     cases: gliomaDefaults.cases,
+    sample: gliomaSample,
     filesOf: 'SimGlioma',
   },
   IcbmTissue: blockSet('Dataset901_IcbmTissue', 1, human, {
@@ -112,6 +117,7 @@ function blockSet(
       ...say,
     },
     cases: () => blocks().length,
+    sample: () => [blocks()[0].image, blocks()[0].label],
     write(i, images, label) {
       const { image, label: truth, shape } = blocks()[i];
       writeVolume(images(0), volume(image, shape, mm));
@@ -133,6 +139,7 @@ function pictureSet(folder: string, make: (i: number) => Picture, labels: Record
       licence: 'Apache-2.0',
     },
     cases: 40,
+    sample: () => [make(0).rgb, make(0).label],
     write(i, images, label) {
       const { rgb, label: truth, size } = make(i);
       writePng(images(0), { data: rgb, width: size, height: size, channels: 3 });
@@ -186,6 +193,23 @@ export function writeEmbedded(
 }
 
 registerEmbedded(embeddedNames, writeEmbedded);
+
+/**
+ * Sixteen hexadecimal digits that change with the voxels of an embedded set: of the first case, gliomas at 9 mm, which takes a second
+ * instead of the set's thirty.
+ */
+export function generatorOf(name: string): string {
+  const set = sets[name];
+  const sum = createHash('sha256').update(`${generator} ${typeof set.cases === 'number' ? set.cases : set.cases()}`);
+  for (const part of set.sample()) sum.update(part);
+  return sum.digest('hex').slice(0, 16);
+}
+
+function gliomaSample(): Uint8Array[] {
+  const settings = { ...gliomaDefaults, mm: 9, shape: [18, 21, 16] as [number, number, number] };
+  const { channels, label } = gliomaCase(anatomyFor(settings.mm), 0, settings);
+  return [...channels, label];
+}
 
 /** nnU-Net's `dataset` entry: the files of every case, relative to the folder that borrows them. */
 function filesOf(source: string, folder: string): Record<string, { images: string[]; label: string }> {

@@ -1,5 +1,6 @@
 // The papers: experiments and published tables, as data.
 
+export { desk, deskNames } from './deskStudies.js';
 export * as kaistBrats21 from './kaistBrats21/index.js';
 export * as mednext from './mednext/index.js';
 export * as recipes from './recipes.js';
@@ -14,7 +15,17 @@ export {
   published,
   rowName,
 } from './shared/claims.js';
+export {
+  type Decision,
+  type DeskVerdict,
+  decide,
+  decisionTable,
+  deskVerdicts,
+  planTable,
+  seedDifferences,
+} from './shared/decide.js';
 export { narrow2d, narrow3d } from './shared/demoNetworks.js';
+export type { DeskClaim, DeskPlan, DeskStudy } from './shared/desk.js';
 export {
   type Finding,
   findings,

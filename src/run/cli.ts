@@ -22,6 +22,7 @@ import { postprocess } from './commands/postprocess.js';
 import { predict } from './commands/predict.js';
 import { preprocess } from './commands/preprocess.js';
 import { pull } from './commands/pull.js';
+import { recorded } from './commands/recorded.js';
 import { register } from './commands/register.js';
 import { reproduce } from './commands/reproduce.js';
 import { run } from './commands/run.js';
@@ -52,6 +53,7 @@ const commands: Record<string, Command> = {
   model,
   register,
   reproduce,
+  recorded,
   list,
 };
 

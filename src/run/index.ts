@@ -2,6 +2,7 @@
 
 export { baseline } from './baseline.js';
 export { type CompleteOptions, complete, readExperiments, type ShortExperiment } from './complete.js';
+export { compareDesk, comparisonText, type DeskComparison, deskStudy } from './deskStudy.js';
 export { type DirectInferenceOptions, directInference } from './directInference.js';
 export { type DryRunOptions, dryRun } from './dryRun.js';
 export { DryRun, type DryRunRow, type DryRunTotals } from './dryRunTable.js';
@@ -13,6 +14,16 @@ export { graph } from './graph.js';
 export { type ListedRun, list, listText, stateOf } from './list.js';
 export { predictFolder, trainedModel } from './predictFolder.js';
 export { type Pulled, type PullOptions, pull } from './pull.js';
+export {
+  type DeskResult,
+  type Rank,
+  type Recorded,
+  type RecordedMap,
+  type Recording,
+  record,
+  recorded,
+  recordedNames,
+} from './recording.js';
 export { type Reproducible, type Reproduction, reproduce, rowsByTable } from './reproduce.js';
 export { type FinishedRun, finishedRun } from './result.js';
 export { type Predictions, rowBy, scoreBy } from './scoring.js';

@@ -41,6 +41,14 @@ export { type Calibration, calibration } from './calibration.js';
 export { type Definition, type DefinitionName, definitions } from './definitions.js';
 export { distanceTransform } from './distanceTransform.js';
 export { type Agreement, blandAltman, kendallTau, type PairedEffect, pairedEffect, pearson, spearman } from './effect.js';
+export {
+  type Equivalence,
+  equivalence,
+  equivalencePower,
+  notSuperiorPower,
+  type PowerOf,
+  pairedPower,
+} from './equivalence.js';
 export { type InstanceScore, instanceF1, instanceF1OfPicture, panopticQuality, relabel, removeAtBorder } from './instances.js';
 export { type Lesion, type LesionParameters, type LesionwiseScore, lesionParameters, lesionwise } from './lesionwise.js';
 export { cutMasks, type MaskPair } from './masks.js';

@@ -83,6 +83,17 @@ export function studentQuantile(p: number, freedom: number): number {
   return (low + high) / 2;
 }
 
+/** Density at u of √(X / freedom), X chi-square: of an estimated standard deviation over the true one. */
+export const chiDensity = (u: number, freedom: number) =>
+  u <= 0
+    ? freedom === 1 && u === 0
+      ? Math.sqrt(2 / Math.PI)
+      : 0
+    : 2 *
+      Math.exp(
+        (freedom / 2) * Math.log(freedom / 2) + (freedom - 1) * Math.log(u) - (freedom * u * u) / 2 - logGamma(freedom / 2),
+      );
+
 /** P(X > x) of the chi-square distribution. */
 export function chiSquareTail(x: number, freedom: number): number {
   if (!(x > 0)) return 1;

@@ -22,13 +22,15 @@ export const reproduce: Command = {
     table: { type: 'string', multiple: true },
     'dry-run': { type: 'boolean' },
     'at-once': { type: 'string' },
+    record: { type: 'boolean' },
     target: { type: 'string' },
     site: { type: 'string' },
     csv: { type: 'string' },
   },
   help: {
     ...extensionHelp,
-    scale: 'demo (default) or paper',
+    scale: 'demo (default), desk (one claim decided in an hour or two, held against its recording) or paper',
+    record: 'of a desk study: write notebooks/recorded/<paper>.json instead of comparing with it',
     table: 'only this table of the paper; may be given again (default: all)',
     'dry-run': 'compute nothing: print every run with its plan, memory, disk and hours, and write the job scripts',
     'at-once': 'runs computed at the same time (default 1)',
@@ -41,10 +43,12 @@ export const reproduce: Command = {
     const [what] = need(positionals, 'paper or experiments.json');
     const { target = 'local', scale = 'demo' } = values;
     if (target !== 'local' && target !== 'slurm') throw usage(`--target ${target}`, 'local or slurm');
-    if (scale !== 'demo' && scale !== 'paper') throw usage(`--scale ${scale}`, 'demo or paper');
+    if (scale !== 'demo' && scale !== 'desk' && scale !== 'paper') throw usage(`--scale ${scale}`, 'demo, desk or paper');
+    if (values.record && scale !== 'desk') throw usage('--record', 'with --scale desk');
+    if (values.table && scale === 'desk') throw usage('--table', 'with --scale demo or paper: a desk study has no tables');
     const site = await readSite(values.site);
-    const study = await studyOf(what, scale, values);
-    const experiments = 'tables' in study ? study.experiments : study.filter((e) => e.scale === scale);
+    const study = scale === 'desk' ? (await import('../../paper/index.js')).desk(what) : await studyOf(what, scale, values);
+    const experiments = Array.isArray(study) ? study.filter((e) => e.scale === scale) : study.experiments;
     if (values['dry-run']) {
       const { dryRun } = await import('../dryRun.js');
       const planned = await dryRun('tables' in study ? study : experiments, {
@@ -62,10 +66,15 @@ export const reproduce: Command = {
       if (wrong) throw new Error(`${wrong.name}, ${wrong.dataset}: ${wrong.error}`);
       return;
     }
+    if ('plan' in study) {
+      const { reproduceDesk } = await import('./reproduceDesk.js');
+      const atOnce = integer(values['at-once'], 'at-once', 1, 1);
+      return reproduceDesk(study, { atOnce, target, slurm: site, signal: interrupt(), record: values.record === true });
+    }
     const { reproduce, rowsByTable } = await import('../reproduce.js');
     const { ablation } = await import('../../report/index.js');
     const { runs, rows, failures } = await reproduce(experiments, {
-      scale,
+      scale: scale as 'demo' | 'paper',
       atOnce: integer(values['at-once'], 'at-once', 1, 1),
       target,
       slurm: site,
