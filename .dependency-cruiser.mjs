@@ -2,7 +2,7 @@
 // round in a circle. Part of `npm run check`.
 const rooms = [
   ...['base', 'tensor', 'volume', 'dataset', 'demo', 'plan', 'preprocess', 'augment', 'model', 'weights'],
-  ...['train', 'predict', 'score', 'nnunet', 'report', 'paper', 'run'],
+  ...['train', 'predict', 'onnx', 'score', 'nnunet', 'report', 'paper', 'run'],
 ];
 
 /** Doors that also show the names of one room above: a person looks for an embedded set, or for nnU-Net's summary, in one place. */

@@ -1,4 +1,5 @@
 // Slices as RGB pictures: a grey image with filled labels and contours.
+import { type Colour, colourOfLabel } from '../base/labelColours.js';
 import { encodePng } from './pngEncoder.js';
 
 /** 8-bit RGB, row by row. */
@@ -13,21 +14,6 @@ export const blank = (width: number, height: number): Rgb => ({ width, height, d
 export const png = ({ width, height, data }: Rgb): Uint8Array => encodePng(width, height, 3, data);
 
 export const dataUri = (bytes: Uint8Array) => `data:image/png;base64,${Buffer.from(bytes).toString('base64')}`;
-
-export type Colour = readonly [number, number, number];
-
-/** Label colours (Okabe-Ito, bright on grey); label n takes entry (n - 1) modulo their number. */
-export const labelColours: readonly Colour[] = [
-  [230, 159, 0],
-  [86, 180, 233],
-  [0, 158, 115],
-  [240, 228, 66],
-  [204, 121, 167],
-  [213, 94, 0],
-  [0, 114, 178],
-  [255, 255, 255],
-];
-export const colourOfLabel = (label: number): Colour => labelColours[(label - 1) % labelColours.length];
 
 export const agreementColours = {
   reference: [0, 200, 140],

@@ -1,10 +1,11 @@
 // A volume in a cell: three orthogonal planes with labels, sliders where scripts may run, a still picture everywhere.
 import { createHash } from 'node:crypto';
 import { VoxelbookError } from '../base/errors.js';
+import { type Colour, colourOfLabel } from '../base/labelColours.js';
 import { quantileSorted } from '../score/quantile.js';
 import type { LabelMap, Volume } from '../volume/volume.js';
 import { escapeText, type MimeBundle, NotebookOutput, plainText } from './display.js';
-import { agreementColours, besideEachOther, type Colour, colourOfLabel, dataUri, type Plane, paint, png } from './picture.js';
+import { agreementColours, besideEachOther, dataUri, type Plane, paint, png } from './picture.js';
 import { encodePng } from './pngEncoder.js';
 import { viewerScript } from './viewerScript.js';
 
@@ -253,6 +254,10 @@ function sprite(scene: Scene): { bytes: Uint8Array; columns: number } {
   return { bytes: encodePng(wide, rows * height * layers.length, 1, out), columns };
 }
 
+/** The highest label of a scene. */
+const highest = ({ reference, prediction }: Scene): number =>
+  [reference, prediction].reduce((most, map) => map?.reduce((a, b) => Math.max(a, b), most) ?? most, 0);
+
 const css = (c: Colour) => `rgb(${c.join()})`;
 
 function page(scene: Scene, at: readonly number[], still: Uint8Array, options: ViewOptions, maxBytes: number): string {
@@ -280,7 +285,7 @@ function page(scene: Scene, at: readonly number[], still: Uint8Array, options: V
       at: at.map((v, axis) => Math.min(coarse.shape[axis] - 1, Math.floor(v / coarse.step[axis]))),
       scale: pixelsPerMm(scene),
       compare: Boolean(scene.reference && scene.prediction),
-      colours: Array.from({ length: 8 }, (_, i) => colourOfLabel(i + 1)),
+      colours: Array.from({ length: Math.min(255, highest(scene)) }, (_, i) => colourOfLabel(i + 1)),
       agreement: agreementColours,
     };
     return `<div id="${id}">${head}<div class="vb-live" style="display:none"></div>${foot}<img class="vb-data" alt="" hidden src="${dataUri(bytes)}"><script>${viewerScript}(${JSON.stringify(id)},${JSON.stringify(settings)})</script></div>`;

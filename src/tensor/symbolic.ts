@@ -18,6 +18,18 @@ export interface OpCount {
   bytes: number;
 }
 
+/** Hears every operator of a symbolic run (`trace.ts`). Each output is then a datum of its own: no two share memory. */
+export interface Recorder {
+  operator(
+    name: string,
+    inputs: Record<string, TF.TensorInfo>,
+    outputs: TF.TensorInfo[],
+    attributes: Record<string, unknown>,
+  ): void;
+  /** Values that came from JavaScript. */
+  constant(dataId: object, values: TF.backend_util.TypedArray): void;
+}
+
 export interface Symbolic<T> {
   /** What the function returned; tensors in it are disposed, their shapes can still be read. */
   result: T;
@@ -36,16 +48,20 @@ export type NormKind = 'affine' | 'plain' | 'batchEvalAffine' | 'batchEval';
 /** True while a function runs inside `symbolic`: operators then give `symbolicOutput` or `symbolicOp` instead of values. */
 export const isSymbolic = () => tf.getBackend() === backendName;
 
+/** True while a symbolic run is recorded: an operator whose parts all have names of their own is then composed of them. */
+export const isRecorded = () => isSymbolic() && symbolicBackend().recorder !== undefined;
+
 /**
  * Runs a function on shapes alone and says what it would cost.
  *
  * @param fn forward pass or whole training step (`tf.grads`, `tf.variableGrads`); make parameters with `symbolicOutput`
+ * @param recorder hears every operator
  * @returns the counts; no tensor made inside is left, and the backend is the previous one again, also after a throw
  */
-export function symbolic<T>(fn: () => T): Symbolic<T> {
+export function symbolic<T>(fn: () => T, recorder?: Recorder): Symbolic<T> {
   const backend = symbolicBackend();
   const previous = tf.getBackend();
-  const outer = backend.begin();
+  const outer = backend.begin(recorder);
   const engine = tf.engine();
   const variablesBefore = new Set(Object.keys(engine.registeredVariables));
   use(backendName);
@@ -91,18 +107,27 @@ export function symbolicOutput<R extends TF.Rank = TF.Rank>(
  * @param options.keep shapes (float32) that stay alive from the forward to the backward pass, besides the inputs
  * @param options.keepOutput the output stays alive instead of the inputs
  * @param options.keepInputs so many of the first inputs stay alive, whatever the output does
+ * @param options.attributes what a recorder is told besides the inputs
  */
 export function symbolicOp<T extends TF.Tensor>(
   name: string,
   inputs: TF.Tensor[],
   shape: readonly number[],
-  options: { macs?: number; gradientMacs?: number; keep?: number[][]; keepOutput?: boolean; keepInputs?: number } = {},
+  options: {
+    macs?: number;
+    gradientMacs?: number;
+    keep?: number[][];
+    keepOutput?: boolean;
+    keepInputs?: number;
+    attributes?: Record<string, unknown>;
+  } = {},
 ): T {
   return tf.customGrad((...args: unknown[]) => {
     const save = args.pop() as TF.GradSaveFunc;
     const xs = args as TF.Tensor[];
     const kept = (options.keep ?? []).map((s) => symbolicOutput(s));
     const value = symbolicOutput(shape, 'float32', { name, macs: options.macs ?? 0 });
+    symbolicBackend().recorder?.operator(name, Object.fromEntries(xs.entries()), [value], options.attributes ?? {});
     const inputs = xs.slice(0, options.keepInputs ?? (options.keepOutput ? 0 : xs.length));
     save([...(options.keepOutput ? [value] : []), ...inputs, ...kept]);
     const gradFunc = () =>
@@ -171,17 +196,20 @@ class SymbolicBackend {
 
   /** Live bytes when this run began: what an outer run holds, or a failed one left behind, is not this one's. */
   private base = 0;
+  recorder: Recorder | undefined;
 
-  begin() {
-    const outer = { counts: this.counts, base: this.base };
+  begin(recorder: Recorder | undefined) {
+    const outer = { counts: this.counts, base: this.base, recorder: this.recorder };
+    this.recorder = recorder;
     this.counts = { macs: 0, normFlops: 0, peakBytes: 0, perOp: {} };
     this.base = this.liveBytes;
     return outer;
   }
 
-  end(outer: { counts: Counts; base: number }) {
+  end(outer: { counts: Counts; base: number; recorder: Recorder | undefined }) {
     this.counts = outer.counts;
     this.base = outer.base;
+    this.recorder = outer.recorder;
   }
 
   make(shape: Shape, dtype: TF.DataType, values?: Entry['values']): Info {
@@ -195,6 +223,7 @@ class SymbolicBackend {
 
   /** The same memory under another shape, as TensorFlow's Reshape gives it. */
   view(x: Info, shape: Shape): Info {
+    if (this.recorder) return this.make(shape, x.dtype);
     const entry = this.entries.get(x.dataId);
     if (entry) {
       entry.references++;
@@ -219,7 +248,9 @@ class SymbolicBackend {
   // What tfjs asks of a backend.
   write(values: unknown, shape: number[], dtype: TF.DataType): object {
     const small = values && product(shape) <= smallValues;
-    return this.make(shape, dtype, small ? (values as Entry['values']) : undefined).dataId;
+    const { dataId } = this.make(shape, dtype, small ? (values as Entry['values']) : undefined);
+    if (values && dtype !== 'string') this.recorder?.constant(dataId, values as TF.backend_util.TypedArray);
+    return dataId;
   }
   move(dataId: object, values: unknown, shape: number[], dtype: TF.DataType, references: number) {
     const small = values && product(shape) <= smallValues;
@@ -230,9 +261,18 @@ class SymbolicBackend {
       dtype,
       values: small ? (values as Entry['values']) : undefined,
     });
+    if (values && dtype !== 'string') this.recorder?.constant(dataId, values as TF.backend_util.TypedArray);
   }
   readSync(dataId: object) {
     const entry = this.entries.get(dataId)!;
+    if (this.recorder && !entry.values)
+      throw new VoxelbookError('this pass cannot be recorded', {
+        code: 'values-read',
+        path: 'forward',
+        given: 'a layer that looks at values while it runs',
+        expected: 'operators on tensors alone',
+        fix: 'Compute it with operators of tf.',
+      });
     return entry.values ?? tf.util.makeZerosTypedArray(entry.size, entry.dtype as 'float32');
   }
   async read(dataId: object) {
@@ -301,7 +341,9 @@ function registerKernels(backend: SymbolicBackend) {
       backendName,
       kernelFunc: ({ inputs, attrs }) => {
         const output = kernel(inputs as Inputs, attrs);
-        backend.count(name, macs(), Array.isArray(output) ? output : [output]);
+        const outputs = Array.isArray(output) ? output : [output];
+        backend.count(name, macs(), outputs);
+        backend.recorder?.operator(name, inputs as Inputs, outputs, (attrs ?? {}) as Record<string, unknown>);
         return output;
       },
     });

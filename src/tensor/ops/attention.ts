@@ -5,7 +5,7 @@
 // Memory: keeps q, k and v for the backward pass, not the length × length weights, which are computed again. While it
 // works, at most `workValues` weights (or those of one head of one batch entry, if that is more) are alive, four times over.
 import { FaultList } from '../../base/errors.js';
-import { isSymbolic, symbolicOp } from '../symbolic.js';
+import { isRecorded, isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { customOp } from './customOp.js';
 
@@ -47,7 +47,7 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: Att
   const scale = options.scale ?? (channels / heads) ** -0.5;
   const inputs = [q, k, v, bias, mask].filter((x) => x !== undefined);
   const outShape = [batch, queries, outChannels];
-  if (isSymbolic()) {
+  if (isSymbolic() && !isRecorded()) {
     const macs = batch * queries * keys * (channels + outChannels);
     return symbolicOp('attention', inputs, outShape, { macs, gradientMacs: 2.5 * macs });
   }

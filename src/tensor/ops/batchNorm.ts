@@ -1,5 +1,5 @@
 // Batch normalisation: with the batch's own statistics while training, with running statistics otherwise.
-import { countNorm, isSymbolic, symbolicOp, symbolicOutput } from '../symbolic.js';
+import { countNorm, isRecorded, isSymbolic, symbolicOp, symbolicOutput } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { withoutTape } from './customOp.js';
 import { type Behind, spatialNorm } from './groupNorm.js';
@@ -39,7 +39,7 @@ export function batchNorm(
       const sum = added ? tf.add(normed, added) : normed;
       return slope === 1 ? sum : leakyRelu(sum, slope);
     });
-  if (isSymbolic()) {
+  if (isSymbolic() && !isRecorded()) {
     countNorm(x.size, gamma ? 'batchEvalAffine' : 'batchEval');
     return symbolicOp(
       'batchNorm',

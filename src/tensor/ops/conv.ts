@@ -32,7 +32,8 @@ export function conv(
   const bias = options.bias;
   if (isSymbolic()) {
     const macs = product(shape) * product(kernel.shape.slice(0, -1));
-    return symbolicOp('conv', bias ? [x, kernel, bias] : [x, kernel], shape, { macs, gradientMacs: 2 * macs });
+    const attributes = { stride, padding, dilation, groups };
+    return symbolicOp('conv', bias ? [x, kernel, bias] : [x, kernel], shape, { macs, gradientMacs: 2 * macs, attributes });
   }
   return tf.tidy(() => {
     const pointwise = window.every((k) => k === 1);

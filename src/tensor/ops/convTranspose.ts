@@ -30,7 +30,12 @@ export function convTranspose(
   const bias = options.bias;
   if (isSymbolic()) {
     const macs = x.size * product(kernel.shape.slice(0, -1));
-    return symbolicOp('convTranspose', bias ? [x, kernel, bias] : [x, kernel], shape, { macs, gradientMacs: 2 * macs });
+    const attributes = { stride, padding, outputPadding: geometry.outputPadding, groups: 1 };
+    return symbolicOp('convTranspose', bias ? [x, kernel, bias] : [x, kernel], shape, {
+      macs,
+      gradientMacs: 2 * macs,
+      attributes,
+    });
   }
   return tf.tidy(() => {
     const small = window.every((k) => k <= 4) && stride.every((s, i) => s <= 4 && geometry.outputPadding[i] < s);

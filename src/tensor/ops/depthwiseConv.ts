@@ -28,7 +28,12 @@ export function depthwiseConv(x: tf.Tensor, kernel: tf.Tensor, options: ConvOpti
   const bias = options.bias;
   if (isSymbolic()) {
     const macs = product(shape) * product(kernel.shape.slice(0, -2));
-    return symbolicOp('depthwiseConv', bias ? [x, kernel, bias] : [x, kernel], shape, { macs, gradientMacs: 2 * macs });
+    const attributes = { stride, padding, groups };
+    return symbolicOp('depthwiseConv', bias ? [x, kernel, bias] : [x, kernel], shape, {
+      macs,
+      gradientMacs: 2 * macs,
+      attributes,
+    });
   }
   if (native()) return nativeDepthwiseConv(x, kernel, bias, stride, padding);
   return tf.tidy(() => {

@@ -29,7 +29,8 @@ export function depthwiseConvTranspose(
   if (isSymbolic()) {
     const macs = x.size * product(window);
     const inputs = bias ? [x, kernel, bias] : [x, kernel];
-    return symbolicOp('depthwiseConvTranspose', inputs, shape, { macs, gradientMacs: 2 * macs });
+    const attributes = { stride, padding, outputPadding, groups: x.shape.at(-1)! };
+    return symbolicOp('depthwiseConvTranspose', inputs, shape, { macs, gradientMacs: 2 * macs, attributes });
   }
   if (native()) return nativeDepthwiseConvTranspose(x, kernel, bias, stride, padding, shape);
   return tf.tidy(() => {

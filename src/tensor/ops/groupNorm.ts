@@ -69,7 +69,9 @@ export function spatialNorm(
       name,
       added ? [...inputs, added] : inputs,
       x.shape,
-      added ? { keepOutput: true, keepInputs: inputs.length } : {},
+      added
+        ? { keepOutput: true, keepInputs: inputs.length }
+        : { attributes: { batch, groups, scale: !!gamma, shift: !!beta, epsilon } },
     );
   }
   if (native()) return nativeNorm(x, batch, groups, gamma, beta, epsilon, slope, added);

@@ -20,7 +20,7 @@ export function layerNorm(x: tf.Tensor, gamma?: tf.Tensor, beta?: tf.Tensor, eps
   const inputs = [x, gamma, beta].filter((t) => t !== undefined);
   if (isSymbolic()) {
     countNorm(x.size, gamma ? 'affine' : 'plain');
-    return symbolicOp('layerNorm', inputs, x.shape);
+    return symbolicOp('layerNorm', inputs, x.shape, { attributes: { scale: !!gamma, shift: !!beta, epsilon } });
   }
   if (native()) return nativeLayerNorm(x, gamma, beta, epsilon);
   return customOp(

@@ -10,7 +10,7 @@ import { customOp } from './customOp.js';
  * Memory: keeps its output, whose sign tells the gradient (for a slope not above 0: its input).
  */
 export function leakyRelu(x: tf.Tensor, slope = 0.01): tf.Tensor {
-  if (isSymbolic()) return symbolicOp('leakyRelu', [x], x.shape, { keepOutput: slope > 0 });
+  if (isSymbolic()) return symbolicOp('leakyRelu', [x], x.shape, { keepOutput: slope > 0, attributes: { slope } });
   if (native() && slope > 0) return nativeActivation(x, 'leakyRelu', slope);
   return customOp(
     [x],

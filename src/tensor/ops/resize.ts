@@ -35,7 +35,7 @@ export function resize(
     });
   const shape = [x.shape[0], ...size, x.shape.at(-1)!];
   if (size.every((n, i) => n === spatial[i])) return tf.clone(x);
-  if (isSymbolic()) return symbolicOp('resize', [x], shape);
+  if (isSymbolic()) return symbolicOp('resize', [x], shape, { attributes: { mode, alignCorners } });
   const factors = size.map((n, i) => n / spatial[i]);
   if (mode === 'nearest' && factors.every(Number.isInteger)) return repeat(x, factors, shape);
   return customOp(

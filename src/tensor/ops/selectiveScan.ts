@@ -160,6 +160,7 @@ function scanOp(inputs: tf.Tensor[], settings: ScanSettings): tf.Tensor {
       macs,
       gradientMacs: 2 * macs,
       keep: [[blocks, batch, channels, states]],
+      attributes: { deltaSoftplus: settings.deltaSoftplus, wantState: settings.wantState },
     });
   }
   if (settings.kernel) return nativeScan(inputs, settings);
