@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { VoxelbookError } from '../base/errors.js';
 import { check } from './commands/check.js';
 import { type Command, print, stopped, type Values } from './commands/command.js';
+import { convert } from './commands/convert.js';
 import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
 import { experiment } from './commands/experiment.js';
@@ -32,6 +33,7 @@ const commands: Record<string, Command> = {
   run,
   study,
   submit,
+  convert,
   check,
   experiment,
   plan,
