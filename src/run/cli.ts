@@ -12,6 +12,7 @@ import { evaluate } from './commands/evaluate.js';
 import { experiment } from './commands/experiment.js';
 import { exportNnunet } from './commands/exportNnunet.js';
 import { exportProgress } from './commands/exportProgress.js';
+import { fetch } from './commands/fetch.js';
 import { findBest } from './commands/findBest.js';
 import { importNnunet } from './commands/importNnunet.js';
 import { list } from './commands/list.js';
@@ -33,6 +34,7 @@ const commands: Record<string, Command> = {
   run,
   study,
   submit,
+  fetch,
   convert,
   check,
   experiment,
