@@ -18,9 +18,12 @@ export function contentChecksum(header: string, tensors: Record<string, TensorSo
   return hash.digest('hex');
 }
 
-/** SHA-256 of a file, a piece at a time: it may be larger than any array. */
-export function fileSha256(file: string): string {
-  const hash = createHash('sha256');
+/** SHA-256 of a file, as hexadecimal digits. */
+export const fileSha256 = (file: string): string => fileHash(file, 'sha256');
+
+/** Hash of a file, a piece at a time: it may be larger than any array. */
+export function fileHash(file: string, algorithm: 'sha256' | 'md5'): string {
+  const hash = createHash(algorithm);
   const piece = Buffer.allocUnsafe(2 ** 20);
   const descriptor = fs.openSync(file, 'r');
   try {

@@ -20,7 +20,9 @@ export interface Descriptor {
   licence: string;
   /** Where to apply for or download the data. */
   apply: string;
-  /** How the published folder looks; the converter expects this. Empty: there is no converter. */
+  /** Where it can be had without an agreement. */
+  download?: Download;
+  /** How the published folder looks; the converter expects this. */
   sourceLayout: string[];
   split: string;
   /** How each paper that used it trained and tested on it. */
@@ -29,6 +31,27 @@ export interface Descriptor {
   notes?: string;
   /** What becomes `dataset.json`, without `numTraining`. */
   datasetJson: Omit<DatasetJson, 'numTraining'>;
+}
+
+/** The published files of a data set. */
+export interface Download {
+  /** Who publishes the addresses and checksums. */
+  source: string;
+  /** Folder that the files make, for the converter. */
+  folder: string;
+  files: DownloadFile[];
+}
+
+export interface DownloadFile {
+  /** `{case}` stands for a case's number of five digits, where there are `cases`. */
+  url: string;
+  /** Where it goes, below the folder of downloads. */
+  to: string;
+  /** As its publisher says; null: none is published, and that of the first download is kept and compared. */
+  md5: string | null;
+  unpack?: 'tar' | 'zip';
+  /** First and last number of ranges: a file for each. */
+  cases?: [number, number][];
 }
 
 /** One paper's use of a data set. */
@@ -46,7 +69,7 @@ export interface DescribedProtocol {
 
 const folder = () => path.join(projectRoot, 'datasets');
 
-/** Names of the public data sets that are described, with a converter or without. */
+/** Names of the public data sets that are described; each has a converter. */
 export const describedNames = (): string[] =>
   fs
     .readdirSync(folder())

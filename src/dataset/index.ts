@@ -3,10 +3,11 @@
 export { embeddedNames, writeEmbedded } from '../demo/index.js';
 export { type CheckOptions, check, gate, type IntegrityReport, tell, warningText } from './check.js';
 export { Contents } from './content.js';
-export { convert, publicNames } from './convert/index.js';
+export { type ConvertOptions, convert, publicNames } from './convert/index.js';
 export type { CaseFiles, Dataset, DatasetJson } from './dataset.js';
 export { datasetJsonFaults, readDatasetJson } from './datasetJson.js';
 export { type DescribedProtocol, type Descriptor, describedNames, descriptor, descriptorIfAny } from './descriptor.js';
+export { type FetchOptions, fetchableNames, fetchDataset as fetch, fetchSource } from './fetch/index.js';
 export { datasetJsonText } from './labelOrder.js';
 export { type LabelOrRegion, type Labels, labels, maxLabel } from './labels.js';
 export { type LoadedCase, loadCase } from './loadCase.js';

@@ -131,7 +131,7 @@ function locate(given: string, options: WorkOptions): string {
       ? `${known.folder} below $nnUNet_raw`
       : `a folder with dataset.json, a name or number below $nnUNet_raw, or one of ${madeNames().join(', ')}`,
     fix: known
-      ? `${known.title}: ${known.apply}. Then ${known.sourceLayout.length > 0 ? `dataset.convert('${known.name}', <its folder>)` : 'bring it into the nnU-Net raw layout'}.`
+      ? `${known.title}: ${known.download ? `dataset.fetch('${known.name}') downloads and converts it` : `${known.apply}. Then dataset.convert('${known.name}', <its folder>)`}.`
       : 'Check the path; set nnUNet_raw to the folder that holds your data sets.',
   });
 }

@@ -6,11 +6,13 @@ import { parseArgs } from 'node:util';
 import { VoxelbookError } from '../base/errors.js';
 import { check } from './commands/check.js';
 import { type Command, print, stopped, type Values } from './commands/command.js';
+import { convert } from './commands/convert.js';
 import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
 import { experiment } from './commands/experiment.js';
 import { exportNnunet } from './commands/exportNnunet.js';
 import { exportProgress } from './commands/exportProgress.js';
+import { fetch } from './commands/fetch.js';
 import { findBest } from './commands/findBest.js';
 import { importNnunet } from './commands/importNnunet.js';
 import { list } from './commands/list.js';
@@ -35,6 +37,8 @@ const commands: Record<string, Command> = {
   study,
   submit,
   pull,
+  fetch,
+  convert,
   check,
   experiment,
   plan,

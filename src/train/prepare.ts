@@ -36,7 +36,7 @@ import {
 import { run as preprocess, preprocessedFolder } from '../preprocess/index.js';
 import { readerCode } from '../volume/index.js';
 import type { Experiment, OwnFile, Scale } from './experiment.js';
-import { withLock } from './lock.js';
+import { withLock } from '../base/lock.js';
 import { objectiveOf } from './objective.js';
 import { fittedPatch } from './patch.js';
 import type { Prepared } from './prepared.js';

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { exactLabels } from '../../src/dataset/convert/exactLabels.js';
 import {
   check,
   convert,
@@ -40,8 +41,9 @@ const picture = (
     for (let x = 0; x < width; x++) for (let c = 0; c < channels; c++) data[(y * width + x) * channels + c] = value(x, y, c);
   writePng(file, { data, width, height, channels });
 };
+const converted = (name: string) => convert(name, path.join(base, 'source'), { root: path.join(base, 'raw'), workers: 1 });
 const run = async (name: string) => {
-  const dataset = open(await convert(name, path.join(base, 'source'), { root: path.join(base, 'raw') }));
+  const dataset = open(await converted(name));
   const { faults } = await check(dataset);
   assert.deepEqual(faults, []);
   return dataset;
@@ -55,8 +57,15 @@ describe('descriptors of public data sets', () => {
       for (const key of ['title', 'folder', 'modality', 'licence', 'apply', 'split'] as const) assert.ok(d[key].length > 1, key);
       assert.ok(d.cases.train > 0 && d.papers.length > 0);
       assert.equal(d.name, name);
-      // Whoever can be converted says how the published folder looks; the others have no converter.
-      assert.equal(d.sourceLayout.length > 0, publicNames.includes(name));
+      assert.ok(d.sourceLayout.length > 0 && publicNames.includes(name));
+      if (d.download) {
+        assert.ok(d.download.source.length > 1 && d.download.files.length > 0);
+        for (const { url, to, md5 } of d.download.files) {
+          assert.match(url, /^https:\/\//);
+          assert.match(to, /^[\w-][\w./{}-]+$/);
+          if (md5 !== null) assert.match(md5, /^[0-9a-f]{32}$/);
+        }
+      }
       if (d.typicalShape) assert.ok(d.typicalShape.voxels.length === 3 && d.typicalShape.source.length > 1);
       assert.match(d.folder, /^Dataset\d{3}_\w+$/);
       assert.deepEqual(datasetJsonFaults({ ...d.datasetJson, numTraining: d.cases.train }), []);
@@ -66,17 +75,31 @@ describe('descriptors of public data sets', () => {
     assert.deepEqual(heads, {
       BTCV: 13,
       AMOS22: 15,
+      AMOS22CTMR: 15,
       KiTS19: 2,
+      KiTS23: 3,
+      LiTS: 2,
+      FLARE22: 13,
+      ACDC: 3,
+      AutoPET22: 1,
       BraTS21: 3,
       TotalSegmentator: 104,
       AbdomenMRI: 13,
       EndoVis17: 7,
       NeurIPS22Cells: 2,
+      MSD01_BrainTumour: 3,
+      MSD02_Heart: 1,
+      MSD03_Liver: 2,
+      MSD04_Hippocampus: 2,
+      MSD05_Prostate: 2,
+      MSD06_Lung: 1,
+      MSD07_Pancreas: 2,
+      MSD08_HepaticVessel: 2,
+      MSD09_Spleen: 1,
+      MSD10_Colon: 1,
     });
   });
-  it('an unknown name lists the known ones', () => assert.throws(() => descriptor('MSD'), /one of AMOS22, .*BTCV/));
-  it('a set without a converter says where its folder belongs', () =>
-    assert.rejects(convert('AutoPET22', os.tmpdir()), /no converter for AutoPET22.*\n?.*Dataset221_AutoPET22/s));
+  it('an unknown name lists the known ones', () => assert.throws(() => descriptor('MSD'), /one of ACDC, AMOS22, .*BTCV/));
   it('what is not here is called by its name, and the error says where to apply', () =>
     assert.throws(() => open('BTCV'), /not on this machine; expected Dataset017_BTCV.*syn3193805.*dataset\.convert\('BTCV'/s));
 });
@@ -156,6 +179,88 @@ describe('converters', () => {
     assert.deepEqual(labels(dataset.json).regions, [[1, 2, 3], [2, 3], [3]]);
   });
 
+  it('AMOS22CTMR takes both kinds of scans', async () => {
+    for (const i of ['0001', '0507']) {
+      put(`amos22/imagesTr/amos_${i}.nii.gz`, scan());
+      put(`amos22/labelsTr/amos_${i}.nii.gz`, map(15, 1));
+    }
+    const dataset = await run('AMOS22CTMR');
+    assert.deepEqual(
+      dataset.cases.map((c) => c.id),
+      ['amos_0001', 'amos_0507'],
+    );
+  });
+
+  it('KiTS23: regions and the turn to RAS as nnU-Net has them', async () => {
+    put('dataset/case_00400/imaging.nii.gz', scan());
+    put('dataset/case_00400/segmentation.nii.gz', map(1, 2, 3));
+    const dataset = await run('KiTS23');
+    assert.deepEqual(labels(dataset.json).regions, [[1, 2, 3], [2, 3], 2]);
+    assert.equal(dataset.cases[0].reader, 'reorient');
+    assert.deepEqual([...labelOf(dataset.folder, 'case_00400')].slice(0, 4), [1, 2, 3, 0]);
+  });
+
+  it('LiTS: two batches, plain NIfTI, test scans of the same number', async () => {
+    for (const [batch, i] of [
+      [1, 0],
+      [2, 28],
+    ]) {
+      put(`Training Batch ${batch}/volume-${i}.nii`, scan());
+      put(`Training Batch ${batch}/segmentation-${i}.nii`, map(1, 2));
+    }
+    put('Test/test-volume-0.nii', scan());
+    const dataset = await run('LiTS');
+    assert.deepEqual(
+      [dataset.cases.map((c) => c.id), dataset.testCases.map((c) => c.id)],
+      [['lits_000', 'lits_028'], ['lits_000_test']],
+    );
+    put('Test/volume-0.nii', scan());
+    await assert.rejects(converted('LiTS'), /lits_000 twice; expected every case once/);
+  });
+
+  it('FLARE22: the channel’s number is part of the published name', async () => {
+    put('FLARE22Train/images/FLARE22_Tr_0001_0000.nii.gz', scan());
+    put('FLARE22Train/labels/FLARE22_Tr_0001.nii.gz', map(13, 1));
+    const dataset = await run('FLARE22');
+    assert.equal(path.basename(dataset.cases[0].images[0]), 'FLARE22_Tr_0001_0000.nii.gz');
+  });
+
+  it('ACDC: two frames a patient, kept together; the test part with labels', async () => {
+    for (const [part, patient, frame] of [
+      ['training', '001', '01'],
+      ['training', '001', '12'],
+      ['training', '002', '01'],
+      ['testing', '101', '01'],
+    ]) {
+      const file = `database/${part}/patient${patient}/patient${patient}_frame${frame}`;
+      put(`${file}.nii.gz`, scan());
+      put(`${file}_gt.nii.gz`, map(1, 2, 3));
+      put(`database/${part}/patient${patient}/patient${patient}_4d.nii.gz`, scan());
+    }
+    const dataset = await run('ACDC');
+    assert.deepEqual(
+      dataset.cases.map((c) => c.id),
+      ['patient001_frame01', 'patient001_frame12', 'patient002_frame01'],
+    );
+    assert.ok(dataset.testCases[0].label);
+    assert.deepEqual(JSON.parse(fs.readFileSync(path.join(dataset.folder, 'groups.json'), 'utf8')), {
+      patient001_frame01: 'patient001',
+      patient001_frame12: 'patient001',
+      patient002_frame01: 'patient002',
+    });
+  });
+
+  it('autoPET22: resampled CT, then PET; studies of a patient together', async () => {
+    for (const study of ['01-01-2001-NA-1', '02-01-2002-NA-2'])
+      for (const [kind, data] of Object.entries({ CTres: scan(), SUV: scan(2), SEG: map(1) }))
+        put(`FDG-PET-CT-Lesions/PETCT_0011/${study}/${kind}.nii.gz`, data);
+    const dataset = await run('AutoPET22');
+    assert.deepEqual(readVolume(dataset.cases[0].images[0]).data, scan());
+    assert.deepEqual(readVolume(dataset.cases[0].images[1]).data, scan(2));
+    const groups = JSON.parse(fs.readFileSync(path.join(dataset.folder, 'groups.json'), 'utf8'));
+    assert.deepEqual(Object.values(groups), ['PETCT_0011', 'PETCT_0011']);
+  });
+
   it('TotalSegmentator: masks merged in alphabetical order, test cases apart', async () => {
     for (const id of ['s0000', 's0001']) {
       put(`Totalsegmentator_dataset/${id}/ct.nii.gz`, scan());
@@ -222,14 +327,73 @@ describe('converters', () => {
     assert.deepEqual([Math.min(...image.data), Math.max(...image.data)], [0, 255]);
   });
 
+  it('labels that float32 rounded are whole again, in a whole-number type', async () => {
+    put('data/case_00000/imaging.nii.gz', scan());
+    put(
+      'data/case_00000/segmentation.nii.gz',
+      Float32Array.from({ length: n }, (_, i) => [0, 0.99999994, 2.0000002, 1][i % 4]),
+    );
+    const { folder } = await run('KiTS19');
+    const found = labelOf(folder, 'case_00000');
+    assert.ok(found instanceof Uint8Array);
+    assert.deepEqual([...found].slice(0, 4), [0, 1, 2, 1]);
+  });
+
+  it('what is no label, and a mask of another shape, stop their case alone; the next run goes on', async () => {
+    for (const id of ['case_00000', 'case_00001', 'case_00002']) put(`data/${id}/imaging.nii.gz`, scan());
+    put('data/case_00000/segmentation.nii.gz', map(1, 2));
+    put(
+      'data/case_00001/segmentation.nii.gz',
+      Float32Array.from({ length: n }, (_, i) => (i === 9 ? 0.9999 : 0)),
+    );
+    writeVolume(path.join(base, 'source/data/case_00002/segmentation.nii.gz'), {
+      ...volumeOf(new Uint8Array(n)),
+      shape: [shape[0], shape[2], shape[1]],
+    });
+    await assert.rejects(converted('KiTS19'), (error: Error) => {
+      assert.match(error.message, /convert failed for 2 of 3 cases/);
+      assert.match(
+        error.message,
+        /case_00001\/segmentation\.nii\.gz voxel \[0, 1, 2\]: 0\.9998999\d*; expected a whole number from 0 to/,
+      );
+      assert.match(error.message, /case_00002\/segmentation\.nii\.gz: 6×7×8; expected 6×8×7 as imaging\.nii\.gz/);
+      return true;
+    });
+    const raw = path.join(base, 'raw/Dataset040_KiTS19');
+    assert.ok(!fs.existsSync(path.join(raw, 'dataset.json')), 'nothing opens what is not whole');
+    const kept = path.join(raw, 'labelsTr/case_00000.nii.gz');
+    const before = fs.statSync(kept).mtimeMs;
+    for (const id of ['case_00001', 'case_00002']) put(`data/${id}/segmentation.nii.gz`, map(2));
+    const left = path.join(raw, `imagesTr/case_00001_0000.nii.gz.0a0a0a-0-0.${process.pid + 4_000_000}.tmp`);
+    fs.writeFileSync(left, 'half');
+    assert.equal((await run('KiTS19')).cases.length, 3);
+    assert.equal(fs.statSync(kept).mtimeMs, before);
+  });
+
+  it('BraTS: a label that the published set does not have is refused, not dropped', async () => {
+    const id = 'BraTS2021_00002';
+    for (const kind of ['t1', 't1ce', 't2', 'flair']) put(`${id}/${id}_${kind}.nii.gz`, scan());
+    put(`${id}/${id}_seg.nii.gz`, map(0, 3));
+    await assert.rejects(converted('BraTS21'), /BraTS2021_00002_seg\.nii\.gz: label 3; expected one of 0, 1, 2, 4/);
+  });
+
+  it('a label is the whole number within float32 rounding, at any size', () => {
+    const of = (...values: number[]) => [
+      ...exactLabels({ ...volumeOf(Float32Array.from(values)), shape: [1, 1, values.length] }, 'a').data,
+    ];
+    assert.deepEqual(of(0.99999994, 1.0000001, 299.99997, 300.00003), [1, 1, 300, 300]);
+    for (const bad of [0.999, 1.00001, 300.001, -1, 40000, Number.NaN, Number.POSITIVE_INFINITY])
+      assert.throws(() => of(0, bad), /voxel \[0, 0, 1\]: .*expected a whole number from 0 to 32767/);
+  });
+
   it('what is missing is named before anything is written', async () => {
     put('RawData/Training/img/img0001.nii.gz', scan());
     await assert.rejects(
-      convert('BTCV', path.join(base, 'source'), { root: path.join(base, 'raw') }),
+      convert('BTCV', path.join(base, 'source'), { root: path.join(base, 'raw'), workers: 1 }),
       /label0001\.nii\.gz: no file; expected a file of every case/,
     );
     await assert.rejects(
-      convert('KiTS19', path.join(base, 'nothing'), { root: path.join(base, 'raw') }),
+      convert('KiTS19', path.join(base, 'nothing'), { root: path.join(base, 'raw'), workers: 1 }),
       /no such folder inside; expected data\/ or kits19\/data\/|no case/,
     );
     assert.ok(!fs.existsSync(path.join(base, 'raw')));

@@ -51,6 +51,8 @@ describe('voxelbook in a terminal', () => {
     assert.equal(status, 0);
     for (const name of [
       'run',
+      'fetch',
+      'convert',
       'check',
       'plan',
       'preprocess',

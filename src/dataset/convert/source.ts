@@ -1,28 +1,46 @@
 // What a converter says about a published folder: its cases, and how to write each.
 import fs from 'node:fs';
 import path from 'node:path';
-import type { FaultList } from '../../base/errors.js';
-import type { Volume } from '../../volume/index.js';
+import { type FaultList, VoxelbookError } from '../../base/errors.js';
+import { readVolume, type Volume } from '../../volume/index.js';
+import { maxLabel } from '../labels.js';
+import { isMacFile } from '../names.js';
+import { exactLabels } from './exactLabels.js';
 
-/** One case of the published layout. A text is a file to take over; a function makes the volume. */
+/** A file to take over, or a function that makes the volume. */
+export type SourceVolume = string | (() => Volume);
+
+/** A 4-D file with the channels side by side: each becomes an image of its own. */
+export interface ChannelsOf {
+  file: string;
+  channels: number;
+}
+
+/** One case of the published layout. */
 export interface SourceCase {
   id: string;
-  images: (string | (() => Volume))[];
-  label?: string | (() => Volume);
+  images: SourceVolume[] | ChannelsOf;
+  label?: SourceVolume;
   /** Goes to imagesTs (and labelsTs). */
   test?: boolean;
+  /** The patient, where one has several cases: they stay on one side of every split. */
+  group?: string;
 }
 
 /** Looks at a folder without reading voxels. Missing files become faults. */
 export type Converter = (folder: string, faults: FaultList) => SourceCase[];
 
+/** Names in a folder, sorted; what macOS leaves beside them (`._name`) is none. */
 export const names = (folder: string, pattern: RegExp) =>
   fs.existsSync(folder)
     ? fs
         .readdirSync(folder)
-        .filter((name) => pattern.test(name))
+        .filter((name) => pattern.test(name) && !isMacFile(name))
         .sort()
     : [];
+
+export const nifti = ['.nii.gz', '.nii'];
+export const stem = (name: string) => name.replace(/\.nii(\.gz)?$/, '');
 
 /** The first of several places the published folder may start at. */
 export function rootOf(folder: string, parts: readonly string[], faults: FaultList): string {
@@ -50,9 +68,28 @@ export function fileOf(base: string, endings: readonly string[], faults: FaultLi
   return base + endings[0];
 }
 
-/** The volume with its labels replaced by a table; labels not in the table become 0. */
-export function relabelled(volume: Volume, table: Record<number, number>): Volume<Uint8Array> {
-  const lookup = new Uint8Array(65536);
-  for (const [from, to] of Object.entries(table)) lookup[Number(from)] = to;
-  return { ...volume, data: Uint8Array.from(volume.data as ArrayLike<number>, (v) => lookup[v]) };
+/** The labels of a file replaced by a table, which has every label but 0. @throws VoxelbookError for what is no label, or none of the table */
+export function relabelled(file: string, table: Record<number, number>): Volume<Uint8Array> {
+  const volume = exactLabels(readVolume(file, { onWarning: () => {} }), file);
+  const lookup = new Int16Array(maxLabel + 1).fill(-1);
+  for (const [from, to] of Object.entries({ 0: 0, ...table })) lookup[Number(from)] = to;
+  const unknown = volume.data.find((label) => lookup[label] < 0);
+  if (unknown !== undefined)
+    throw new VoxelbookError(`${file} cannot be converted`, {
+      code: 'label-unknown',
+      path: file,
+      given: `label ${unknown}`,
+      expected: `one of 0, ${Object.keys(table).join(', ')}`,
+      fix: 'Fetch the file again: the published set has no such label.',
+    });
+  return { ...volume, data: Uint8Array.from(volume.data, (label) => lookup[label]) };
+}
+
+/** Two files that would become one case are a fault. */
+export function refuseTwice(cases: readonly SourceCase[], folder: string, faults: FaultList): void {
+  const seen = new Set<string>();
+  for (const { id } of cases) {
+    if (seen.has(id)) faults.add('source-twice', folder, `${id} twice`, 'every case once', 'Leave one of the files out.');
+    seen.add(id);
+  }
 }

@@ -1,7 +1,7 @@
 // TotalSegmentator v1: `s0000/{ct.nii.gz, segmentations/<class>.nii.gz}`, one mask per class, merged in the descriptor's order.
 import fs from 'node:fs';
 import path from 'node:path';
-import type { FaultList } from '../../base/errors.js';
+import { type FaultList, VoxelbookError } from '../../base/errors.js';
 import { readVolume, type Volume } from '../../volume/index.js';
 import { fileOf, names, rootOf, type SourceCase } from './source.js';
 
@@ -28,9 +28,24 @@ function merged(folder: string, classes: Record<string, number>): Volume {
     if (label === 0 || !fs.existsSync(file)) continue;
     const mask = readVolume(file, { onWarning: () => {} });
     out ??= { ...mask, data: new Uint8Array(mask.data.length) };
+    if (mask.data.length !== out.data.length)
+      throw new VoxelbookError(`${folder} cannot be converted`, {
+        code: 'shape',
+        path: file,
+        given: mask.shape.join('×'),
+        expected: `${out.shape.join('×')} as the other masks of the case`,
+        fix: 'Fetch the archive again.',
+      });
     for (let i = 0; i < mask.data.length; i++) if (mask.data[i] > 0) out.data[i] = label;
   }
-  if (!out) throw new Error(`${folder} holds no mask of a known class`);
+  if (!out)
+    throw new VoxelbookError(`${folder} cannot be converted`, {
+      code: 'source-file',
+      path: folder,
+      given: 'no mask of a known class',
+      expected: 'liver.nii.gz and others',
+      fix: 'Fetch the archive again.',
+    });
   return out;
 }
 

@@ -3,6 +3,8 @@
 import fs from 'node:fs';
 import type { ParseArgsConfig } from 'node:util';
 import { printable, VoxelbookError } from '../../base/errors.js';
+import type { Progress } from '../../base/progress.js';
+import { duration } from '../../base/text.js';
 import type { DatasetJson, Fold } from '../../dataset/index.js';
 import type { Experiment, ProgressLine, Scale } from '../../train/index.js';
 import type { SlurmOptions } from '../slurm.js';
@@ -142,6 +144,9 @@ export function interrupt(): AbortSignal {
   return stop.signal;
 }
 
-export const workProgress = (p: { what: string; done: number; total: number }) => {
-  if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${p.done}/${p.total} ${p.what}${p.done === p.total ? '\n' : ''}`);
+/** One line of a terminal, with the time left. */
+export const workProgress = ({ what, done, total, etaSeconds }: Progress) => {
+  if (!process.stdout.isTTY) return;
+  const left = etaSeconds === null || done === total ? '' : `, ${duration(etaSeconds)} left`;
+  process.stdout.write(`\r\x1b[K${done}/${total} ${what}${left}${done === total ? '\n' : ''}`);
 };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { withLock } from '../../src/train/lock.js';
+import { withLock } from '../../src/base/lock.js';
 
 describe('train lock', () => {
   const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'lock-')), 'x.lock');

@@ -1,6 +1,6 @@
 // One process at a time: a lock file that names its owner, taken over when the owner is dead.
-import { giveBack, signOfLife, thisProcess, tryClaim } from '../base/claim.js';
-import type { WorkOptions } from '../base/progress.js';
+import { giveBack, signOfLife, thisProcess, tryClaim } from './claim.js';
+import type { WorkOptions } from './progress.js';
 
 /** Runs `work` while holding `file`; waits for a living owner, at most until the signal aborts. */
 export async function withLock<T>(file: string, { signal }: WorkOptions, work: () => Promise<T>): Promise<T> {
