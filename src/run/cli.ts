@@ -17,6 +17,7 @@ import { list } from './commands/list.js';
 import { lrRange } from './commands/lrRange.js';
 import { model } from './commands/model.js';
 import { movePlans } from './commands/movePlans.js';
+import { newStudy } from './commands/new.js';
 import { plan } from './commands/plan.js';
 import { postprocess } from './commands/postprocess.js';
 import { predict } from './commands/predict.js';
@@ -24,11 +25,17 @@ import { preprocess } from './commands/preprocess.js';
 import { register } from './commands/register.js';
 import { reproduce } from './commands/reproduce.js';
 import { run } from './commands/run.js';
+import { doctor, lab, notebooks, setup } from './commands/script.js';
 import { study } from './commands/study.js';
 import { submit } from './commands/submit.js';
 import { train } from './commands/train.js';
 
 const commands: Record<string, Command> = {
+  setup,
+  doctor,
+  new: newStudy,
+  lab,
+  notebooks,
   run,
   study,
   submit,
@@ -97,7 +104,7 @@ export async function main(args: readonly string[]): Promise<number> {
       options: { ...command.options, help: { type: 'boolean', short: 'h' } },
     });
     if (values.help) print(helpOf(name, command));
-    else await command.work(positionals, values as Values);
+    else await command.work(positionals, values as Values, rest);
     return 0;
   } catch (error) {
     if (stopped?.aborted) {

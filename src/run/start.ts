@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import { watchOutOfMemory } from '../base/memory.js';
-import { projectRoot } from '../base/paths.js';
+import { projectRoot, runsFolder } from '../base/paths.js';
 import { nodeArguments } from '../base/workers.js';
 import { type Fold, tell, warningText } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
@@ -84,7 +84,7 @@ function launch(folder: string, { threads, env }: StartOptions): Death {
   const process_ = spawn(process.execPath, [...alone, ...nodeArguments(new URL('./child.js', import.meta.url)), folder], {
     detached: true,
     stdio: ['ignore', log, log],
-    env: { ...process.env, ...(threads ? { VOXELBOOK_THREADS: `${threads}` } : {}), ...env },
+    env: { ...process.env, VOXELBOOK_RUNS: runsFolder(), ...(threads ? { VOXELBOOK_THREADS: `${threads}` } : {}), ...env },
     cwd: projectRoot,
   });
   fs.closeSync(log);
