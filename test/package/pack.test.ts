@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import ts from 'typescript';
 import { projectRoot } from '../../src/base/paths.js';
 
 const read = (file: string) => JSON.parse(fs.readFileSync(path.join(projectRoot, file), 'utf8'));
@@ -48,10 +49,10 @@ describe('the package', () => {
     for (const name of names) {
       if (!/^(dist|kernels|environment|src)\/.*\.m?js$/.test(name)) continue;
       const text = fs.readFileSync(path.join(projectRoot, name), 'utf8');
-      for (const [, specifier] of text.matchAll(/^(?:import|export)\b[^'"\n;]*['"]([^'"\n]+)['"]/gm)) {
+      for (const { fileName: specifier } of ts.preProcessFile(text, true, true).importedFiles) {
         const [first, second] = specifier.split('/');
         const known = specifier.startsWith('.')
-          ? names.has(path.posix.join(path.posix.dirname(name), specifier))
+          ? specifier === './package.json' || names.has(path.posix.join(path.posix.dirname(name), specifier))
           : specifier.startsWith('node:') || (first.startsWith('@') ? `${first}/${second}` : first) in dependencies;
         if (!known) missing.push(`${name}: ${specifier}`);
       }
