@@ -4,8 +4,10 @@ import fs from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { VoxelbookError } from '../base/errors.js';
+import { attach } from './commands/attach.js';
 import { check } from './commands/check.js';
 import { type Command, print, stopped, type Values } from './commands/command.js';
+import { disk } from './commands/disk.js';
 import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
 import { experiment } from './commands/experiment.js';
@@ -24,8 +26,10 @@ import { predict } from './commands/predict.js';
 import { preprocess } from './commands/preprocess.js';
 import { register } from './commands/register.js';
 import { reproduce } from './commands/reproduce.js';
+import { rm } from './commands/rm.js';
 import { run } from './commands/run.js';
 import { doctor, lab, notebooks, setup } from './commands/script.js';
+import { stop } from './commands/stop.js';
 import { study } from './commands/study.js';
 import { submit } from './commands/submit.js';
 import { train } from './commands/train.js';
@@ -58,6 +62,10 @@ const commands: Record<string, Command> = {
   register,
   reproduce,
   list,
+  disk,
+  attach,
+  stop,
+  rm,
 };
 
 function help(): string {

@@ -1,7 +1,6 @@
 // `voxelbook new`: a folder to begin a study in.
 import fs from 'node:fs';
 import path from 'node:path';
-import { projectRoot } from '../../base/paths.js';
 import { type Command, need, print, usage } from './command.js';
 
 const files = ['README.md', 'experiment.json', 'parts.ts', 'study.ipynb'];
@@ -18,6 +17,7 @@ export const newStudy: Command = {
     if (fs.existsSync(folder) && fs.readdirSync(folder).length > 0)
       throw usage(`${name}, which is not empty`, 'a folder that is new or empty');
     fs.mkdirSync(folder, { recursive: true });
+    const { projectRoot } = await import('../../base/paths.js');
     const words = { name: path.basename(folder), docs: path.join(projectRoot, 'environment/docs') };
     for (const file of files) {
       const text = fs.readFileSync(path.join(projectRoot, 'environment/study', file), 'utf8');

@@ -2,12 +2,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { projectRoot } from '../../base/paths.js';
 import type { Command } from './command.js';
 
 const script = (file: string, rest: Omit<Command, 'work'>): Command => ({
   ...rest,
   async work(_positionals, _values, args) {
+    const { projectRoot } = await import('../../base/paths.js');
     const child = spawn(process.execPath, [path.join(projectRoot, 'environment', file), ...args], { stdio: 'inherit' });
     // Ctrl-C reaches the script too, which ends in its own way.
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
