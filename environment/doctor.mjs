@@ -1,6 +1,6 @@
-// npm run doctor: what is installed where, and for each failing piece what to do.
+// npm run doctor, npx voxelbook doctor: what is installed where, and for each failing piece what to do.
 //
-//   npm run doctor [-- --report] [-- --node]
+//   npm run doctor [-- --report] [-- --node], npx voxelbook doctor [--report] [--node]
 //
 // With --node, inside a cluster's job, it says what this job really has.
 // With --report the answer can be shown to others: no name of a person or machine, no absolute path.
@@ -9,8 +9,10 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { registrations } from '../kernels/voxelbook/register.mjs';
-import { hasNvidia, isDone, python, root, steps } from './steps.mjs';
+import { commandText, isCheckout, packageFolder, places, root } from './places.mjs';
+import { hasJupyter, hasNvidia, isDone, python, steps, venv } from './steps.mjs';
 
+const setUp = `Run ${commandText('setup')}.`;
 const report = process.argv.includes('--report');
 const write = (text) => console.log(report ? anonymous(text) : text);
 const say = (name, text) => write(`${name.padEnd(22)} ${text}`);
@@ -19,7 +21,11 @@ const say = (name, text) => write(`${name.padEnd(22)} ${text}`);
 function anonymous(text) {
   const escaped = (word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   const { username, homedir } = os.userInfo();
-  const names = [[root, '<project>'], ...[os.homedir(), homedir].filter((home) => home.length > 1).map((home) => [home, '~'])];
+  const names = [
+    [places().home, '<home>'],
+    [root, '<project>'],
+    ...[os.homedir(), homedir].filter((home) => home.length > 1).map((home) => [home, '~']),
+  ];
   for (const [from, to] of names) text = text.replaceAll(from, to);
   text = text.replace(/(?<![\w~>.])\/(?:[^\s/:,;'"()]+\/)+([^\s/:,;'"()]*)/g, '<folder>/$1');
   for (const [word, to] of [
@@ -51,24 +57,29 @@ function oneDnnState(on) {
 }
 
 say('Node', process.version);
-check(
-  'Python',
-  first('python3', ['--version']),
-  'Install python3 3.10 or newer (Debian, Ubuntu: apt-get install python3 python3-venv).',
-);
+if (hasJupyter())
+  check(
+    'Python',
+    first('python3', ['--version']),
+    'Install python3 3.10 or newer (Debian, Ubuntu: apt-get install python3 python3-venv).',
+  );
 check('C++ compiler', first('g++', ['--version']), 'Install g++ (Debian, Ubuntu: apt-get install g++).');
-const version = (name) => {
-  const file = path.join(root, 'node_modules', name, 'package.json');
+const version = (folder) => {
+  const file = path.join(folder ?? '', 'package.json');
   return fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')).version : undefined;
 };
-check('TypeScript', version('typescript'), 'Run npm run setup.');
-check('tfjs-node-gpu', version('@tensorflow/tfjs-node-gpu'), 'Run npm run setup.');
-check('JupyterLab', first(python, ['-m', 'jupyterlab', '--version']), 'Run npm run setup.');
-for (const kernel of ['voxelbook', 'tslab']) {
-  const spec = path.join(root, 'environment/.venv/share/jupyter/kernels', kernel, 'kernel.json');
-  check(`kernel ${kernel}`, fs.existsSync(spec) && path.relative(root, spec), 'Run npm run setup.');
+check('voxelbook', `${version(root)}, ${isCheckout ? 'a checkout' : root}`);
+check('TypeScript', version(packageFolder('typescript')), setUp);
+check('tfjs-node-gpu', version(places().binding), setUp);
+if (!hasJupyter()) say('JupyterLab', `left out; ${commandText(isCheckout ? 'setup --' : 'setup')} --with-jupyter adds it`);
+else {
+  check('JupyterLab', first(python, ['-m', 'jupyterlab', '--version']), setUp);
+  for (const kernel of ['voxelbook', 'tslab']) {
+    const spec = path.join(venv, 'share/jupyter/kernels', kernel, 'kernel.json');
+    check(`kernel ${kernel}`, fs.existsSync(spec) && path.relative(isCheckout ? root : places().home, spec), setUp);
+  }
 }
-for (const { who, folder, ours } of registrations({ prefix: path.join(root, 'environment/.venv') }))
+for (const { who, folder, ours } of registrations({ prefix: venv }))
   say(
     'kernel seen by',
     `${who} (${folder})${ours ? '' : '. It belongs to another folder or Node: npx voxelbook register --user'}`,
@@ -80,19 +91,17 @@ say(
     : 'none found; computing on the CPU',
 );
 const probe = `
-const { tf } = await import('voxelbook/tensor');
-const { nativeVariant, usesOneDnn } = await import(process.argv[1]);
-const { threads } = await import(process.argv[2]);
+const [{ tf }, { nativeVariant, usesOneDnn }, { threads }] = await Promise.all(process.argv.slice(1).map((name) => import(name)));
 const two = tf.add(1, 1).dataSync()[0];
 console.log(JSON.stringify({ gpu: tf.backend().isUsingGpuDevice, two, oneDnn: usesOneDnn(), variant: nativeVariant(), threads: threads() }));`;
-const modules = ['tensor/native/load.js', 'base/threads.js'].map((name) => path.join(root, 'dist', name));
+const modules = ['tensor/tf.js', 'tensor/native/load.js', 'base/threads.js'].map((name) => path.join(root, 'dist', name));
 const tensorflow = spawnSync(process.execPath, ['--input-type=module', '-e', probe, ...modules], { encoding: 'utf8', cwd: root });
 const answer = tensorflow.status === 0 ? JSON.parse(tensorflow.stdout.trim().split('\n').at(-1)) : undefined;
 const wheel = JSON.parse(fs.readFileSync(path.join(root, 'environment/tensorflow.json'), 'utf8')).version;
 check(
   'TensorFlow',
   answer && `${wheel} (${answer.gpu ? 'CUDA' : 'CPU'}, oneDNN ${oneDnnState(answer.oneDnn)}), 1 + 1 = ${answer.two}`,
-  `It did not start:\n${tensorflow.stderr.trim().split('\n').slice(-4).join('\n')}\nRun npm run setup.`,
+  `It did not start:\n${tensorflow.stderr.trim().split('\n').slice(-4).join('\n')}\n${setUp}`,
 );
 if (answer) say('threads', `${answer.threads}`);
 say(
@@ -103,18 +112,18 @@ say(
       ? `the ${answer.variant} ones`
       : answer?.gpu
         ? 'not used on a GPU'
-        : 'none: the plain, slower operators are used. Run npm run setup.',
+        : `none: the plain, slower operators are used. ${setUp}`,
 );
 if (process.argv.includes('--node')) await sayNode();
-for (const step of steps) if (!isDone(step)) say(`step "${step.name}"`, 'not up to date: run npm run setup');
+for (const step of steps) if (!isDone(step)) say(`step "${step.name}"`, `not up to date: ${commandText('setup')}`);
 for (const [name, use] of [
   ['chromium', 'the browser test'],
   ['sbatch', 'the Slurm test'],
 ])
   say(name, first('which', [name]) ?? `not installed; only ${use} needs it`);
 for (const [name, folder] of [
-  ['runs', process.env.VOXELBOOK_RUNS ?? path.join(root, 'runs')],
-  ['data', process.env.VOXELBOOK_DATA ?? path.join(process.env.VOXELBOOK_RUNS ?? path.join(root, 'runs'), 'data')],
+  ['runs', process.env.VOXELBOOK_RUNS ?? path.join(places().work, 'runs')],
+  ['data', process.env.VOXELBOOK_DATA ?? path.join(process.env.VOXELBOOK_RUNS ?? path.join(places().work, 'runs'), 'data')],
 ]) {
   const mode = fs.statSync(folder, { throwIfNoEntry: false })?.mode ?? 0;
   if ((mode & 0o004) !== 0 && isReached(path.dirname(path.resolve(folder))))

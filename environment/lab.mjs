@@ -1,4 +1,5 @@
-// npm run lab: JupyterLab on this machine only, with a token, opened at the quickstart notebook.
+// npm run lab, npx voxelbook lab: JupyterLab on this machine only, with a token, opened at the notebook named; in a checkout without a
+// name at the quickstart, elsewhere at the working folder.
 //
 //   npm run lab [-- notebooks/other.ipynb | /elsewhere/mine.ipynb] [--port 8899]
 import { spawn } from 'node:child_process';
@@ -7,7 +8,9 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { python, root } from './steps.mjs';
+import { jupyterPath } from '../kernels/voxelbook/register.mjs';
+import { commandText, isCheckout, places } from './places.mjs';
+import { python } from './steps.mjs';
 
 const freePort = () =>
   new Promise((resolve, reject) => {
@@ -20,10 +23,10 @@ const freePort = () =>
 
 /**
  * Starts JupyterLab on the loopback address and waits until it answers.
- * @param folder what the file browser shows; the project unless given
+ * @param folder what the file browser shows; the project, or the working folder, unless given
  * @returns `url` (with its token, not opened at a notebook), `urlOf(notebook)`, `child`, and `stop()`
  */
-export async function startLab({ folder = root, port, expose = false } = {}) {
+export async function startLab({ folder = places().work, port, expose = false } = {}) {
   port ??= await freePort();
   const token = randomBytes(24).toString('hex');
   const base = `http://127.0.0.1:${port}`;
@@ -34,7 +37,7 @@ export async function startLab({ folder = root, port, expose = false } = {}) {
   if (expose) args.push('--LabApp.expose_app_in_browser=True');
   const child = spawn(python, args, {
     // Not on the command line, where every user of the machine could read it.
-    env: { ...process.env, JUPYTER_TOKEN: token, JUPYTER_PREFER_ENV_PATH: '1' },
+    env: { ...process.env, JUPYTER_TOKEN: token, JUPYTER_PREFER_ENV_PATH: '1', JUPYTER_PATH: jupyterPath() },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let log = '';
@@ -47,7 +50,7 @@ export async function startLab({ folder = root, port, expose = false } = {}) {
   });
   for (const begin = Date.now(); ; ) {
     if (child.exitCode !== null || child.pid === undefined)
-      throw new Error(`JupyterLab did not start:\n${log.trim()}\nWhat to do: npm run doctor`);
+      throw new Error(`JupyterLab did not start:\n${log.trim()}\nWhat to do: ${commandText('doctor')}`);
     const answer = await fetch(`${base}/api/status?token=${token}`).catch(() => undefined);
     if (answer?.ok) break;
     if (Date.now() - begin > 60_000) {
@@ -71,13 +74,15 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
   const args = process.argv.slice(2);
   const at = args.indexOf('--port');
   const port = at < 0 ? undefined : Number(args.splice(at, 2)[1]);
-  const notebook = path.resolve(args[0] ?? path.join(root, 'notebooks/quickstart.ipynb'));
+  const { work } = places();
+  const notebook = path.resolve(args[0] ?? path.join(work, isCheckout ? 'notebooks/quickstart.ipynb' : 'study.ipynb'));
   try {
-    if (!fs.existsSync(python)) throw new Error('the Python environment is missing.\nWhat to do: npm run setup');
+    if (!fs.existsSync(python))
+      throw new Error(`the Python environment is missing.\nWhat to do: ${commandText('setup')} --with-jupyter`);
     if (args[0] && !fs.existsSync(notebook)) throw new Error(`there is no notebook ${notebook}`);
     // JupyterLab shows what lies below one folder: the project's, or that of a notebook elsewhere.
-    const inside = notebook.startsWith(root + path.sep);
-    const lab = await startLab({ port, folder: inside ? root : path.dirname(notebook) });
+    const inside = notebook.startsWith(work + path.sep);
+    const lab = await startLab({ port, folder: inside ? work : path.dirname(notebook) });
     console.log(`Open in a browser (Ctrl-C here ends it):  ${fs.existsSync(notebook) ? lab.urlOf(notebook) : lab.url}`);
     const stop = () => lab.stop();
     process.once('SIGINT', stop).once('SIGTERM', stop);

@@ -1,12 +1,14 @@
-// Executes notebooks in the project's kernel through Jupyter: all of them, or those named, or those in the folders named.
+// Executes notebooks in our kernel through Jupyter: all of them, or those named, or those in the folders named.
 //
-//   npm run notebooks
+//   npm run notebooks, npx voxelbook notebooks
 //   npm run notebooks -- notebooks/course notebooks/quickstart.ipynb [--out runs/notebooks] [--set epochs=7]
 //                        [--kernel voxelbook] [--timeout 3600]
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { jupyterPath } from '../kernels/voxelbook/register.mjs';
+import { commandText, isCheckout, places } from './places.mjs';
 import { python, root, setup } from './steps.mjs';
 
 const home = path.join(root, 'notebooks');
@@ -27,14 +29,15 @@ export function notebooksIn(...places) {
     if (!fs.existsSync(at)) throw new Error(`${place} does not exist`);
     if (!fs.statSync(at).isDirectory()) return [at];
     const files = fs.readdirSync(at, { recursive: true, encoding: 'utf8' });
-    return files.filter((f) => f.endsWith('.ipynb') && !f.includes('.ipynb_checkpoints')).map((f) => path.join(at, f));
+    const others = /(^|[\\/])(node_modules|runs|\.ipynb_checkpoints)[\\/]/;
+    return files.filter((f) => f.endsWith('.ipynb') && !others.test(f)).map((f) => path.join(at, f));
   });
   const rank = (file) => order.indexOf(folderOf(file));
   return [...new Set(found)].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
 }
 
-/** Every notebook of the project, short ones first. */
-export const allNotebooks = () => notebooksIn(home);
+/** Every notebook of the project, or of the working folder; short ones first. */
+export const allNotebooks = () => notebooksIn(isCheckout ? home : places().work);
 
 /**
  * Runs notebooks one after the other, goes on where one fails, and closes with a table.
@@ -44,7 +47,7 @@ export const allNotebooks = () => notebooksIn(home);
  */
 export async function executeAll(
   files,
-  { outFolder = path.join(root, 'runs/notebooks'), parameters = {}, output = process.stdout, ...rest } = {},
+  { outFolder = path.join(places().work, 'runs/notebooks'), parameters = {}, output = process.stdout, ...rest } = {},
 ) {
   const target = (file) => path.join(path.resolve(outFolder), folderOf(file), path.basename(file));
   const clash = files.find((file, i) => files.findIndex((other) => target(other) === target(file)) !== i);
@@ -63,7 +66,7 @@ export async function executeAll(
   process.once('SIGINT', stop);
   const rows = [];
   for (const [i, file] of files.entries()) {
-    output.write(`[${i + 1}/${files.length}] ${path.relative(root, file)}\n`);
+    output.write(`[${i + 1}/${files.length}] ${path.relative(places().work, file)}\n`);
     const own = Object.fromEntries(Object.entries(parameters).filter(([name]) => declares(file, name)));
     const begin = Date.now();
     const row = { file, html: target(file).replace(/\.ipynb$/, '.html') };
@@ -134,7 +137,7 @@ export async function executeNotebook(
   if (failure) {
     const { ename, evalue, traceback = [`${ename}: ${evalue}`] } = failure;
     throw new Error(
-      `${path.relative(root, source)} stopped with an error in ${progress.where()}:\n${traceback.join('\n')}\nWhat ran so far: ${result.html}`,
+      `${path.relative(places().work, source)} stopped with an error in ${progress.where()}:\n${traceback.join('\n')}\nWhat ran so far: ${result.html}`,
     );
   }
   return { ...result, seconds: (Date.now() - begin) / 1000 };
@@ -145,6 +148,7 @@ function runPython(task, progress) {
   return new Promise((resolve, reject) => {
     const child = spawn(python, [path.join(root, 'environment/run_notebook.py'), JSON.stringify(task)], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, JUPYTER_PATH: jupyterPath() },
     });
     const stop = () => child.kill('SIGINT');
     process.once('SIGINT', stop);
@@ -160,7 +164,7 @@ function runPython(task, progress) {
       if (event.event === 'live') progress.live(event.text);
       if (event.event === 'end') ended = event;
     });
-    child.on('error', (error) => reject(new Error(`${python}: ${error.message}\nWhat to do: npm run setup`)));
+    child.on('error', (error) => reject(new Error(`${python}: ${error.message}\nWhat to do: ${commandText('setup')}`)));
     child.on('close', (code) => {
       process.off('SIGINT', stop);
       if (ended) resolve(ended.failure);
@@ -232,7 +236,7 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
   try {
     const { places, settings } = parse(process.argv.slice(2));
     const files = places.length > 0 ? notebooksIn(...places) : allNotebooks();
-    await setup();
+    if (isCheckout) await setup();
     const rows = await executeAll(files, settings);
     process.exit(rows.length < files.length || rows.some((row) => row.error) ? 1 : 0);
   } catch (error) {

@@ -1,15 +1,21 @@
-// The set-up steps of a fresh clone, in order. Each step says whether it is done, does its work, and on failure
+// The set-up steps of a fresh clone, or of an installed package, in order. Each step says whether it is done, does its work, and on failure
 // names the command that failed and what to install. Re-running continues at the first step that is not done.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { commandText, isCheckout, packageFolder, places, root } from './places.mjs';
+import { fetchWheel, unpackWheel } from './wheel.mjs';
 
-export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+export { isCheckout, root };
+
 const at = (...parts) => path.join(root, ...parts);
-export const python = at('environment/.venv/bin/python');
-const stateFolder = at('environment/.state');
+const own = places();
+export const { home, python, venv } = own;
+/** Whether set-up left Jupyter out, and with it Python. */
+const leftOut = path.join(own.state, 'without-jupyter');
+export const hasJupyter = () => !fs.existsSync(leftOut);
+let withJupyter = hasJupyter();
 
 /** The first and last lines of a long output: errors stand at either end. */
 function excerpt(text) {
@@ -109,10 +115,19 @@ function tensorflowWheel() {
   return `${wheel.package}==${version}`;
 }
 
-/** Downloads the CPU wheel, which is only unpacked: one for every version of Python. */
+const hasPip = (interpreter) => spawnSync(interpreter, ['-m', 'pip', '--version'], { stdio: 'ignore' }).status === 0;
+
+/** Downloads the CPU wheel, which is only unpacked: one for every version of Python. pip knows proxies and indexes; it need not be there. */
 async function downloadTensorflow(interpreter, folder) {
   const { wheels } = tensorflowFile();
-  const { platform } = wheels[`${process.platform}-${process.arch}`];
+  const { package: name, platform, sha256 } = wheels[`${process.platform}-${process.arch}`];
+  if (!hasPip(interpreter)) {
+    await fetchWheel(name, sha256, folder).catch((error) => {
+      const cause = error.cause ? ` (${error.cause.message})` : '';
+      throw new Error(`${error.message}${cause}\nWhat to do: ${indexHint}`);
+    });
+    return;
+  }
   const which = [
     '--only-binary=:all:',
     '--python-version',
@@ -133,6 +148,9 @@ async function downloadTensorflow(interpreter, folder) {
   );
 }
 
+/** The project's Python where it is there, else the machine's. */
+const interpreter = () => (fs.existsSync(python) ? python : 'python3');
+
 const indexHint = 'check that the Python package index is reachable, then run again';
 const npmHint = 'check that the npm registry is reachable (npm ping), then run again';
 
@@ -140,10 +158,13 @@ const npmHint = 'check that the npm registry is reachable (npm ping), then run a
 let offline;
 const pipFrom = () => (offline ? ['--no-index', '--find-links', path.join(offline, 'pip')] : []);
 
-const bindingSource = 'node_modules/@tensorflow/tfjs-node-gpu';
-const bindingOutput = `${bindingSource}/lib/napi-v8`;
+const bindingOutput = path.join(own.binding, 'lib/napi-v8');
+const offlineNpm = () => (offline ? ['--offline', '--cache', path.join(offline, 'npm')] : []);
 
-/** `seconds`: what the step takes on two idle cores with a fast mirror, for the time left. */
+const engineFiles = ['package.json', 'package-lock.json'];
+const quietly = ['--ignore-scripts', '--no-audit', '--no-fund'];
+
+/** `seconds`: what the step takes on two idle cores with a fast mirror, for the time left; `jupyter`: only Jupyter needs it. */
 export const steps = [
   {
     name: 'versions',
@@ -159,34 +180,46 @@ export const steps = [
         throw new Error(
           `Node ${process.version} found; 22.12, 24 or newer is needed (20.19 works too, and is out of support).\nWhat to do: install a current Node LTS.`,
         );
+      if (spawnSync('g++', ['--version'], { stdio: 'ignore' }).status !== 0)
+        throw new Error(`g++ not found.\nWhat to do: ${compilerHint}.`);
+      // Of the CUDA wheels pip knows which belong together.
+      if (!withJupyter && !hasNvidia()) return;
       const p = spawnSync('python3', ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])'], { encoding: 'utf8' });
       const [pm, pn] = (p.stdout ?? '').trim().split('.').map(Number);
       if (p.status !== 0 || pm < 3 || pn < 10)
         throw new Error(
-          `Python ${p.status === 0 ? p.stdout.trim() : '(python3 not found)'}; 3.10 or newer is needed.\nWhat to do: ${pythonHint}.`,
+          `Python ${p.status === 0 ? p.stdout.trim() : '(python3 not found)'}; 3.10 or newer is needed.\nWhat to do: ${pythonHint}${hasNvidia() ? '' : ', or leave Jupyter out with --without-jupyter'}.`,
         );
-      if (spawnSync('g++', ['--version'], { stdio: 'ignore' }).status !== 0)
-        throw new Error(`g++ not found.\nWhat to do: ${compilerHint}.`);
     },
   },
   {
     name: 'npm packages',
     seconds: 16,
+    skip: () => !isCheckout,
     key: () => hashOf(['package.json', 'package-lock.json']),
-    done: () => fs.existsSync(at(bindingSource)),
+    done: () => fs.existsSync(at('node_modules/@tensorflow/tfjs-node-gpu')),
     // From the lock file, which holds a checksum of every package.
-    work: () =>
-      run('npm', ['ci', '--ignore-scripts', ...(offline ? ['--offline', '--cache', path.join(offline, 'npm')] : [])], {
-        hint: npmHint,
-      }),
+    work: () => run('npm', ['ci', '--ignore-scripts', ...offlineNpm()], { hint: npmHint }),
+  },
+  {
+    // Among the package's dependencies npm would run its install script, which downloads from elsewhere.
+    name: 'tensorflow for node',
+    seconds: 20,
+    skip: () => own.engine === root,
+    key: () => hashOf(['environment/engine']),
+    done: () => fs.existsSync(own.binding),
+    async work() {
+      for (const name of engineFiles) fs.copyFileSync(at('environment/engine', name), path.join(own.engine, name));
+      await run('npm', ['ci', ...quietly, ...offlineNpm()], { cwd: own.engine, hint: npmHint });
+    },
   },
   {
     name: 'python environment',
     seconds: 21,
-    key: () => hashOf(['environment/requirements.txt']) + root,
+    jupyter: true,
+    key: () => hashOf(['environment/requirements.txt']) + home,
     done: () => fs.existsSync(python),
     async work() {
-      const venv = at('environment/.venv');
       fs.rmSync(venv, { recursive: true, force: true });
       const hasEnsurepip = spawnSync('python3', ['-c', 'import ensurepip'], { stdio: 'ignore' }).status === 0;
       if (hasEnsurepip) await run('python3', ['-m', 'venv', venv], { hint: pythonHint });
@@ -216,16 +249,14 @@ export const steps = [
     seconds: 12,
     key: () => tensorflowWheel(),
     done: () =>
-      ['libtensorflow_cc.so.2', 'include/tsl/platform/platform.h'].every((f) =>
-        fs.existsSync(at('environment/tensorflow/tensorflow', f)),
-      ),
+      ['libtensorflow_cc.so.2', 'include/tsl/platform/platform.h'].every((f) => fs.existsSync(path.join(own.tensorflow, f))),
     async work() {
-      const target = at('environment/tensorflow');
-      const download = offline ? path.join(offline, 'tensorflow') : at('environment/.state/wheel');
+      const target = path.dirname(own.tensorflow);
+      const download = offline ? path.join(offline, 'tensorflow') : path.join(own.state, 'wheel');
       fs.rmSync(target, { recursive: true, force: true });
       if (hasNvidia()) {
         await run(
-          python,
+          interpreter(),
           ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', ...pipFrom(), '--target', target, tensorflowWheel()],
           { hint: indexHint },
         );
@@ -233,31 +264,35 @@ export const steps = [
       }
       if (!offline) {
         fs.rmSync(download, { recursive: true, force: true });
-        await downloadTensorflow(python, download);
+        await downloadTensorflow(interpreter(), download);
       }
       const file = fs.readdirSync(download).find((name) => name.endsWith('.whl'));
-      const { sha256 } = tensorflowFile().wheels[`${process.platform}-${process.arch}`];
+      const { wheels, libraries, includeFolder } = tensorflowFile();
+      const { sha256 } = wheels[`${process.platform}-${process.arch}`];
       await checkSha256(path.join(download, file), sha256);
-      const unzip = `
-import json, sys, zipfile
-spec = json.load(open(sys.argv[1]))
-with zipfile.ZipFile(sys.argv[2]) as z:
-    for n in z.namelist():
-        if n in spec['libraries'] or (n.startswith(spec['includeFolder']) and any(s in n for s in ('/tensorflow/c/', '/platform/ctstring', '/tsl/c/', '/tsl/platform/platform.h', '/next_pluggable_device/c/'))):
-            z.extract(n, sys.argv[3])
-`;
-      await run(python, ['-c', unzip, at('environment/tensorflow.json'), path.join(download, file), target]);
+      const headers = [
+        '/tensorflow/c/',
+        '/platform/ctstring',
+        '/tsl/c/',
+        '/tsl/platform/platform.h',
+        '/next_pluggable_device/c/',
+      ];
+      await unpackWheel(
+        path.join(download, file),
+        target,
+        (name) => libraries.includes(name) || (name.startsWith(includeFolder) && headers.some((part) => name.includes(part))),
+      );
       if (!offline) fs.rmSync(download, { recursive: true, force: true });
     },
   },
   {
     name: 'tensorflow binding',
     seconds: 11,
-    key: () => `${process.arch} ${tensorflowWheel()} ${hashOf(['package-lock.json', 'src/tensor/beforeTensorflow.c'])}`,
-    done: () => ['tfjs_binding.node', 'libbeforetensorflow.so'].every((f) => fs.existsSync(at(bindingOutput, f))),
+    key: () => `${process.arch} ${tensorflowWheel()} ${hashOf(['environment/engine', 'src/tensor/beforeTensorflow.c'])}`,
+    done: () => ['tfjs_binding.node', 'libbeforetensorflow.so'].every((f) => fs.existsSync(path.join(bindingOutput, f))),
     async work() {
-      const lib = at('environment/tensorflow/tensorflow');
-      const output = at(bindingOutput);
+      const lib = own.tensorflow;
+      const output = bindingOutput;
       fs.mkdirSync(output, { recursive: true });
       const before = path.join(output, 'libbeforetensorflow.so');
       await run('gcc', ['-O2', '-fPIC', '-shared', '-Wl,-z,initfirst', at('src/tensor/beforeTensorflow.c'), '-o', before], {
@@ -267,12 +302,12 @@ with zipfile.ZipFile(sys.argv[2]) as z:
         'g++',
         [
           ...['-std=c++17', '-O2', '-fPIC', '-shared', '-DNAPI_VERSION=8', '-w'],
-          ...[`-I${at('node_modules/node-api-headers/include')}`, `-I${lib}/include`, `-I${at(bindingSource, 'binding')}`],
-          ...['tfjs_backend.cc', 'tfjs_binding.cc'].map((f) => at(bindingSource, 'binding', f)),
+          ...[`-I${packageFolder('node-api-headers')}/include`, `-I${lib}/include`, `-I${own.binding}/binding`],
+          ...['tfjs_backend.cc', 'tfjs_binding.cc'].map((f) => path.join(own.binding, 'binding', f)),
           ...['-o', path.join(output, 'tfjs_binding.node'), `-L${output}`, `-L${lib}`],
           // Nothing calls into the first library: without the flag some linkers leave it out.
           ...['-Wl,--no-as-needed', '-l:libbeforetensorflow.so', '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
-          `-Wl,-rpath,$ORIGIN:$ORIGIN/../../../../../environment/tensorflow/tensorflow`,
+          `-Wl,-rpath,$ORIGIN:$ORIGIN/${path.relative(output, lib)}`,
         ],
         { hint: compilerHint },
       );
@@ -282,7 +317,7 @@ with zipfile.ZipFile(sys.argv[2]) as z:
     name: 'native kernels',
     seconds: 30,
     key: () => `${process.arch} ${hashOf(['base', 'tensor', 'volume', 'augment'].map((room) => `src/${room}/native`))}`,
-    done: () => fs.existsSync(at('environment/native/voxelbook.node')),
+    done: () => fs.existsSync(path.join(own.native, 'voxelbook.node')),
     skip: () => !fs.existsSync(at('src/tensor/native/build.mjs')),
     async work() {
       const { build } = await import(at('src/tensor/native/build.mjs'));
@@ -292,6 +327,7 @@ with zipfile.ZipFile(sys.argv[2]) as z:
   {
     name: 'library',
     seconds: 8,
+    skip: () => !isCheckout,
     key: () => hashOf(['src', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']),
     // npm removes the link whenever it installs something.
     done: () => fs.existsSync(at('dist/index.js')) && fs.existsSync(at('node_modules/voxelbook')),
@@ -310,20 +346,21 @@ with zipfile.ZipFile(sys.argv[2]) as z:
   {
     name: 'jupyter kernels',
     seconds: 1,
-    key: () => `${process.execPath} ${root} ${hashOf(['kernels', 'environment/papermill'])}`,
+    jupyter: true,
+    key: () => `${process.execPath} ${root} ${home} ${hashOf(['kernels', 'environment/papermill'])}`,
     // A new Python environment has neither.
-    done: () => fs.existsSync(at('environment/.venv/share/jupyter/kernels/voxelbook/kernel.json')),
+    done: () => fs.existsSync(path.join(venv, 'share/jupyter/kernels/voxelbook/kernel.json')),
     skip: () => !fs.existsSync(at('kernels/voxelbook/register.mjs')),
     async work() {
       const { register } = await import(at('kernels/voxelbook/register.mjs'));
-      await register({ root, prefix: at('environment/.venv') });
+      await register({ root, prefix: venv });
     },
   },
 ];
 
-const stampOf = (step) => path.join(stateFolder, step.name.replaceAll(' ', '-'));
+const stampOf = (step) => path.join(own.state, step.name.replaceAll(' ', '-'));
 export function isDone(step) {
-  if (step.skip?.()) return true;
+  if (step.skip?.() || (step.jupyter && !withJupyter)) return true;
   if (step.done && !step.done()) return false;
   const stamp = stampOf(step);
   return fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === String(step.key());
@@ -345,12 +382,12 @@ function manifest() {
     system: `${process.platform}-${process.arch}`,
     python: version.stdout?.trim(),
     tensorflow: tensorflowWheel(),
-    locks: hashOf(['package-lock.json', 'environment/requirements.txt']),
+    locks: hashOf(['package-lock.json', 'environment/engine', 'environment/requirements.txt']),
   };
 }
 
 /**
- * Collects everything a set-up fetches, for a machine without a network: `npm run setup -- --from <folder>` there.
+ * Collects everything a set-up fetches, for a machine without a network: set-up with `--from <folder>` there.
  * @param folder is created; about 1 GB
  */
 export async function download(folder) {
@@ -358,28 +395,30 @@ export async function download(folder) {
   const scratch = path.join(to, 'scratch');
   fs.rmSync(path.join(to, 'manifest.json'), { force: true });
   fs.mkdirSync(scratch, { recursive: true });
-  const interpreter = fs.existsSync(python) ? python : 'python3';
   const pip = (...args) =>
-    run(interpreter, ['-m', 'pip', 'download', '-q', '--disable-pip-version-check', '-d', path.join(to, 'pip'), ...args], {
+    run(interpreter(), ['-m', 'pip', 'download', '-q', '--disable-pip-version-check', '-d', path.join(to, 'pip'), ...args], {
       hint: indexHint,
     });
   const parts = {
     'npm packages': async () => {
-      for (const name of ['package.json', 'package-lock.json', '.npmrc']) fs.copyFileSync(at(name), path.join(scratch, name));
-      await run('npm', ['ci', '--ignore-scripts', '--cache', path.join(to, 'npm')], { cwd: scratch, hint: npmHint });
+      const from = isCheckout ? root : at('environment/engine');
+      for (const name of engineFiles) fs.copyFileSync(path.join(from, name), path.join(scratch, name));
+      await run('npm', ['ci', ...quietly, '--cache', path.join(to, 'npm')], { cwd: scratch, hint: npmHint });
     },
     'python packages': async () => {
       await pip('pip');
       await pip('--require-hashes', '-r', at('environment/requirements.txt'));
     },
     'tensorflow library': () =>
-      hasNvidia() ? pip(tensorflowWheel()) : downloadTensorflow(interpreter, path.join(to, 'tensorflow')),
+      hasNvidia() ? pip(tensorflowWheel()) : downloadTensorflow(interpreter(), path.join(to, 'tensorflow')),
   };
   for (const [i, [name, work]] of Object.entries(parts).entries())
     await timed(`[${i + 1}/${Object.keys(parts).length}] ${name}`, work);
   fs.rmSync(scratch, { recursive: true });
   fs.writeFileSync(path.join(to, 'manifest.json'), `${JSON.stringify(manifest(), null, 2)}\n`);
-  console.log(`All that a set-up fetches lies in ${to}. On the other machine: npm run setup -- --from <that folder>`);
+  console.log(
+    `All that a set-up fetches lies in ${to}. On the other machine: ${commandText(isCheckout ? 'setup --' : 'setup')} --from <that folder>`,
+  );
 }
 
 async function timed(label, work) {
@@ -400,8 +439,10 @@ async function timed(label, work) {
 /**
  * Runs every step that is not done; prints one line a step with its time, what is left, and a dot every two seconds of work.
  * @param from folder made by `download`: nothing is fetched from elsewhere
+ * @param jupyter false leaves JupyterLab out, for which alone Python is needed; default as the last time
  */
-export async function setup({ from } = {}) {
+export async function setup({ from, jupyter = hasJupyter() } = {}) {
+  withJupyter = jupyter;
   if (from) {
     offline = path.resolve(from);
     const file = path.join(offline, 'manifest.json');
@@ -409,18 +450,20 @@ export async function setup({ from } = {}) {
     const wrong = Object.entries(manifest()).filter(([key, value]) => found[key] !== value);
     if (wrong.length > 0)
       throw new Error(
-        `${from} does not serve this set-up:\n${wrong.map(([key, value]) => `  ${key}: ${found[key] ?? 'nothing'}; expected ${value}`).join('\n')}\nWhat to do: make it by npm run setup -- --download <folder>, with this project, Python and kind of machine.`,
+        `${from} does not serve this set-up:\n${wrong.map(([key, value]) => `  ${key}: ${found[key] ?? 'nothing'}; expected ${value}`).join('\n')}\nWhat to do: make it by ${commandText(isCheckout ? 'setup --' : 'setup')} --download <folder>, with this project, Python and kind of machine.`,
       );
   }
-  fs.mkdirSync(stateFolder, { recursive: true });
+  fs.mkdirSync(own.state, { recursive: true });
+  if (jupyter !== hasJupyter()) jupyter ? fs.rmSync(leftOut) : fs.writeFileSync(leftOut, '');
   const begin = Date.now();
-  for (const [i, step] of steps.entries()) {
-    const label = `[${i + 1}/${steps.length}] ${step.name}`;
+  const needed = steps.filter((step) => !step.skip?.() && (jupyter || !step.jupyter));
+  for (const [i, step] of needed.entries()) {
+    const label = `[${i + 1}/${needed.length}] ${step.name}`;
     if (isDone(step)) {
       console.log(`${label}: already done`);
       continue;
     }
-    const left = steps
+    const left = needed
       .slice(i)
       .filter((s) => !isDone(s))
       .reduce((sum, { seconds }) => sum + seconds, 0);
@@ -431,5 +474,6 @@ export async function setup({ from } = {}) {
       throw new Error(`set-up stopped at step "${step.name}": ${error.message}\nRunning the same command again continues here.`);
     }
   }
-  console.log(`set-up complete in ${((Date.now() - begin) / 1000).toFixed(1)} s`);
+  const where = isCheckout ? '' : `, in ${home}`;
+  console.log(`set-up complete in ${((Date.now() - begin) / 1000).toFixed(1)} s${where}`);
 }

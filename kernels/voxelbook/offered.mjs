@@ -1,6 +1,6 @@
 // What the running Node offers beyond ES2023, so that the checker accepts what runs and nothing else.
-import fs from 'node:fs';
 import path from 'node:path';
+import { packageFolder } from '../../environment/places.mjs';
 
 const has = (object, ...members) => object !== undefined && members.every((m) => m in object);
 const probes = {
@@ -35,8 +35,8 @@ export const libraries = () => [
 ];
 
 /** The declarations of this Node's own modules: those of its major version, or of the nearest one below. */
-export function nodeTypes(root, major = Number(process.versions.node.split('.')[0])) {
+export function nodeTypes(major = Number(process.versions.node.split('.')[0])) {
   const versions = [20, 22, 24].filter((v) => v <= major).reverse();
-  const folders = versions.map((v) => path.join(root, 'node_modules', v === 20 ? '@types/node' : `node-types-${v}`));
-  return path.join(folders.find((f) => fs.existsSync(f)) ?? path.join(root, 'node_modules/@types/node'), 'index.d.ts');
+  const names = versions.map((v) => (v === 20 ? '@types/node' : `node-types-${v}`));
+  return path.join(names.map(packageFolder).find(Boolean) ?? packageFolder('@types/node'), 'index.d.ts');
 }

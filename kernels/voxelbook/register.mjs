@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { packageFolder } from '../../environment/places.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 
@@ -28,7 +29,8 @@ const kernelspec = () => ({
   display_name: 'TypeScript (voxelbook)',
   language: 'typescript',
   interrupt_mode: 'message',
-  env: kernelEnvironment,
+  // Jupyter may be started where nobody says which home was set up.
+  env: { ...kernelEnvironment, ...(process.env.VOXELBOOK_HOME && { VOXELBOOK_HOME: path.resolve(process.env.VOXELBOOK_HOME) }) },
   metadata: { debugger: false },
 });
 
@@ -47,7 +49,7 @@ export async function register({ root, prefix }) {
   const kernels = path.join(prefix, 'share/jupyter/kernels');
   write(path.join(kernels, 'voxelbook'), kernelspec());
   write(path.join(kernels, 'tslab'), {
-    argv: [process.execPath, path.join(root, 'node_modules/tslab/bin/tslab'), 'kernel', '--config-path', '{connection_file}'],
+    argv: [process.execPath, path.join(packageFolder('tslab'), 'bin/tslab'), 'kernel', '--config-path', '{connection_file}'],
     display_name: 'TypeScript (tslab)',
     language: 'typescript',
     env: kernelEnvironment,
@@ -93,6 +95,19 @@ export function registerElsewhere({ prefix } = {}) {
   const folder = specFolder(prefix);
   write(folder, kernelspec());
   return folder;
+}
+
+/**
+ * The kernel of this package for a Jupyter that we start ourselves: several installed packages share a Python environment.
+ * @returns the value of `JUPYTER_PATH`; the folder it names is gone when this process ends
+ */
+export const jupyterPath = () => (ownPath ??= makePath());
+let ownPath;
+function makePath() {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'voxelbook-jupyter-'));
+  process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
+  write(path.join(folder, 'kernels/voxelbook'), kernelspec());
+  return [folder, process.env.JUPYTER_PATH].filter(Boolean).join(path.delimiter);
 }
 
 /** Takes that back; undefined where there was nothing. */

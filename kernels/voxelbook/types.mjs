@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { workerData } from 'node:worker_threads';
+import { packageFolder } from '../../environment/places.mjs';
 import { cellModule, plainCode } from './cell.mjs';
 import { emit } from './emit.mjs';
 import { libraries, nodeTypes } from './offered.mjs';
@@ -33,7 +34,7 @@ const options = {
   skipLibCheck: true,
   sourceMap: true,
   types: ['node'],
-  typeRoots: [path.join(root, 'node_modules/@types')],
+  typeRoots: [packageFolder('@types') ?? path.join(root, 'node_modules/@types')],
 };
 
 // What a module file may not say but a cell may: .ts in an import; and what only appears because names are exported for
@@ -64,7 +65,14 @@ const isSource = (file) => /\.[cm]?tsx?$/.test(file) && !/\.d\.[cm]?ts$/.test(fi
 const own = (file) => file === current || file === packages || cellAt.has(file);
 const isLocal = (file) => isSource(file) && !file.includes('/node_modules/') && !own(file);
 /** What comes with the project or the compiler does not change while the kernel lives; everything else may. */
-const isFixed = (file) => file.startsWith(`${root}/node_modules/`) || file.startsWith(`${root}/dist/`);
+const fixed = [path.join(root, 'node_modules'), path.join(root, 'dist'), ...ownPackages()].map((at) => `${at}/`);
+const isFixed = (file) => fixed.some((at) => file.startsWith(at));
+
+/** Folders of the packages this one needs, which npm may have put beside it. */
+function ownPackages() {
+  const { dependencies } = require('./package.json');
+  return [...Object.keys(dependencies), '@tensorflow'].flatMap((name) => packageFolder(name) ?? []);
+}
 
 const snapshots = new Map();
 const versionOf = (file) => {
@@ -126,7 +134,7 @@ const host = {
       const name = typeof reference === 'string' ? reference : reference.fileName;
       if (name === 'node')
         return {
-          resolvedTypeReferenceDirective: { primary: true, resolvedFileName: nodeTypes(root) },
+          resolvedTypeReferenceDirective: { primary: true, resolvedFileName: nodeTypes() },
           failedLookupLocations: [],
         };
       return ts.resolveTypeReferenceDirective(name, containing, settings, host, redirected);
@@ -461,7 +469,7 @@ service.getSemanticDiagnostics(current);
 
 // The library's are read ahead, one file at a time while nobody asks for anything, so that no request ever waits for it
 // and the cell that imports the library finds them parsed.
-const ahead = ['voxelbook', 'arquero', '@tensorflow/tfjs-node-gpu'];
+const ahead = ['voxelbook', 'arquero', '@tensorflow/tfjs'];
 const idleMs = 300;
 function readAhead() {
   const queue = ahead.map((name) =>

@@ -1,12 +1,14 @@
 // Where things lie: the project, the runs, the data sets made or prepared here. Environment variables move them.
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { places, root } from '../../environment/places.mjs';
 
-/** The project's root folder (this file is one folder deep in `src/` or `dist/`). */
-export const projectRoot = fileURLToPath(new URL('../../', import.meta.url)).replace(/\/$/, '');
+export { commandText, packageFolder, places } from '../../environment/places.mjs';
 
-/** Run folders; `VOXELBOOK_RUNS` moves them. */
-export const runsFolder = () => path.resolve(process.env.VOXELBOOK_RUNS ?? path.join(projectRoot, 'runs'));
+/** The package's own folder: the checkout, or what npm installed. */
+export const projectRoot = root;
+
+/** Run folders: in the checkout, or in the working folder of whoever has the package; `VOXELBOOK_RUNS` moves them. */
+export const runsFolder = () => path.resolve(process.env.VOXELBOOK_RUNS ?? path.join(places().work, 'runs'));
 
 /** Generated and preprocessed data sets; `VOXELBOOK_DATA` moves them. */
 export const dataFolder = () => path.resolve(process.env.VOXELBOOK_DATA ?? path.join(runsFolder(), 'data'));

@@ -4,9 +4,11 @@ import fs from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { VoxelbookError } from '../base/errors.js';
+import { attach } from './commands/attach.js';
 import { check } from './commands/check.js';
 import { type Command, print, stopped, type Values } from './commands/command.js';
 import { convert } from './commands/convert.js';
+import { disk } from './commands/disk.js';
 import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
 import { experiment } from './commands/experiment.js';
@@ -19,6 +21,7 @@ import { list } from './commands/list.js';
 import { lrRange } from './commands/lrRange.js';
 import { model } from './commands/model.js';
 import { movePlans } from './commands/movePlans.js';
+import { newStudy } from './commands/new.js';
 import { plan } from './commands/plan.js';
 import { postprocess } from './commands/postprocess.js';
 import { predict } from './commands/predict.js';
@@ -27,12 +30,20 @@ import { pull } from './commands/pull.js';
 import { recorded } from './commands/recorded.js';
 import { register } from './commands/register.js';
 import { reproduce } from './commands/reproduce.js';
+import { rm } from './commands/rm.js';
 import { run } from './commands/run.js';
+import { doctor, lab, notebooks, setup } from './commands/script.js';
+import { stop } from './commands/stop.js';
 import { study } from './commands/study.js';
 import { submit } from './commands/submit.js';
 import { train } from './commands/train.js';
 
 const commands: Record<string, Command> = {
+  setup,
+  doctor,
+  new: newStudy,
+  lab,
+  notebooks,
   run,
   study,
   submit,
@@ -59,6 +70,10 @@ const commands: Record<string, Command> = {
   reproduce,
   recorded,
   list,
+  disk,
+  attach,
+  stop,
+  rm,
 };
 
 function help(): string {
@@ -105,7 +120,7 @@ export async function main(args: readonly string[]): Promise<number> {
       options: { ...command.options, help: { type: 'boolean', short: 'h' } },
     });
     if (values.help) print(helpOf(name, command));
-    else await command.work(positionals, values as Values);
+    else await command.work(positionals, values as Values, rest);
     return 0;
   } catch (error) {
     if (stopped?.aborted) {

@@ -146,6 +146,10 @@ export function prepareFolder(order: RunOrder): string {
   return folder;
 }
 
+/** What the folder of a run is called while it is taken away. */
+export const removing = '.removing';
+export const isBeingRemoved = (name: string): boolean => name.endsWith(removing);
+
 /** Folders of all runs, newest first. */
 export function runFolders(): string[] {
   const root = runsFolder();
@@ -153,6 +157,7 @@ export function runFolders(): string[] {
   const time = (folder: string) => fs.statSync(path.join(folder, 'experiment.json')).mtimeMs;
   return fs
     .readdirSync(root)
+    .filter((name) => !isBeingRemoved(name))
     .map((name) => path.join(root, name))
     .filter((folder) => fs.existsSync(path.join(folder, 'experiment.json')))
     .sort((a, b) => time(b) - time(a));

@@ -4,6 +4,7 @@ export { baseline } from './baseline.js';
 export { type CompleteOptions, complete, readExperiments, type ShortExperiment } from './complete.js';
 export { compareDesk, comparisonText, type DeskComparison, deskStudy } from './deskStudy.js';
 export { type DirectInferenceOptions, directInference } from './directInference.js';
+export { type DiskUse, diskText, diskUse } from './disk.js';
 export { type DryRunOptions, dryRun } from './dryRun.js';
 export { DryRun, type DryRunRow, type DryRunTotals } from './dryRunTable.js';
 export { type EnsembleOptions, ensemble } from './ensemble.js';
@@ -24,9 +25,10 @@ export {
   recorded,
   recordedNames,
 } from './recording.js';
+export { remove, withDependents } from './remove.js';
 export { type Reproducible, type Reproduction, reproduce, rowsByTable } from './reproduce.js';
 export { type FinishedRun, finishedRun } from './result.js';
 export { type Predictions, rowBy, scoreBy } from './scoring.js';
-export { type StartOptions, start, stop } from './start.js';
+export { attach, type StartOptions, start, stop } from './start.js';
 export { type Study, type StudyOptions, study } from './study.js';
 export { tableRows } from './tableRows.js';

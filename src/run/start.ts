@@ -1,11 +1,11 @@
 // Starting a run, or attaching to one that is already going: the caller's process only watches the run folder.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import { watchOutOfMemory } from '../base/memory.js';
-import { projectRoot } from '../base/paths.js';
+import { projectRoot, runsFolder } from '../base/paths.js';
 import { nodeArguments } from '../base/workers.js';
 import { type Fold, tell, warningText } from '../dataset/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
@@ -84,7 +84,7 @@ function launch(folder: string, { threads, env }: StartOptions): Death {
   const process_ = spawn(process.execPath, [...alone, ...nodeArguments(new URL('./child.js', import.meta.url)), folder], {
     detached: true,
     stdio: ['ignore', log, log],
-    env: { ...process.env, ...(threads ? { VOXELBOOK_THREADS: `${threads}` } : {}), ...env },
+    env: { ...process.env, VOXELBOOK_RUNS: runsFolder(), ...(threads ? { VOXELBOOK_THREADS: `${threads}` } : {}), ...env },
     cwd: projectRoot,
   });
   fs.closeSync(log);
@@ -181,11 +181,38 @@ function lastLines(file: string): string {
   return fs.readFileSync(file, 'utf8').trim().split('\n').slice(-3).join(' | ').slice(-400);
 }
 
-/** Stops a run that is going, by its folder, with a checkpoint written; returns once its process is gone. */
+/**
+ * Follows a run that somebody started, until it is no longer worked on: finished, trained, or stopped.
+ * @throws VoxelbookError naming run, step and cause where it failed
+ */
+export async function attach(folder: string, options: Pick<StartOptions, 'onProgress' | 'display'> = {}): Promise<void> {
+  const name = path.basename(folder);
+  const view = new LiveView(name, folder, options.display);
+  try {
+    if (isAlive(folder)) await follow(folder, name, watchLease(folder), view, options);
+  } catch (error) {
+    if (readFailure(folder)) throw error;
+  }
+  view.end();
+}
+
+/**
+ * Stops a run that is going, by its folder, with a checkpoint written; returns once its process is gone. A run on another machine is
+ * stopped where Slurm started it.
+ * @throws VoxelbookError where it runs on a machine that cannot be reached from here
+ */
 export async function stop(folder: string): Promise<void> {
   const lease = readLease(folder);
   if (!lease || !isAlive(folder, lease)) return;
-  tryKill(lease.pid, 'SIGTERM');
+  if (lease.host === os.hostname()) tryKill(lease.pid, 'SIGTERM');
+  else if (!lease.job || spawnSync('scancel', [lease.job.split('/')[0]], { stdio: 'ignore' }).status !== 0)
+    throw new VoxelbookError('this run cannot be stopped from here', {
+      code: 'run-elsewhere',
+      path: folder,
+      given: `process ${lease.pid} on ${lease.host}${lease.job ? `, Slurm job ${lease.job}` : ''}`,
+      expected: `a process on ${os.hostname()}, or a job that scancel ends`,
+      fix: `On ${lease.host}: kill ${lease.pid}`,
+    });
   while (isAlive(folder, lease)) await new Promise((resolve) => setTimeout(resolve, 50));
 }
 

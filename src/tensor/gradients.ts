@@ -1,6 +1,6 @@
 // Backpropagation that lets go of memory as it walks: what an operator kept is freed once its gradient is known, and the
 // gradient of an intermediate once it has been passed on. tfjs's own keeps both until the end, about twice the memory.
-import type * as TF from '@tensorflow/tfjs-node-gpu';
+import type * as TF from '@tensorflow/tfjs';
 import { product } from '../base/shape.js';
 import { tf } from './tf.js';
 

@@ -4,7 +4,7 @@
 //
 // Counting follows fvcore: one multiply-add is one FLOP; convolutions, matrix products and einsums count, elementwise
 // work does not, and normalisations are charged apart (see `countNorm`).
-import type * as TF from '@tensorflow/tfjs-node-gpu';
+import type * as TF from '@tensorflow/tfjs';
 import { VoxelbookError } from '../base/errors.js';
 import { product } from '../base/shape.js';
 import { tf } from './tf.js';

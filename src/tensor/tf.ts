@@ -2,8 +2,12 @@
 //
 // What TensorFlow reads while it is loaded (oneDNN, the level of its log) beforeTensorflow.c sets, as far as nobody did.
 // Node 23 removed util.isNullOrUndefined, which tfjs-node 4.22 still calls.
+
+import fs from 'node:fs';
 import { createRequire } from 'node:module';
-import type * as TF from '@tensorflow/tfjs-node-gpu';
+import type * as TF from '@tensorflow/tfjs';
+import { VoxelbookError } from '../base/errors.js';
+import { commandText, places } from '../base/paths.js';
 import { threads } from '../base/threads.js';
 
 // One setting for all arithmetic: our kernels get the same number. Results are the same to the bit for a given number.
@@ -16,7 +20,21 @@ util.isNullOrUndefined ??= (v) => v == null;
 util.isArray ??= Array.isArray;
 
 /** The tfjs namespace, on TensorFlow's C library. Values here, types in the namespace of the same name below. */
-export const tf: typeof TF = require('@tensorflow/tfjs-node-gpu');
+export const tf: typeof TF = load();
+
+function load(): typeof TF {
+  const { binding, home } = places();
+  const file = `${binding}/lib/napi-v8/tfjs_binding.node`;
+  if (!fs.existsSync(file))
+    throw new VoxelbookError('TensorFlow is not set up', {
+      code: 'no-tensorflow',
+      path: file,
+      given: 'no such file',
+      expected: `what set-up leaves in ${home}`,
+      fix: `${commandText('setup')}; VOXELBOOK_HOME says where it was done, if elsewhere.`,
+    });
+  return require(binding);
+}
 
 export declare namespace tf {
   type Tensor<R extends TF.Rank = TF.Rank> = TF.Tensor<R>;

@@ -4,8 +4,9 @@
 // off, `VOXELBOOK_NATIVE=avx2` takes that variant instead of the widest. Every function has a plain twin that gives the same.
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import path from 'node:path';
 import { VoxelbookError } from '../errors.js';
+import { places } from '../paths.js';
 
 const require = createRequire(import.meta.url);
 
@@ -14,7 +15,7 @@ export function compiled(name: string): unknown {
   return require(fileOf(name));
 }
 
-const fileOf = (name: string) => fileURLToPath(new URL(`../../../environment/native/${name}.node`, import.meta.url));
+const fileOf = (name: string) => path.join(places().native, `${name}.node`);
 export const isCompiled = (name: string): boolean => fs.existsSync(fileOf(name));
 
 /**

@@ -20,7 +20,8 @@ export interface Command {
   /** What each option means. */
   help: Record<string, string>;
   example: string;
-  work(positionals: string[], values: Values): Promise<void>;
+  /** @param args the command's own arguments as they were given */
+  work(positionals: string[], values: Values, args: readonly string[]): Promise<void>;
 }
 
 export const print = (text: string) => process.stdout.write(`${printable(text)}\n`);

@@ -4,6 +4,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { packageFolder, places } from '../../../environment/places.mjs';
 
 /** Compiler flags of each variant; base/native/processor.cc names them to JavaScript. */
 const variants =
@@ -23,9 +24,9 @@ const alone = ['tensor/module.cc', 'base/processor.cc'];
  *   the compiler's own checks, to the narrowest variant alone
  * @returns the compiled files
  */
-export async function build({ root, run, folder = path.join(root, 'environment/native'), sanitize }) {
+export async function build({ root, run, folder = places().native, sanitize }) {
   const source = path.join(root, 'src');
-  const tensorflow = path.join(root, 'environment/tensorflow/tensorflow');
+  const { tensorflow } = places();
   fs.mkdirSync(folder, { recursive: true });
   const objects = fs.mkdtempSync(path.join(folder, 'objects-'));
   const hint = 'install a C++ compiler (Debian, Ubuntu: apt-get install g++; macOS: xcode-select --install)';
@@ -36,7 +37,7 @@ export async function build({ root, run, folder = path.join(root, 'environment/n
     ...checks,
     // -Wrestrict finds faults in the standard library's strings that are not there.
     ...['-Wall', '-Wno-psabi', '-Wno-ignored-attributes', '-Wno-restrict'],
-    ...[`-I${source}`, `-I${path.join(root, 'node_modules/node-api-headers/include')}`],
+    ...[`-I${source}`, `-I${path.join(packageFolder('node-api-headers'), 'include')}`],
   ];
   const inTensorflow = { own: [`-I${tensorflow}/include`], tensorflow: true };
   /** Sources of these rooms, by their names below src/. */
