@@ -15,6 +15,7 @@ import {
   type Decision,
   type DeskStudy,
   decide,
+  decisionSentences,
   decisionTable,
   desk,
   deskNames,
@@ -217,6 +218,12 @@ export const recordedNames = ({
 }: RecordingOptions & { among?: readonly string[] } = {}): string[] =>
   among.filter((name) => fs.existsSync(path.join(folder, `${name}.json`)));
 
+export interface RecordedView {
+  system?: string;
+  /** Of the image beneath. */
+  channel?: number;
+}
+
 export class Recorded extends NotebookOutput {
   /** One row a system, in the order of the study. */
   readonly rows: Variant[];
@@ -260,16 +267,21 @@ export class Recorded extends NotebookOutput {
     return decisionTable(this.study.plan, this.decisions, `Recorded on ${this.recording.recordedOn}${this.mark}`);
   }
 
+  /** The decisions in words. */
+  sentences(): string[] {
+    return decisionSentences(this.study.plan, this.decisions);
+  }
+
   seedDifferences(): Figure {
     return seedDifferences(this.study.plan, this.decisions, `Every seed’s difference, recorded on ${this.recording.recordedOn}`);
   }
 
   /**
    * A recorded prediction beside its reference: contours, and filled where they disagree.
-   * @param system default the first claim's variant
+   * @param options.system default the first claim's variant
    * @throws VoxelbookError naming the systems whose maps were kept
    */
-  view(rank: Rank, system = this.study.plan.claims[0].variant, { channel = 0 }: { channel?: number } = {}): VolumeView {
+  view(rank: Rank, { system = this.study.plan.claims[0].variant, channel = 0 }: RecordedView = {}): VolumeView {
     const own = this.recording.maps.filter((m) => m.rank === rank);
     const map = own.find((m) => m.system === system);
     if (!map)

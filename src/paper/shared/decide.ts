@@ -167,6 +167,21 @@ export function decisionTable(plan: DeskPlan, decisions: readonly Decision[], ca
   );
 }
 
+const meanings: Record<DeskVerdict, string> = {
+  seen: 'seen at this size',
+  opposite: 'the opposite is seen at this size',
+  'no difference': 'no difference beyond the margin',
+  'not decided': 'not decided',
+  'below the baseline': 'not decided: a system is not above the intensity table',
+};
+
+/** One sentence a claim: what the paper says, what was found, by how much, and in how many seeds. */
+export const decisionSentences = ({ metric }: DeskPlan, decisions: readonly Decision[]): string[] =>
+  decisions.map(({ claim, verdict, difference, seeds }) => {
+    const same = seeds.filter((s) => Math.sign(s.difference) === Math.sign(difference)).length;
+    return `"${claim.says}": ${meanings[verdict]} (${claim.variant} − ${claim.base}: ${signed(difference, 3)} ${metric.toUpperCase()}, of this sign in ${same} of ${seeds.length} seeds).`;
+  });
+
 const methodNotes = (plan: DeskPlan) => [
   `Fixed on ${plan.writtenOn}, before the run. A case is the mean over its classes and over seeds; systems are compared case by case (Student, paired). p: ${plan.claims.some((c) => c.asks === 'no better') ? `two-sided against no difference, of "does not beat" one-sided against a gain of ${plan.margin}` : 'two-sided against no difference'}; Holm over ${plan.claims.length} claims. Within ±${plan.margin}: two one-sided tests, Holm.`,
   `The margin: ${plan.marginWhy}`,
