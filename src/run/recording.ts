@@ -60,7 +60,7 @@ export interface Recording {
   recordedOn: string;
   machine: { processor: string; cores: number; memoryGb: number; system: string };
   versions: { voxelbook: string; node: string; tensorflow: string };
-  /** Computing time of all runs, training and prediction, each run on one core. */
+  /** Wall time of all runs added up, training and prediction; more than they compute where other work goes on beside them. */
   hours: number;
   identity: DeskIdentity;
   /** What knows intensities only. */
@@ -311,7 +311,7 @@ export class Recorded extends NotebookOutput {
     const seeds = new Set(runs.map((run) => run.seed)).size;
     return [
       `Recorded on ${recordedOn}${this.mark}.`,
-      `${runs.length} runs (${this.rows.length} systems, ${seeds} seeds), ${this.cases} held-out cases, ${hours.toFixed(1)} computing hours, each run on one core of ${machine.processor} (${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}).`,
+      `${runs.length} runs (${this.rows.length} systems, ${seeds} seeds), ${this.cases} held-out cases, ${hours.toFixed(1)} hours of runs added up, on ${machine.processor} (${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}).`,
       `voxelbook ${versions.voxelbook}, TensorFlow ${versions.tensorflow}, Node ${versions.node}.`,
       `Again: npx voxelbook reproduce ${this.study.study} --scale desk --at-once 2`,
     ]
