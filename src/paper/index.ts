@@ -19,6 +19,7 @@ export {
   type Decision,
   type DeskVerdict,
   decide,
+  decisionSentences,
   decisionTable,
   deskVerdicts,
   planTable,
@@ -27,6 +28,7 @@ export {
 export { narrow2d, narrow3d } from './shared/demoNetworks.js';
 export type { DeskClaim, DeskPlan, DeskStudy } from './shared/desk.js';
 export {
+  aboveFloor,
   type Finding,
   findings,
   findingsTable,

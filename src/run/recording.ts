@@ -15,6 +15,7 @@ import {
   type Decision,
   type DeskStudy,
   decide,
+  decisionSentences,
   decisionTable,
   desk,
   deskNames,
@@ -59,7 +60,7 @@ export interface Recording {
   recordedOn: string;
   machine: { processor: string; cores: number; memoryGb: number; system: string };
   versions: { voxelbook: string; node: string; tensorflow: string };
-  /** Computing time of all runs, training and prediction, each run on one core. */
+  /** Wall time of all runs added up, training and prediction; more than they compute where other work goes on beside them. */
   hours: number;
   identity: DeskIdentity;
   /** What knows intensities only. */
@@ -217,6 +218,12 @@ export const recordedNames = ({
 }: RecordingOptions & { among?: readonly string[] } = {}): string[] =>
   among.filter((name) => fs.existsSync(path.join(folder, `${name}.json`)));
 
+export interface RecordedView {
+  system?: string;
+  /** Of the image beneath. */
+  channel?: number;
+}
+
 export class Recorded extends NotebookOutput {
   /** One row a system, in the order of the study. */
   readonly rows: Variant[];
@@ -260,16 +267,21 @@ export class Recorded extends NotebookOutput {
     return decisionTable(this.study.plan, this.decisions, `Recorded on ${this.recording.recordedOn}${this.mark}`);
   }
 
+  /** The decisions in words. */
+  sentences(): string[] {
+    return decisionSentences(this.study.plan, this.decisions);
+  }
+
   seedDifferences(): Figure {
     return seedDifferences(this.study.plan, this.decisions, `Every seed’s difference, recorded on ${this.recording.recordedOn}`);
   }
 
   /**
    * A recorded prediction beside its reference: contours, and filled where they disagree.
-   * @param system default the first claim's variant
+   * @param options.system default the first claim's variant
    * @throws VoxelbookError naming the systems whose maps were kept
    */
-  view(rank: Rank, system = this.study.plan.claims[0].variant, { channel = 0 }: { channel?: number } = {}): VolumeView {
+  view(rank: Rank, { system = this.study.plan.claims[0].variant, channel = 0 }: RecordedView = {}): VolumeView {
     const own = this.recording.maps.filter((m) => m.rank === rank);
     const map = own.find((m) => m.system === system);
     if (!map)
@@ -299,7 +311,7 @@ export class Recorded extends NotebookOutput {
     const seeds = new Set(runs.map((run) => run.seed)).size;
     return [
       `Recorded on ${recordedOn}${this.mark}.`,
-      `${runs.length} runs (${this.rows.length} systems, ${seeds} seeds), ${this.cases} held-out cases, ${hours.toFixed(1)} computing hours, each run on one core of ${machine.processor} (${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}).`,
+      `${runs.length} runs (${this.rows.length} systems, ${seeds} seeds), ${this.cases} held-out cases, ${hours.toFixed(1)} hours of runs added up, on ${machine.processor} (${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}).`,
       `voxelbook ${versions.voxelbook}, TensorFlow ${versions.tensorflow}, Node ${versions.node}.`,
       `Again: npx voxelbook reproduce ${this.study.study} --scale desk --at-once 2`,
     ]

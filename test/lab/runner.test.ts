@@ -116,9 +116,11 @@ describe('npm run notebooks', function () {
 
     it('stopped by Ctrl-C, it ends, says what it did not run, and leaves no kernel behind', async () => {
       const endless = notebook('endless', [
-        "console.log('going', process.pid); await new Promise((r) => setTimeout(r, 1_000_000));",
+        "console.log('going', process.pid); (globalThis as any)[Symbol.for('Jupyter.kernel')].displayBundle({ 'text/plain': 'tiny: step 3/8 · 2 s left' }); await new Promise((r) => setTimeout(r, 1_000_000));",
       ]);
-      const { code, text } = await npmRun([endless, '--out', 'out2'], { stopWhen: /cell 1 of 1, .*going \d+/ });
+      // The last line printed, and the text of the picture that is redrawn while a run trains.
+      const stopWhen = /cell 1 of 1, \d+ s {2}going \d+ {2}\| {2}tiny: step 3\/8 · 2 s left\n/;
+      const { code, text } = await npmRun([endless, '--out', 'out2'], { stopWhen });
       assert.equal(code, 1, text);
       assert.match(text, /\n0 ok, 0 failed, 1 not run, 0\.0 minutes\n$/);
       const kernel = Number(/going (\d+)/.exec(text)![1]);

@@ -1,6 +1,6 @@
 // What a desk study's analysis makes of scores: each verdict from scores made for it.
 import assert from 'node:assert/strict';
-import { type DeskPlan, decide, decisionTable, planTable, seedDifferences } from '../../src/paper/index.js';
+import { aboveFloor, type DeskPlan, decide, decisionTable, planTable, seedDifferences } from '../../src/paper/index.js';
 import type { Variant } from '../../src/report/index.js';
 import type { RunScores } from '../../src/train/index.js';
 
@@ -83,6 +83,12 @@ describe('the analysis of a desk study', () => {
       decide(plan([against('better'), against('worse')]), rows, floor).map((d) => d.verdict),
       ['below the baseline', 'below the baseline'],
     );
+  });
+
+  it('runs above the intensity table are counted for each system', () => {
+    const floor = system('intensity table', () => 0.02);
+    assert.match(aboveFloor(rows, floor)[1], /^better: better than intensity table \(0\.62\d\) in 6 of 6 runs \(0\.6\d\d, /);
+    assert.match(aboveFloor(rows, floor)[2], / in 0 of 6 runs /);
   });
 
   it('says which system is missing, and that one case is too few', () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { type DeskStudy, desk, deskNames } from '../../src/paper/index.js';
+import { main } from '../../src/run/cli.js';
 import { reproduceDesk } from '../../src/run/commands/reproduceDesk.js';
 import { identityChanges, identityOf } from '../../src/run/deskIdentity.js';
 import { recorded, recordedNames } from '../../src/run/index.js';
@@ -77,8 +78,12 @@ describe('a desk study', function () {
     assert.deepEqual(one.outdated, []);
     assert.match(`${one}`, /^Recorded on \d{4}-\d\d-\d\d\.\n4 runs \(2 systems, 2 seeds\), 2 held-out cases, /);
     assert.match(`${one.decisionTable()}`, /large beats small/);
-    assert.match(`${one.view('worst', 'tiny k3')}`, /^worst case, ball_\d: tiny k3, seed 1, DSC 0\.\d{3} \(recorded\)/);
-    assert.throws(() => one.view('best', 'tiny k7'), /this label map was not recorded[\s\S]*tiny k3 \| tiny k5/);
+    assert.match(one.sentences()[0], /: "large beats small" \([+−]0\.\d{3} DSC, of this sign in \d of 2 seeds\)$/);
+    assert.match(
+      `${one.view('worst', { system: 'tiny k3' })}`,
+      /^worst case, ball_\d: tiny k3, seed 1, DSC 0\.\d{3} \(recorded\)/,
+    );
+    assert.throws(() => one.view('best', { system: 'tiny k7' }), /this label map was not recorded[\s\S]*tiny k3 \| tiny k5/);
   });
 
   it('comes to the recorded verdicts and scores when it is run again', async () => {
@@ -127,6 +132,27 @@ describe('a desk study', function () {
     back();
     assert.throws(() => recorded('mednext', { folder }), /--scale desk --record makes it/);
     assert.throws(() => desk('nnunet'), /there is no such desk study[\s\S]*mednext/);
+  });
+
+  it('a command line that asks for something else is told so', async () => {
+    const { error } = console;
+    const told: string[] = [];
+    console.error = (text) => told.push(text);
+    const codes = [];
+    for (const args of [
+      ['nnunet', '--scale', 'desk'],
+      ['mednext', '--record'],
+      ['mednext', '--scale', 'desk', '--table', '2'],
+    ])
+      codes.push(await main(['reproduce', ...args]));
+    console.error = error;
+    assert.deepEqual(codes, [1, 2, 2]);
+    for (const [i, words] of [
+      /"nnunet"; expected mednext/,
+      /--record; expected with --scale desk/,
+      /a desk study has no tables/,
+    ].entries())
+      assert.match(told[i], words);
   });
 
   it('the project’s own recordings hold', () => {

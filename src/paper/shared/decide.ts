@@ -162,16 +162,31 @@ export function decisionTable(plan: DeskPlan, decisions: readonly Decision[], ca
     cells,
     [
       ...decisions.map(({ claim, cases }) => `${claim.says}: ${claim.variant} − ${claim.base}, ${cases} held-out cases.`),
-      ...methodNotes(plan),
+      testNote(plan),
+      'Cases of one fold were segmented by the same networks, so they are less independent than the test takes them to be; the seeds stand beside for that.',
     ],
   );
 }
 
-const methodNotes = (plan: DeskPlan) => [
-  `Fixed on ${plan.writtenOn}, before the run. A case is the mean over its classes and over seeds; systems are compared case by case (Student, paired). p: ${plan.claims.some((c) => c.asks === 'no better') ? `two-sided against no difference, of "does not beat" one-sided against a gain of ${plan.margin}` : 'two-sided against no difference'}; Holm over ${plan.claims.length} claims. Within ±${plan.margin}: two one-sided tests, Holm.`,
-  `The margin: ${plan.marginWhy}`,
-  'Cases of one fold were segmented by the same networks, so they are less independent than the test takes them to be; the signs of the seeds stand beside for that.',
-];
+const meanings: Record<DeskVerdict, string> = {
+  seen: 'seen at this size',
+  opposite: 'the opposite is seen at this size',
+  'no difference': 'no difference beyond the margin',
+  'not decided': 'not decided',
+  'below the baseline': 'not decided: a system is not above the intensity table',
+};
+
+/** One sentence a claim: what the paper says, what was found, by how much, and in how many seeds. */
+export const decisionSentences = ({ metric }: DeskPlan, decisions: readonly Decision[]): string[] =>
+  decisions.map(({ claim, verdict, difference, seeds }) => {
+    const same = seeds.filter((s) => Math.sign(s.difference) === Math.sign(difference)).length;
+    return `${meanings[verdict]}: "${claim.says}" (${signed(difference, 3)} ${metric.toUpperCase()}, of this sign in ${same} of ${seeds.length} seeds)`;
+  });
+
+const testNote = ({ alpha, claims, margin }: DeskPlan) => {
+  const oneSided = claims.some((c) => c.asks === 'no better') ? `, of "does not beat" one-sided against a gain of ${margin}` : '';
+  return `Student’s paired test over cases, each the mean over its classes and over seeds: two-sided against no difference${oneSided}; Holm over ${claims.length} claims at ${alpha}. Within ±${margin}: two one-sided tests, Holm.`;
+};
 
 /** The analysis as it was written down, and what it can see: power by the pilot's spread, at the hardest step of Holm's correction. */
 export function planTable(plan: DeskPlan, cases: number, caption = 'The analysis, written down before the run'): ResultTable {
@@ -205,7 +220,11 @@ export function planTable(plan: DeskPlan, cases: number, caption = 'The analysis
       { key: 'none', label: 'to show no difference', align: 'right' },
     ],
     cells,
-    [`${cases} cases, Student’s paired test, alpha ${plan.alpha} / ${plan.claims.length}.`, ...methodNotes(plan)],
+    [
+      `Written on ${plan.writtenOn}. Power with ${cases} cases and the pilot’s spread, at the hardest step of the correction (${plan.alpha} / ${plan.claims.length}).`,
+      testNote(plan),
+      `The margin: ${plan.marginWhy}`,
+    ],
   );
 }
 
@@ -222,6 +241,9 @@ export function seedDifferences(plan: DeskPlan, decisions: readonly Decision[], 
     line: { color, width, dash },
   });
   const [bottom, top] = [0.5, decisions.length + 0.5];
+  const reach =
+    1.15 *
+    Math.max(1.5 * plan.margin, ...decisions.flatMap((d) => [...d.interval, ...d.seeds.map((s) => s.difference)].map(Math.abs)));
   return new Figure(
     decisions.map((d, i) => ({
       type: 'scatter',
@@ -237,7 +259,7 @@ export function seedDifferences(plan: DeskPlan, decisions: readonly Decision[], 
       title: { text: title },
       height: 120 + 62 * decisions.length,
       showlegend: false,
-      xaxis: { title: { text: `Δ ${plan.metric.toUpperCase()}` } },
+      xaxis: { title: { text: `Δ ${plan.metric.toUpperCase()}` }, range: [-reach, reach] },
       yaxis: { range: [bottom, top], tickvals: [], ticktext: [] },
       annotations: decisions.map((d, i) => ({
         text: named(d),

@@ -63,6 +63,26 @@ export function findings(
   });
 }
 
+/**
+ * How many runs of each system are above a row that knows intensities only, and by what: lines to read before any comparison.
+ * @param floor as `findings` takes it
+ */
+export function aboveFloor(
+  rows: readonly Variant[],
+  floor: Variant,
+  metric = 'dsc',
+  counting: Counting = countingOf(rows),
+): string[] {
+  const classes = classNames(rows);
+  const better = isDistance(metric) ? -1 : 1;
+  const least = mean(perRun(floor.scores, classes, metric, counting));
+  return rows.map(({ name, scores }) => {
+    const values = perRun(scores, classes, metric, counting);
+    const above = values.filter((v) => better * (v - least) > 0).length;
+    return `${name}: better than ${floor.name} (${least.toFixed(3)}) in ${above} of ${values.length} runs (${values.map((v) => v.toFixed(3)).join(', ')})`;
+  });
+}
+
 function rowNamed(rows: readonly Variant[], name: string): Variant {
   const row = rows.find((r) => r.name === name);
   if (row) return row;
