@@ -13,6 +13,7 @@ import { type ExportModel, exportBundle, loadBundle, readBundle } from '../../sr
 import { type RuntimeName, runtimeNames } from '../../src/onnx/runtime.js';
 import { configuration, inputChannels, type Plan } from '../../src/plan/index.js';
 import { forwardOf, type PredictionModel, run } from '../../src/predict/index.js';
+import { main } from '../../src/run/cli.js';
 import { exportOnnx, predictFolder, study } from '../../src/run/index.js';
 import { tf } from '../../src/tensor/tf.js';
 import { readVolume } from '../../src/volume/index.js';
@@ -192,9 +193,9 @@ describe('a bundle', function () {
     );
     const [bundle, expected] = [place('trained'), place('trained-expected')];
     const folders = runs.map(({ folder }) => folder);
-    const written = exportOnnx(folders, bundle);
+    assert.equal(await main(['export-onnx', ...folders, '--out', bundle]), 0);
     assert.deepEqual(
-      written.graphs.map(({ fold }) => fold),
+      readBundle(bundle).graphs.map(({ fold }) => fold),
       ['0', '1'],
     );
     const images = place('images');
@@ -202,6 +203,8 @@ describe('a bundle', function () {
     fs.copyFileSync(place('Dataset042_Balls', 'imagesTr', 'ball_0_0000.nii.gz'), path.join(images, 'ball_0_0000.nii.gz'));
     await predictFolder(images, expected, folders);
     await assertRuns(bundle, images, expected, 2);
+    assert.equal(await main(['predict', images, place('by-command'), '--run', bundle]), 0);
+    assertSame(expected, place('by-command'), 2);
     assert.throws(() => exportOnnx(folders, bundle), /a bundle that stands there; expected a new or empty folder/);
     exportOnnx(folders, bundle, { overwrite: true });
   });
