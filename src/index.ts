@@ -5,6 +5,7 @@ export { loadExtension } from './base/extensions.js';
 export { extend } from './base/registry.js';
 export * as dataset from './dataset/index.js';
 export * as model from './model/index.js';
+export * as onnx from './onnx/index.js';
 export * as paper from './paper/index.js';
 export * as plan from './plan/index.js';
 export * as predict from './predict/index.js';

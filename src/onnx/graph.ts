@@ -94,11 +94,12 @@ export class Graph {
 
   /**
    * Writes the graph as a model.
+   * @param most bytes of weights that lie in the file itself
    * @returns the files' names: `file`, and beside it `<file>.data` where the weights are too large for one message
    */
-  write(file: string, metadata: Record<string, string> = {}): string[] {
+  write(file: string, metadata: Record<string, string> = {}, most = mostInside): string[] {
     const weights = this.constants.reduce((sum, c) => sum + c.data.byteLength, 0);
-    const apart = weights > mostInside ? new Apart(`${path.basename(file)}.data`) : undefined;
+    const apart = weights > most ? new Apart(`${path.basename(file)}.data`) : undefined;
     const model: Pieces = [
       ...integer(1, irVersion),
       ...text(2, 'voxelbook'),

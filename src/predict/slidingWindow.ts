@@ -11,8 +11,11 @@ import { tf } from '../tensor/tf.js';
 import { gaussianMap } from './gaussian.js';
 import { padToPatch, tileStarts } from './tiles.js';
 
-/** A network ready to use: patches `[batch, …patch, channel]` → logits `[batch, …patch, head]`. The caller of it owns the result. */
-export type Forward = (x: tf.Tensor) => tf.Tensor;
+/**
+ * A network ready to use: patches `[batch, …patch, channel]` → logits `[batch, …patch, head]`. The caller of it owns the result. One
+ * that answers later reads its input before it first waits.
+ */
+export type Forward = (x: tf.Tensor) => tf.Tensor | Promise<tf.Tensor>;
 
 /** The image, channels last; a `Volume<Float32Array>` is one. */
 export interface Image {
@@ -205,12 +208,13 @@ async function predictPatches(
   try {
     for (const flip of passes) {
       const axes = flip.map((axis) => axis + 1);
+      const logits = await answer(run, x, axes);
       const output = tf.tidy(() => {
-        const logits = run(axes.length > 0 ? tf.reverse(x, axes) : x);
         checkOutput(logits.shape, [tiles.length, ...patchSize, heads]);
         if (average === 'logits') return tf.reshape(logits, stack);
         return tf.reshape(activation === 'softmax' ? tf.softmax(logits) : tf.sigmoid(logits), stack);
       });
+      logits.dispose();
       try {
         // The patch's axes as axes of the stack.
         const back = flip.map((axis) => axis + 4 - patchSize.length);
@@ -239,6 +243,17 @@ async function predictPatches(
   } finally {
     tf.dispose([x, ...sums]);
   }
+}
+
+/** What a network says to a mirrored patch, now or later; what one that answers now makes besides is disposed of. */
+function answer(run: Forward, x: tf.Tensor, axes: number[]): tf.Tensor | Promise<tf.Tensor> {
+  let later: Promise<tf.Tensor> | undefined;
+  const now = tf.tidy((): tf.Tensor | undefined => {
+    const y = run(axes.length > 0 ? tf.reverse(x, axes) : x);
+    if (y instanceof Promise) later = y;
+    else return y === x ? y.clone() : y;
+  });
+  return later ?? now!;
 }
 
 /** Voxels of a pass over small tiles: passes over few voxels cost more in calls than in arithmetic. */

@@ -13,6 +13,7 @@ import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
 import { experiment } from './commands/experiment.js';
 import { exportNnunet } from './commands/exportNnunet.js';
+import { exportOnnx } from './commands/exportOnnx.js';
 import { exportProgress } from './commands/exportProgress.js';
 import { fetch } from './commands/fetch.js';
 import { findBest } from './commands/findBest.js';
@@ -60,6 +61,7 @@ const commands: Record<string, Command> = {
   ensemble,
   'find-best': findBest,
   'export-nnunet': exportNnunet,
+  'export-onnx': exportOnnx,
   'import-nnunet': importNnunet,
   'move-plans': movePlans,
   postprocess,

@@ -2,13 +2,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
+import type { StoredTensor } from '../base/safetensors.js';
 import { faultsOf } from '../base/schema.js';
-import { Contents, casesIn, imageNameFindings, labels, readDatasetJson, readerFor } from '../dataset/index.js';
-import { network as networkOf, type Params } from '../model/index.js';
+import { Contents, casesIn, type Fold, imageNameFindings, labels, readDatasetJson, readerFor } from '../dataset/index.js';
+import { type Network, network as networkOf, type Params } from '../model/index.js';
 import { configuration, inputChannels, readFingerprint, readPlan } from '../plan/index.js';
 import { forwardOf, type PredictionModel, run as predict, type RunOptions } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
-import type { PredictionSettings } from '../train/experiment.js';
+import type { Experiment, PredictionSettings } from '../train/experiment.js';
 import { experimentSchema } from '../train/experimentSchema.js';
 import { runHash } from '../train/identity.js';
 import { type Checkpoints, weightsFile } from '../train/weightsFile.js';
@@ -16,13 +17,12 @@ import { readWeights, toParams } from '../weights/index.js';
 import { readOrder } from './folder.js';
 
 /**
- * The networks of trained run folders, ready for `predict.run` and `predict.predictCase`.
+ * What trained run folders predict with.
  * @param folders folds or seeds of one experiment
  * @param options.checkpoint which weights; default those that the experiment predicts with
  * @throws VoxelbookError for runs that are not trained, or of different experiments
- * @returns the model, and `dispose` for its tensors
  */
-export function trainedModel(folders: readonly string[], { checkpoint }: { checkpoint?: Checkpoints } = {}): Loaded {
+export function trainedRuns(folders: readonly string[], { checkpoint }: { checkpoint?: Checkpoints } = {}): TrainedRuns {
   const orders = folders.map((folder) => {
     const order = readOrder(folder);
     const file = path.join(folder, 'checkpoints', 'final.safetensors');
@@ -55,23 +55,57 @@ export function trainedModel(folders: readonly string[], { checkpoint }: { check
   const fingerprint = fs.existsSync(print) ? readFingerprint(print) : undefined;
   const config = configuration(plan, experiment.configuration);
   const files = folders.map((folder, i) => weightsFile(folder, checkpoint ?? orders[i].experiment.prediction.checkpoint));
+  const mirrorAxes = experiment.prediction.mirrorAxes.filter((axis) => axis < config.patch_size.length);
+  return {
+    experiment,
+    plan,
+    configuration: experiment.configuration,
+    dataset,
+    settings: { ...experiment.prediction, mirrorAxes },
+    fingerprint,
+    members: orders.map(({ experiment: own, fold, seed }, i) => ({
+      fold,
+      seed,
+      file: files[i],
+      load() {
+        const { network } = networkOf(own.model, config, {
+          inputChannels: inputChannels(dataset, config),
+          classes: labels(dataset).heads,
+          deepSupervision: own.recipe.deepSupervision !== 'none',
+        });
+        return { network, tensors: readWeights(files[i]).tensors };
+      },
+    })),
+  };
+}
+
+/** Trained runs of one experiment: what predicts, not yet in memory. */
+export interface TrainedRuns extends Omit<PredictionModel, 'forwards' | 'identity' | 'patchSize' | 'precision' | 'batchTiles'> {
+  experiment: Experiment;
+  members: readonly {
+    fold: Fold;
+    seed: number;
+    /** Of the weights. */
+    file: string;
+    load(): { network: Network; tensors: Record<string, StoredTensor> };
+  }[];
+}
+
+/**
+ * The networks of trained run folders, ready for `predict.run` and `predict.predictCase`.
+ * @returns the model, and `dispose` for its tensors
+ * @throws VoxelbookError as `trainedRuns`
+ */
+export function trainedModel(folders: readonly string[], options: { checkpoint?: Checkpoints } = {}): Loaded {
+  const { experiment: _, members, ...rest } = trainedRuns(folders, options);
   const params: Params[] = [];
-  const forwards = folders.map((_, i) => {
-    const { network } = networkOf(orders[i].experiment.model, config, {
-      inputChannels: inputChannels(dataset, config),
-      classes: labels(dataset).heads,
-      deepSupervision: orders[i].experiment.recipe.deepSupervision !== 'none',
-    });
-    params.push(toParams(network, readWeights(files[i]).tensors));
+  const forwards = members.map(({ load }, i) => {
+    const { network, tensors } = load();
+    params.push(toParams(network, tensors));
     return forwardOf(network, params[i]);
   });
-  const mirrorAxes = experiment.prediction.mirrorAxes.filter((axis) => axis < config.patch_size.length);
-  const settings = { ...experiment.prediction, mirrorAxes };
-  const identity = folders.map((folder, i) => new Contents(folder).sha256(files[i])).join();
-  return {
-    model: { forwards, plan, configuration: experiment.configuration, dataset, settings, identity, fingerprint },
-    dispose: () => tf.dispose(params),
-  };
+  const identity = members.map(({ file }, i) => new Contents(folders[i]).sha256(file)).join();
+  return { model: { forwards, ...rest, identity }, dispose: () => tf.dispose(params) };
 }
 
 export interface PredictFolderOptions extends Omit<RunOptions, 'keepProbabilities' | 'previousFolder'> {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { definitions, withBuiltInAlone } from '../base/registry.js';
 import { aboutOf, unwrapped } from '../base/schema.js';
 import { networkSettings } from '../model/settings.js';
+import { bundleSchema } from '../onnx/index.js';
 import { experimentSchema } from '../train/experimentSchema.js';
 import { siteSchema } from './siteSchema.js';
 
@@ -14,6 +15,7 @@ export const referenceFiles = (): Record<string, string> =>
   withBuiltInAlone(() => ({
     'experiment.schema.json': jsonText(experimentJsonSchema()),
     'site.schema.json': jsonText(jsonSchema(siteSchema, 'Site of a Slurm cluster')),
+    'bundle.schema.json': jsonText(jsonSchema(bundleSchema(), 'Bundle of a trained model')),
     'experiment.md': page(),
   }));
 

@@ -7,6 +7,7 @@ import type { Progress } from '../../base/progress.js';
 import { duration } from '../../base/text.js';
 import type { DatasetJson, Fold } from '../../dataset/index.js';
 import type { Experiment, ProgressLine, Scale } from '../../train/index.js';
+import type { Checkpoints } from '../../train/weightsFile.js';
 import type { SlurmOptions } from '../slurm.js';
 
 export type Values = Record<string, string | boolean | string[] | undefined>;
@@ -37,6 +38,12 @@ export const integer = (value: unknown, name: string, fallback: number, least = 
 /** A fold's number, or `all`. */
 export const foldOf = (value: unknown, fallback: Fold): Fold =>
   value === 'all' ? value : value === undefined ? fallback : integer(value, 'fold', 0);
+/** Which weights an option names. */
+export function checkpointOf(value: Values[string]): Checkpoints | undefined {
+  if (value === undefined || value === 'final' || value === 'best') return value;
+  throw usage(`--checkpoint ${value}`, 'final or best');
+}
+
 export const usage = (given: string, expected: string) =>
   new VoxelbookError('this command cannot run', {
     code: 'usage',

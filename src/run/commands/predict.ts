@@ -2,9 +2,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Fold } from '../../dataset/index.js';
-import type { Checkpoints } from '../../train/weightsFile.js';
 import {
   type Command,
+  checkpointOf,
   extensionHelp,
   extensionOption,
   foldOf,
@@ -19,7 +19,7 @@ import {
 } from './command.js';
 
 export const predict: Command = {
-  about: 'predict the cases of a folder with trained runs (several are averaged), or with a model of nnU-Net',
+  about: 'predict the cases of a folder with trained runs (several are averaged), a model of nnU-Net or a bundle',
   takes: '<image folder> <output folder>',
   options: {
     ...extensionOption,
@@ -35,7 +35,7 @@ export const predict: Command = {
   },
   help: {
     ...extensionHelp,
-    run: 'run folder, folder of runs, or the file of an experiment that was run; may be given again; or nnU-Net’s <trainer>__<plans>__<configuration>, as a path or below $nnUNet_results',
+    run: 'run folder, folder of runs, or the file of an experiment that was run; may be given again; or nnU-Net’s <trainer>__<plans>__<configuration>, as a path or below $nnUNet_results; or a bundle that export-onnx wrote',
     fold: 'nnU-Net’s model: only this fold; may be given again (default: all)',
     checkpoint:
       'final or best weights (default: those the experiment predicts with, final of nnU-Net’s); of nnU-Net’s model also the name of a file',
@@ -52,13 +52,22 @@ export const predict: Command = {
     const { predictFolder } = await import('../predictFolder.js');
     const names = (values.run as string[] | undefined) ?? [];
     if (names.length === 0) throw usage('no --run', 'at least one run');
+    const bundles = names.filter((name) => fs.existsSync(path.join(name, 'bundle.json')));
+    if (bundles.length > 0 && (names.length > 1 || values.fold || values.checkpoint))
+      throw usage(names.join(', '), 'a bundle alone, as it is');
     const { modelFolderOf } = await import('../../nnunet/modelFolder.js');
-    const models = names.map((name) => (fs.existsSync(path.join(name, 'experiment.json')) ? undefined : modelFolderOf(name)));
+    const isOurs = (name: string) => ['experiment.json', 'bundle.json'].some((file) => fs.existsSync(path.join(name, file)));
+    const models = names.map((name) => (isOurs(name) ? undefined : modelFolderOf(name)));
     const ofNnunet = models.filter((m) => m !== undefined);
     if (ofNnunet.length > 0 && names.length > 1)
       throw usage(names.join(', '), 'one model of nnU-Net; npx voxelbook ensemble averages predictions of several');
     if (ofNnunet.length === 0 && values.fold) throw usage('--fold', 'a model of nnU-Net');
-    const loaded = ofNnunet.length > 0 ? await loadModel(ofNnunet[0], values) : await folders(names, values);
+    const loaded =
+      bundles.length > 0
+        ? await (await import('../../onnx/index.js')).loadBundle(bundles[0])
+        : ofNnunet.length > 0
+          ? await loadModel(ofNnunet[0], values)
+          : await folders(names, values);
     const written = await predictFolder(input, output, loaded, {
       probabilities: values.probabilities === true,
       checkpoint: ofNnunet.length > 0 ? undefined : checkpointOf(values.checkpoint),
@@ -81,11 +90,6 @@ function stepOf(value: unknown): number {
   const step = Number(value);
   if (!(step > 0 && step <= 1)) throw usage(`--step-size ${value}`, 'a number above 0, at most 1');
   return step;
-}
-
-function checkpointOf(value: Values[string]): Checkpoints | undefined {
-  if (value === undefined || value === 'final' || value === 'best') return value;
-  throw usage(`--checkpoint ${value}`, 'final or best');
 }
 
 async function folders(names: readonly string[], values: Values): Promise<string[]> {
