@@ -7,6 +7,7 @@ import { VoxelbookError } from '../base/errors.js';
 import { check } from './commands/check.js';
 import { type Command, print, stopped, type Values } from './commands/command.js';
 import { convert } from './commands/convert.js';
+import { dicomSeg } from './commands/dicomSeg.js';
 import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
 import { experiment } from './commands/experiment.js';
@@ -36,6 +37,7 @@ const commands: Record<string, Command> = {
   submit,
   fetch,
   convert,
+  'dicom-seg': dicomSeg,
   check,
   experiment,
   plan,

@@ -6,6 +6,7 @@ import { atomicWriteJson } from '../base/atomicWrite.js';
 import { crc32 } from '../base/checksum.js';
 import { type Fault, VoxelbookError } from '../base/errors.js';
 import { canonicalJson } from '../base/json.js';
+import { withLock } from '../base/lock.js';
 import { isNnunetsFolder } from '../base/paths.js';
 import type { WorkOptions } from '../base/progress.js';
 import {
@@ -36,7 +37,6 @@ import {
 import { run as preprocess, preprocessedFolder } from '../preprocess/index.js';
 import { readerCode } from '../volume/index.js';
 import type { Experiment, OwnFile, Scale } from './experiment.js';
-import { withLock } from '../base/lock.js';
 import { objectiveOf } from './objective.js';
 import { fittedPatch } from './patch.js';
 import type { Prepared } from './prepared.js';
