@@ -7,6 +7,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import zlib from 'node:zlib';
+import { VoxelbookError } from '../../src/base/errors.js';
+import { Random } from '../../src/base/random.js';
 import { convertDicom, dicomSegOf, loadCase, open } from '../../src/dataset/index.js';
 import { dcmjs, type Elements, tags } from '../../src/volume/dicom/elements.js';
 import {
@@ -362,5 +364,36 @@ describe('DICOM', () => {
     await assert.rejects(convertDicom(at('empty'), raw()), /holds no images.*no file; expected a folder with DICOM images/s);
     await assert.rejects(convertDicom(at('none'), raw()), /no such folder/);
     await assert.rejects(convertDicom(folder, { ...raw(), as: '../evil' }), /--as: \.\.\/evil; expected Dataset, three digits/);
+  });
+
+  it('two hundred damaged files each end in a volume or an error that says what is wrong', async () => {
+    const random = new Random(7);
+    const sources = ['oblique/IM0000', 'stored12/IM0001', 'seg/seg.dcm'].map((f) => fs.readFileSync(path.join(golden, f)));
+    const series = await seriesOf(path.join(golden, 'oblique'));
+    for (let k = 0; k < 200; k++) {
+      let bytes = Buffer.from(sources[k % 3]);
+      const where = 132 + random.int(0, bytes.length - 140);
+      const kind = random.int(0, 4);
+      if (kind === 0) bytes[where] ^= 1 << random.int(0, 8);
+      else if (kind === 1) bytes.writeUInt32LE(0xffffffff, where);
+      else if (kind === 2) bytes.writeUInt32LE(random.int(0, 2 ** 31), where);
+      else bytes = bytes.subarray(0, where);
+      fs.writeFileSync(at('a'), bytes);
+      try {
+        const header = await readDicomHeader(at('a'));
+        if (header.kind === 'image') await readDicomSeries(orderDicomSeries([header]));
+        else if (header.kind === 'seg') await readDicomSeg([at('a')], series, (_, n) => n);
+      } catch (error) {
+        assert.ok(error instanceof VoxelbookError, `${k}: ${(error as Error).stack}`);
+      }
+    }
+  });
+
+  it('a header that says more pixels than the file can hold takes no memory', async () => {
+    const folder = await altered('stored12', (e) => {
+      set(e, 'Rows', 65535);
+      set(e, 'Columns', 65535);
+    });
+    await assert.rejects(seriesOf(folder), /IM0000 of \d+ bytes; expected 8589672450 bytes of pixels, as its header says/);
   });
 });

@@ -2,6 +2,7 @@
 //
 // Names and numbers of files say nothing. What is no regular grid (a tilted gantry, a missing slice, several time points) is refused by
 // name: interpolating it is a decision that a person takes.
+import fs from 'node:fs';
 import { FaultList, VoxelbookError } from '../../base/errors.js';
 import type { Geometry, Volume } from '../volume.js';
 import { packedFault, pixelBytes, readElements } from './elements.js';
@@ -92,6 +93,11 @@ function sameFaults(headers: readonly ImageHeader[], say: Say): void {
     say('dicom-directions', o.join(' '), 'two directions of length 1 at a right angle', 'The header is damaged; fetch it again.');
   if (!pixelSpacing.every((v) => v >= 1e-4 && v <= 1e4))
     say('dicom-spacing', pixelSpacing.join('×'), 'pixel sizes in mm', 'The header is damaged; fetch it again.');
+  for (const { file, rows, columns, planes, bitsAllocated, syntax } of headers) {
+    const [size, needed] = [fs.statSync(file).size, (rows * columns * planes.length * bitsAllocated) / 8];
+    if (size < needed && packedFault(syntax) === undefined)
+      say('dicom-pixels', `${file} of ${size} bytes`, `${needed} bytes of pixels, as its header says`, 'Fetch the file again.');
+  }
   const seen = new Map<string, string>();
   for (const { sopInstance, file } of headers) {
     const other = seen.get(sopInstance);
