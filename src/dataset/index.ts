@@ -7,6 +7,8 @@ export { type ConvertOptions, convert, publicNames } from './convert/index.js';
 export type { CaseFiles, Dataset, DatasetJson } from './dataset.js';
 export { datasetJsonFaults, readDatasetJson } from './datasetJson.js';
 export { type DescribedProtocol, type Descriptor, describedNames, descriptor, descriptorIfAny } from './descriptor.js';
+export { type BackOptions, dicomSegOf } from './dicom/back.js';
+export { convertDicom, type DicomCases, type DicomOptions } from './dicom/convert.js';
 export { type FetchOptions, fetchableNames, fetchDataset as fetch, fetchSource } from './fetch/index.js';
 export { datasetJsonText } from './labelOrder.js';
 export { type LabelOrRegion, type Labels, labels, maxLabel } from './labels.js';

@@ -9,6 +9,7 @@ import { check } from './commands/check.js';
 import { type Command, print, stopped, type Values } from './commands/command.js';
 import { convert } from './commands/convert.js';
 import { disk } from './commands/disk.js';
+import { dicomSeg } from './commands/dicomSeg.js';
 import { ensemble } from './commands/ensemble.js';
 import { evaluate } from './commands/evaluate.js';
 import { experiment } from './commands/experiment.js';
@@ -51,6 +52,7 @@ const commands: Record<string, Command> = {
   pull,
   fetch,
   convert,
+  'dicom-seg': dicomSeg,
   check,
   experiment,
   plan,

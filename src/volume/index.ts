@@ -1,6 +1,19 @@
 // Voxels and where they lie: volumes, files, resampling.
 
 export { type Box, boundingBox, type Cropped, cropToNonzero, cut, nonzeroMask, transposeAxes } from './crop.js';
+export { type DicomHeader, type ImageHeader, readHeader as readDicomHeader, type SegHeader } from './dicom/header.js';
+export {
+  readSeg as readDicomSeg,
+  readSegments as readDicomSegments,
+  type Segment,
+  writeSeg as writeDicomSeg,
+} from './dicom/seg.js';
+export {
+  nameOf as dicomSeriesName,
+  orderSeries as orderDicomSeries,
+  readSeries as readDicomSeries,
+  type Series as DicomSeries,
+} from './dicom/series.js';
 export { readBmp } from './format/bmp.js';
 export {
   endingOf,

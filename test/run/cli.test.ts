@@ -53,6 +53,7 @@ describe('voxelbook in a terminal', () => {
       'run',
       'fetch',
       'convert',
+      'dicom-seg',
       'check',
       'plan',
       'preprocess',

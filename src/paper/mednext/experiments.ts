@@ -16,7 +16,7 @@ export type MedNextExperiment = Experiment & { model: MedNextSpec };
 
 export interface Options extends DemoBudget {
   scale: Scale;
-  /** Demo: an embedded set (default SimGlioma). Paper: BTCV, AMOS22, KiTS19 or BraTS21. */
+  /** Demo: an embedded set (default SimGlioma), or another set of volumes. Paper: BTCV, AMOS22, KiTS19 or BraTS21. */
   dataset?: string;
 }
 

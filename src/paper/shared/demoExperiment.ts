@@ -37,6 +37,9 @@ export const demoSettings: Record<string, Setting> = {
   SimInstruments: { ...pictures, scoring: { nsdToleranceMm: 2 } },
 };
 
+/** Of any other set: as the volumes, with a tolerance of 1 mm. */
+const settingOf = (dataset: string): Setting => demoSettings[dataset] ?? { ...volumes, scoring: { nsdToleranceMm: 1 } };
+
 export interface DemoOf {
   name: string;
   dataset: string;
@@ -52,10 +55,10 @@ export interface DemoOf {
 const patchFor = ({ network }: ModelSpec, patch: number[]) =>
   network === 'swin-unetr' && patch.length === 3 ? [...patch.slice(0, 2), 2 * patch[2]] : patch;
 
-/** A demo experiment on an embedded set with the network and recipe of a paper, both made small. */
+/** A demo experiment on an embedded set, or another set of volumes, with the network and recipe of a paper, both made small. */
 export function demoExperiment(of: DemoOf, { seeds = [0, 1], folds = [0], epochs = 6 }: DemoBudget = {}): Experiment {
-  const { scoring, configuration, batchSize } = demoSettings[of.dataset];
-  const patchSize = patchFor(of.model, demoSettings[of.dataset].patchSize);
+  const { scoring, configuration, batchSize } = settingOf(of.dataset);
+  const patchSize = patchFor(of.model, settingOf(of.dataset).patchSize);
   return {
     name: of.name,
     dataset: of.dataset,

@@ -1,28 +1,40 @@
-// `voxelbook convert`: a public data set as it was downloaded into the nnU-Net raw layout.
+// `voxelbook convert`: a public data set as it was downloaded, or a folder of DICOM series, into the nnU-Net raw layout.
 import { type Command, integer, interrupt, need, print, workProgress } from './command.js';
 
 export const convert: Command = {
-  about: 'bring a public data set as it was downloaded into the nnU-Net raw layout (nnUNetv2_convert_MSD_dataset, and more)',
+  about:
+    'bring a public data set as it was downloaded, or DICOM, into the nnU-Net raw layout (nnUNetv2_convert_MSD_dataset, and more)',
   takes: '<set> <folder>',
-  options: { root: { type: 'string' }, workers: { type: 'string' } },
+  options: {
+    root: { type: 'string' },
+    workers: { type: 'string' },
+    as: { type: 'string' },
+    series: { type: 'string', multiple: true },
+  },
   help: {
     root: 'where DatasetXXX_… goes (default: nnUNet_raw, else the own data folder)',
     workers: 'threads (default: one per core)',
+    as: 'for dicom: name of the data set (default: Dataset500_Dicom)',
+    series: 'for dicom: UID of a series to take; once for each',
   },
   example: 'npx voxelbook convert MSD Task04_Hippocampus',
   async work(positionals, values) {
     const [name, source] = need(positionals, 'set', 'folder');
-    const { convert: work, open } = await import('../../dataset/index.js');
+    const { convert: work, convertDicom, open } = await import('../../dataset/index.js');
     const signal = interrupt();
     const workers = values.workers === undefined ? undefined : integer(values.workers, 'workers', 1, 1);
-    const folder = await work(name, source, {
-      root: values.root as string | undefined,
-      workers,
-      signal,
-      onProgress: workProgress,
-    });
+    const options = { root: values.root as string | undefined, workers, signal, onProgress: workProgress };
+    if (name.toLowerCase() === 'dicom') {
+      const { as, series } = values as { as?: string; series?: string[] };
+      const { folder, training, test, left } = await convertDicom(source, { ...options, as, series });
+      print(`${training.length} cases with labels, ${test.length} without, in ${folder}`);
+      if (left.length > 0) print(`not taken: ${left.join(', ')}`);
+      print(`next: npx voxelbook ${training.length > 0 ? `check ${folder}` : `predict ${folder}/imagesTs out --run <run>`}`);
+      return;
+    }
+    const folder = await work(name, source, options);
     const made = open(folder);
     print(`${made.cases.length} training and ${made.testCases.length} test cases in ${folder}`);
-    print(`next: npx voxelbook check ${made.name}`);
+    print(`next: npx voxelbook check ${values.root === undefined ? made.name : folder}`);
   },
 };
