@@ -25,6 +25,7 @@ import { by, DryRun, type DryRunRow, type DryRunTotals, preparedData } from './d
 import { type SlurmOptions, submit } from './slurm.js';
 import { graph, type PlannedRun } from './study.js';
 
+/** What a dry run writes besides its table. */
 export interface DryRunOptions {
   /** Also write the job scripts of a Slurm cluster; what a site wants in them. */
   slurm?: SlurmOptions;
