@@ -87,7 +87,8 @@ for (const { who, folder, ours } of registrations({ prefix: venv }))
 say(
   'GPU',
   hasNvidia()
-    ? first('nvidia-smi', ['--query-gpu=name,driver_version', '--format=csv,noheader'])
+    ? (first('nvidia-smi', ['--query-gpu=name,driver_version', '--format=csv,noheader']) ??
+        'no driver here; the CUDA library is set up')
     : 'none found; computing on the CPU',
 );
 const probe = `

@@ -58,8 +58,12 @@ function hashOf(paths) {
   return hash.digest('hex').slice(0, 16);
 }
 
-export const hasNvidia = () =>
-  process.env.VOXELBOOK_DEVICE !== 'cpu' && spawnSync('nvidia-smi', ['-L'], { stdio: 'ignore' }).status === 0;
+/** Whether TensorFlow's CUDA library is set up; `VOXELBOOK_DEVICE` (cpu, cuda) says it where a container is built without a driver. */
+export function hasNvidia() {
+  const { VOXELBOOK_DEVICE: device } = process.env;
+  if (device) return device === 'cuda';
+  return spawnSync('nvidia-smi', ['-L'], { stdio: 'ignore' }).status === 0;
+}
 
 /** What this system calls its packages: the fields of /etc/os-release, or nothing. */
 const osRelease = () =>

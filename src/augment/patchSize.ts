@@ -1,6 +1,7 @@
 // How large a patch the loader cuts so that a rotated one is still full, and how far patches rotate (nnU-Net v2 `get_patch_size`,
 // `configure_rotation_dummyDA_mirroring_and_inital_patch_size`).
 
+/** How a configuration's patch may be turned, and what the loader cuts for it. */
 export interface PatchRules {
   /** Largest rotation about each axis in radians. */
   rotation: number;

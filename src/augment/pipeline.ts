@@ -15,6 +15,7 @@ import { applyStep, type DrawContext, type Entry, type Step } from './transform.
 /** Everything random about one augmented sample, in the order applied; plain JSON. */
 export type Draw = Step[];
 
+/** What a pipeline takes from plan and recipe. */
 export interface PipelineSettings {
   /** The network's patch: two or three sides, voxels. */
   patchSize: readonly number[];
@@ -26,6 +27,7 @@ export interface PipelineSettings {
   cascadeLabels?: readonly number[];
 }
 
+/** A pipeline for patches of one size: what is drawn for a sample is JSON, applying it changes the sample's voxels. */
 export interface Pipeline {
   /** What the loader must cut for `apply`, as many axes as the patch; at most one voxel off centre is cut away. */
   initialPatchSize: number[];

@@ -111,4 +111,5 @@ export const pipelines = {
   DASegOrd0: turned(nnunetv2, { labels: 'nearest' }),
 } satisfies Record<string, Entry[]>;
 
+/** Name of a built-in pipeline, as `recipe.augmentation` says it. */
 export type PipelineName = keyof typeof pipelines;

@@ -27,6 +27,7 @@ export interface DrawContext {
   labels: number;
 }
 
+/** A transform of a sample, by the name that an entry of a pipeline gives it. */
 export interface Transform<Settings = any, Drawn extends Step = any> {
   name: string;
   /** What an entry of a pipeline may set, besides `transform` and `probability`. */

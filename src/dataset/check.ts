@@ -20,6 +20,7 @@ import { filesOf } from './sideFile.js';
 import type { Split } from './splits.js';
 import { knownSplits } from './splitsFile.js';
 
+/** What a check found; shows itself as a table. */
 export interface IntegrityReport {
   cases: number;
   /** What must be corrected before planning. */
@@ -28,6 +29,7 @@ export interface IntegrityReport {
   warnings: Fault[];
 }
 
+/** How a data set is checked. */
 export interface CheckOptions extends WorkOptions {
   /** Threads; default one per core. */
   workers?: number;

@@ -28,6 +28,7 @@ export interface CaseFiles {
   reader?: 'reorient';
 }
 
+/** An opened data set: its `dataset.json`, and the files of every case. */
 export interface Dataset {
   /** Folder name, `Dataset903_SimGlioma`. */
   name: string;

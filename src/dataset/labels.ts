@@ -9,6 +9,7 @@ export const maxLabel = 32767;
 /** A label, or the labels that together make a region. */
 export type LabelOrRegion = number | number[];
 
+/** The labels of a data set as network, loss and export need them (nnU-Net v2 `LabelManager`). */
 export interface Labels {
   /** True when any entry is a list of more than one label: sigmoid outputs, one per region. */
   hasRegions: boolean;

@@ -5,6 +5,7 @@ import type { CaseFiles } from './dataset.js';
 import { maxLabel } from './labels.js';
 import { readAs } from './reader.js';
 
+/** A case in memory: its channels, and its labels on the same grid. */
 export interface LoadedCase {
   id: string;
   /** Float32, `[depth, height, width, channel]`; one file may supply several channels. */

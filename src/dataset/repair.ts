@@ -8,6 +8,7 @@ import { labels } from './labels.js';
 import { isMacFile } from './names.js';
 import { open } from './open.js';
 
+/** One thing that can be put right for certain. */
 export interface Repair {
   /** What will be done, one line. */
   what: string;

@@ -4,6 +4,7 @@ import { NumpyRandom } from '../base/numpy/mt19937.js';
 import type { CaseFiles } from './dataset.js';
 import { type Groups, idsOf } from './groups.js';
 
+/** Ids of the cases of one fold: trained on, and held out. */
 export interface Split {
   train: string[];
   val: string[];
@@ -59,6 +60,7 @@ export function groupedSplits(ids: readonly string[], groups: Groups, folds = 5)
   return held.map((val) => ({ train: sorted.filter((id) => !val.has(id)), val: sorted.filter((id) => val.has(id)) }));
 }
 
+/** How cases are kept together, and into how many folds they are dealt (default 5). */
 export interface SplitOptions {
   /** The patient or site of a case; cases of one group are never on both sides. */
   group: (id: string) => string;

@@ -11,6 +11,7 @@ import type { Dataset } from './dataset.js';
 import { type Groups, idsOf, readGroups, some } from './groups.js';
 import { groupedSplits, type Split, splits } from './splits.js';
 
+/** The folds of a data set, and where they come from. */
 export interface KnownSplits {
   splits: Split[];
   /** `generated`: by the rule, from the cases; `by hand`: read from a file that somebody wrote. */

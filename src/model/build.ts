@@ -8,6 +8,7 @@ import type { Ends } from './define.js';
 import { type Context, initialise, type Network, type Params } from './network.js';
 import type { ModelSpec } from './registry.js';
 
+/** A network with parameters of its own. */
 export interface Model {
   /** As given, with channels and classes filled in: JSON that builds the same network again. */
   spec: ModelSpec;

@@ -17,6 +17,7 @@ export interface Spec extends Ends {
   network: string;
 }
 
+/** A network by its name: the settings it takes, and how a specification becomes it. */
 export interface Definition<S extends Spec = any, Name extends string = string> {
   /** What a specification says under `network`. */
   name: Name;

@@ -13,6 +13,7 @@ import type { Ends } from './define.js';
 import { type Network, parameterCount, symbolicParams } from './network.js';
 import type { ModelSpec } from './registry.js';
 
+/** A stage of a network: the layers under one outermost name. */
 export interface Stage {
   name: string;
   /** Output without the batch, channels last; null for parameters that take no part in the pass. */
@@ -26,6 +27,7 @@ export interface Stage {
   activationBytes: number;
 }
 
+/** What a network is at one input size: shapes, parameters, multiply-adds, bytes. Shows itself as a table, a row a stage. */
 export interface Description {
   spec: ModelSpec;
   /** `[…spatial, channel]`, batch 1. */

@@ -21,6 +21,7 @@ export type Init =
   /** Anything else: fills `[…shape]` in PyTorch's order. */
   | { kind: 'custom'; fill: (random: Random, shape: readonly number[]) => Float32Array };
 
+/** A parameter that a network asks for: name, shape and how it lies in memory. */
 export interface ParamInfo {
   name: string;
   /** PyTorch's shape, as in the checkpoint. */
@@ -61,8 +62,10 @@ export interface Context {
   onLayer?: LayerHook;
 }
 
+/** Called around every named layer with its name; `apply` computes it, and what is returned takes its place. */
 export type LayerHook = <T>(name: string, apply: () => T) => T;
 
+/** A network without numbers: the parameters it asks for, and its forward function. */
 export interface Network {
   /** In the official `state_dict` order, buffers and aliases included. */
   parameters: readonly ParamInfo[];

@@ -26,6 +26,7 @@ export interface Candidate {
   cases: (EvaluationCase & { id: string; probabilities?(): Float32Array })[];
 }
 
+/** Which model or pair is best by cross-validation, and the post-processing that goes with it. */
 export interface BestConfiguration {
   /** Foreground mean Dice of every model and pair, in the order considered. */
   results: Record<string, number>;

@@ -18,6 +18,7 @@ export function toNnunetJson(value: unknown): string {
   return JSON.stringify(sorted(value), null, 4).replace(/"\\u0000number:(NaN|-?Infinity)"/g, '$1');
 }
 
+/** Writes a value as nnU-Net writes its JSON. */
 export const writeNnunetJson = (file: string, value: unknown) => atomicWrite(file, toNnunetJson(value));
 
 /** Reads JSON that may hold NaN and Infinity. */

@@ -20,6 +20,7 @@ import {
 
 type EvaluatedLabels = Pick<Labels, 'hasRegions' | 'regions' | 'foreground' | 'ignoreLabel'>;
 
+/** The steps that raise the cross-validated Dice, with the summaries before and after. */
 export interface PostprocessingChoice {
   /** Accepted steps, in the order to apply. */
   steps: PostprocessingStep[];

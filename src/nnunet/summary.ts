@@ -23,6 +23,7 @@ export interface NnunetMetrics {
   n_ref: number;
 }
 
+/** nnU-Net v2's `summary.json`. */
 export interface NnunetSummary {
   foreground_mean: NnunetMetrics;
   /** By label `1` or region `(1, 2)`. */

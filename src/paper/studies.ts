@@ -12,6 +12,7 @@ import type { StudyBudget, StudyTable } from './shared/study.js';
 import { tables as stuNetTables } from './stuNet/study.js';
 import { tables as swinUmambaTables } from './swinUmamba/study.js';
 
+/** Everything of a paper that can be run, table by table. */
 export interface PaperStudy {
   paper: PaperName;
   title: string;
@@ -28,6 +29,7 @@ const studies = {
   'swin-umamba': { paper: 'swinUmamba', tables: swinUmambaTables },
 } as const satisfies Record<string, { paper: PaperName; tables: (budget: StudyBudget) => StudyTable[] }>;
 
+/** The papers that have a study. */
 export type StudyName = keyof typeof studies;
 
 /** The papers' names as the command line takes them. */

@@ -2,6 +2,7 @@
 import type { Descriptor } from '../dataset/descriptor.js';
 import type { Fingerprint } from './plan.js';
 
+/** A fingerprint made from a descriptor, and what it leaves open. */
 export interface Described {
   fingerprint: Fingerprint;
   /** What the descriptor does not say; plans that depend on it cannot be made from it. */

@@ -12,6 +12,7 @@ import { median } from './numbers.js';
 import type { Fingerprint } from './plan.js';
 import { displayFingerprint } from './show.js';
 
+/** How a fingerprint is measured. */
 export interface FingerprintOptions extends WorkOptions {
   workers?: number;
   /** Foreground draws over the whole data set; nnU-Net draws 1e8, the default. Fewer are faster and hardly differ. */

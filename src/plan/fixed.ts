@@ -5,6 +5,7 @@ import { override } from './override.js';
 import type { Fingerprint, Plan } from './plan.js';
 import { plan } from './planner.js';
 
+/** What a paper fixes of the plan of a data set. */
 export interface FixedPlan {
   paper: string;
   configuration: '2d' | '3d_fullres';
@@ -18,6 +19,7 @@ export interface FixedPlan {
   source: string;
 }
 
+/** The plans that papers fix, by name. */
 export const fixedPlans = {
   mednext: {
     paper: 'MedNeXt',
@@ -78,6 +80,7 @@ export const fixedPlans = {
   },
 } as const satisfies Record<string, FixedPlan>;
 
+/** Name of a plan that a paper fixes, as `plan` of an experiment says it. */
 export type FixedPlanName = keyof typeof fixedPlans;
 
 /**

@@ -31,6 +31,7 @@ export interface NormalisationInput {
   fileOrder?: FileOrder;
 }
 
+/** A normalisation by the name that `normalization_schemes` of a plan gives it. */
 export interface NormalisationDefinition {
   name: string;
   settings: z.ZodObject;

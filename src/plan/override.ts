@@ -6,6 +6,7 @@ import type { Configuration, Plan } from './plan.js';
 import { displayPlan } from './show.js';
 import { topology } from './topology.js';
 
+/** What is changed of a planned configuration. */
 export interface Overrides {
   /** Voxels per axis, in the plan's (transposed) order of axes. */
   patchSize?: number[];

@@ -1,5 +1,6 @@
 // nnU-Net v2's `dataset_fingerprint.json` and `plans.json`, key for key.
 
+/** Statistics of one channel's foreground intensities. */
 export interface IntensityStatistics {
   max: number;
   mean: number;
@@ -10,6 +11,7 @@ export interface IntensityStatistics {
   std: number;
 }
 
+/** nnU-Net v2's `dataset_fingerprint.json`: sizes in voxels, spacings in mm, foreground intensities by channel. */
 export interface Fingerprint {
   foreground_intensity_properties_per_channel: Record<string, IntensityStatistics>;
   median_relative_size_after_cropping: number;
@@ -47,6 +49,7 @@ export interface Configuration {
   previous_stage?: string | null;
 }
 
+/** nnU-Net v2's `plans.json`: spacings in mm, sizes in voxels, axes in the plan's (transposed) order. */
 export interface Plan {
   dataset_name: string;
   plans_name: string;

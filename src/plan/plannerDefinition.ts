@@ -11,6 +11,7 @@ import type { PlannerName } from './planners.js';
 /** A planner by its name, with settings where it has any; nnU-Net's have none. */
 export type Planner = PlannerName | (string & {}) | { kind: string; [setting: string]: unknown };
 
+/** Which planner plans, and what it may be told. */
 export interface PlanOptions {
   /** Default `ExperimentPlanner`. */
   planner?: Planner;
@@ -33,6 +34,7 @@ export interface PlanOptions {
 /** What is planned: an opened data set, or its name with `dataset.json`. */
 export type Planable = Pick<Dataset, 'name' | 'json'> & Partial<Pick<Dataset, 'cases'>>;
 
+/** A planner by the name that `planner` of an experiment gives it. */
 export interface PlannerDefinition {
   name: string;
   settings: z.ZodObject;

@@ -13,6 +13,7 @@ export interface PlannerSettings {
   coverage: number;
 }
 
+/** nnU-Net v2's experiment planners, by name. */
 export const planners = {
   ExperimentPlanner: {
     name: 'ExperimentPlanner',
@@ -56,4 +57,5 @@ export const planners = {
   },
 } as const satisfies Record<string, PlannerSettings>;
 
+/** Name of a built-in planner. */
 export type PlannerName = keyof typeof planners;

@@ -3,6 +3,7 @@ import type { Configuration } from './plan.js';
 
 export const resamplingFunctions = ['resample_data_or_seg_to_shape', 'resample_torch_fornnunet', 'no_resampling_hack'] as const;
 
+/** A resampling function of nnU-Net's with its arguments. */
 export interface Resampling {
   function: (typeof resamplingFunctions)[number];
   order: 0 | 1 | 3;

@@ -42,7 +42,10 @@ export function readPlan(file: string, sha256?: string): Plan {
 
 const checksum = (value: unknown) => createHash('sha256').update(canonicalJson(value)).digest('hex');
 
-/** @throws VoxelbookError when the file is no plan */
+/**
+ * A plan of one's own as an experiment refers to it: its path and the checksum of what it says.
+ * @throws VoxelbookError when the file is no plan
+ */
 export const planFile = (file: string): PlanFile => ({ file: path.resolve(file), sha256: checksum(readPlan(file)) });
 
 const number = z.number();

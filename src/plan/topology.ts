@@ -1,5 +1,6 @@
 // How often and where a U-Net pools for a given patch: nnU-Net v2's `get_pool_and_conv_props`.
 
+/** Pooling of a U-Net for a patch: strides and kernels of each stage. */
 export interface Topology {
   poolsPerAxis: number[];
   /** One per stage; the first is all ones. */

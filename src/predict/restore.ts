@@ -29,6 +29,7 @@ export interface Restored {
   probabilities?: Float32Array;
 }
 
+/** What is needed to bring a network's output back to the image as it was read. */
 export interface RestoreSettings {
   plan: Pick<Plan, 'transpose_forward' | 'transpose_backward'>;
   configuration: Pick<Configuration, 'spacing'> &

@@ -46,6 +46,7 @@ export interface PredictionModel {
   batchTiles?: number;
 }
 
+/** What is computed of a case besides its labels. */
 export interface PredictCaseOptions extends WorkOptions {
   /** Also return probabilities in the original geometry. */
   keepProbabilities?: boolean;
@@ -55,6 +56,7 @@ export interface PredictCaseOptions extends WorkOptions {
   nextStage?: readonly number[];
 }
 
+/** A predicted case on the grid of its image; in a cascade with the labels for the next stage. */
 export interface Predicted extends Restored {
   /** Labels for the next stage, `[depth, height, width]` at its preprocessed shape. */
   nextStage?: StageLabels;
@@ -138,6 +140,7 @@ function checkPrevious(name: string, { previous_stage: before }: Configuration, 
       });
 }
 
+/** How the cases of a folder are predicted. */
 export interface RunOptions extends WorkOptions {
   /** Also write `<case>.safetensors`, for ensembles. */
   keepProbabilities?: boolean;

@@ -24,6 +24,7 @@ export interface Image {
   channels: number;
 }
 
+/** How tiles are laid over a volume, weighted and mirrored. */
 export interface SlidingWindowOptions extends WorkOptions {
   /** Three sides, or two for a network that sees one slice at a time. */
   patchSize: readonly number[];

@@ -22,6 +22,7 @@ export interface CaseProperties {
   shape_after_cropping_and_before_resampling: number[];
 }
 
+/** A case as the network sees it: cropped, normalised, resampled. */
 export interface PreprocessedCase {
   /** Float32 `[depth, height, width, channel]`, the plan's order of axes. */
   data: Float32Array;

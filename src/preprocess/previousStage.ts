@@ -6,6 +6,7 @@ import { readRange, safetensorsTable, writeSafetensors } from '../base/safetenso
 import { ChunkedArray, encodeChunks, indexWidth } from './chunks.js';
 import type { PreprocessedCase } from './preprocessCase.js';
 
+/** Labels of the previous stage, `[depth, height, width]`. */
 export type StageLabels = Uint8Array | Uint16Array;
 
 const fileOf = (folder: string, id: string) => path.join(folder, `${id}.safetensors`);
@@ -28,6 +29,7 @@ export function saveStageLabels(folder: string, id: string, seg: StageLabels, sh
   );
 }
 
+/** Whether the previous stage left labels of a case in this folder. */
 export const hasStageLabels = (folder: string, id: string): boolean => fs.existsSync(fileOf(folder, id));
 
 /**

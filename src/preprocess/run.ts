@@ -27,6 +27,7 @@ import { forecastBytes, forecastDiskBytes, workersThatFit } from './memory.js';
 import { preprocessCase } from './preprocessCase.js';
 import { listCases, saveCase, storedHash } from './store.js';
 
+/** Where the cases of a data set are prepared, and by how many threads. */
 export interface PreprocessOptions extends WorkOptions {
   /** `<preprocessed>` folder of the data set; default below the data folder. */
   folder?: string;
@@ -34,6 +35,7 @@ export interface PreprocessOptions extends WorkOptions {
   workers?: number;
 }
 
+/** What preparing a data set left; shows itself as a table. */
 export interface PreprocessResult {
   /** Folder of the cases: `<preprocessed>/<data_identifier>`, see `casesFolder`. */
   folder: string;

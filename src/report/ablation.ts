@@ -30,6 +30,7 @@ import {
 import type { Claim } from './claim.js';
 import { type Cell, type Column, ResultTable } from './table.js';
 
+/** Which metrics, classes and costs an ablation table shows, and against which row it compares. */
 export interface AblationOptions {
   caption?: string;
   /** Default `dsc`, `nsd`. */

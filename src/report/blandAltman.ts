@@ -6,6 +6,7 @@ import { styleOf } from './colours.js';
 import { plainLabel } from './display.js';
 import { Figure, type Layout, type Trace } from './figure.js';
 
+/** What a Bland-Altman plot compares. */
 export interface BlandAltmanOptions {
   title?: string;
   /** Class whose volume is compared; default the first. */

@@ -1,5 +1,6 @@
 // A published number, with where it stands. A report joins scores with claims.
 
+/** A published number with its place: paper, table, row, column. */
 export interface Claim {
   paper: string;
   table: string;

@@ -18,6 +18,7 @@ import {
 } from './aggregate.js';
 import { type Cell, type Column, ResultTable } from './table.js';
 
+/** Which metrics and classes a comparison shows, and against which variant it tests. */
 export interface ComparisonOptions {
   caption?: string;
   metrics?: readonly string[];

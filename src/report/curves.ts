@@ -25,6 +25,7 @@ function line(name: string, x: number[], y: number[], markers: boolean): Trace {
   };
 }
 
+/** A variant's NSD at each tolerance, in mm. */
 export interface ToleranceCurve {
   name: string;
   tolerancesMm: readonly number[];
@@ -101,6 +102,7 @@ function meanWithInterval(scores: RunScores[], classes: readonly string[], metri
   return { center, up: high - center, down: center - low };
 }
 
+/** Which score is drawn against which cost. */
 export interface ScalingOptions {
   title?: string;
   /** What stands on the horizontal axis, logarithmic. */
@@ -152,6 +154,7 @@ export function scaling(rows: readonly Variant[], options: ScalingOptions = {}):
   );
 }
 
+/** A variant's scores at shares of the training data from 0 to 1. */
 export interface DataShareCurve {
   name: string;
   points: readonly { share: number; scores: RunScores[] }[];

@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 
 export { escapeText, plainText } from '../base/text.js';
 
+/** What a notebook shows: MIME type → content. */
 export type MimeBundle = Record<string, unknown>;
 
 /** The method a notebook kernel asks for. */

@@ -2,8 +2,10 @@
 // only where nbgrader grades, which counts errors, is anything but a right answer one.
 import { escapeText, type MimeBundle, NotebookOutput, plainText } from './display.js';
 
+/** An answer of a course's exercise. */
 export type Answer = number | string | boolean | readonly number[] | readonly string[];
 
+/** How exactly an answer must be right, and what is said about wrong ones. */
 export interface CheckOptions {
   /** Largest difference of a number that still counts as right; default 1e-6 of the expected value. */
   tolerance?: number;
@@ -13,6 +15,7 @@ export interface CheckOptions {
   because?: string;
 }
 
+/** How an answer was found; `open`: nothing was answered yet. */
 export type Verdict = 'right' | 'wrong' | 'open';
 
 /** The outcome of one check; shows itself. */

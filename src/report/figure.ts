@@ -7,6 +7,7 @@ import type { Layout, Trace } from './trace.js';
 
 export type { Axis, Layout, Trace } from './trace.js';
 
+/** A figure: interactive where scripts may run, a still picture elsewhere. */
 export class Figure extends NotebookOutput {
   readonly data: Trace[];
 

@@ -17,6 +17,7 @@ export interface LearningCurveOptions {
 }
 
 /**
+ * Losses and scores over the epochs of one run or several.
  * @param curves one run's progress lines (objects with `epoch` and numbers), or several runs by name
  */
 export function learningCurve(

@@ -5,6 +5,7 @@ import type { Progress } from '../base/progress.js';
 import { duration } from '../base/text.js';
 import { escapeText, type MimeBundle, NotebookOutput, plainText } from './display.js';
 
+/** A line or box of text in a cell, replaced as work goes on. */
 class Notice extends NotebookOutput {
   constructor(
     private readonly html: string,

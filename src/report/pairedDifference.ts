@@ -9,6 +9,7 @@ import { styleOf } from './colours.js';
 import { plainLabel } from './display.js';
 import { Figure, type Layout } from './figure.js';
 
+/** Which two variants are compared case by case, and by what. */
 export interface PairedDifferenceOptions {
   title?: string;
   /** Names of the variants; default the second and the first row. */

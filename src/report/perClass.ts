@@ -6,6 +6,7 @@ import { faded, styleOf } from './colours.js';
 import { plainLabel } from './display.js';
 import { Figure, type Layout, type Trace } from './figure.js';
 
+/** Which metrics and classes are drawn. */
 export interface PerClassOptions {
   title?: string;
   /** One panel each; default `dsc`, `nsd`. */

@@ -7,6 +7,7 @@ import { type Counting, classNames, countingOf, isDistance, perCase, type Varian
 import { plainLabel } from './display.js';
 import { Figure } from './figure.js';
 
+/** Which scores rank the variants, and over how many resamples. */
 export interface RankingFigureOptions {
   title?: string;
   metric?: string;

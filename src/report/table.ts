@@ -4,6 +4,7 @@ import { table as arqueroTable, type ColumnTable } from 'arquero';
 import { atomicWrite } from '../base/atomicWrite.js';
 import { escapeText, type MimeBundle, NotebookOutput, plainText } from './display.js';
 
+/** A column of a table of results. */
 export interface Column {
   key: string;
   label: string;
@@ -20,6 +21,7 @@ export interface Cell {
   mark?: 'best' | 'second';
 }
 
+/** A table of results: shown in a cell, saved as CSV, Markdown and LaTeX. */
 export class ResultTable extends NotebookOutput {
   /** One column per `columns` entry, raw values. */
   readonly data: ColumnTable;

@@ -39,6 +39,7 @@ export interface Trace {
   width?: number | number[];
 }
 
+/** An axis of a figure, in plotly's words. */
 export interface Axis {
   title?: { text: string };
   type?: 'linear' | 'log' | 'category';
@@ -54,6 +55,7 @@ export interface Axis {
   automargin?: boolean;
 }
 
+/** Layout of a figure, in plotly's words. */
 export interface Layout {
   title?: { text: string };
   width?: number;

@@ -9,6 +9,7 @@ import { agreementColours, besideEachOther, dataUri, type Plane, paint, png } fr
 import { encodePng } from './pngEncoder.js';
 import { viewerScript } from './viewerScript.js';
 
+/** What is shown of a volume, and where it is cut. */
 export interface ViewOptions {
   /** Shown with `labelMap` as contours, disagreement filled. */
   prediction?: LabelMap;
@@ -24,6 +25,7 @@ export interface ViewOptions {
   maxBytes?: number;
 }
 
+/** Three planes of a volume in a cell. */
 export class VolumeView extends NotebookOutput {
   constructor(
     private readonly html: string,

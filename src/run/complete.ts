@@ -43,6 +43,7 @@ export interface ShortExperiment
   previousStage?: ShortExperiment;
 }
 
+/** How an experiment that a person wrote is read. */
 export interface CompleteOptions {
   /** Folder that relative paths start from: that of the experiment's file; default the current one. */
   folder?: string;

@@ -9,6 +9,7 @@ import { trainedModel } from './predictFolder.js';
 import type { FinishedRun } from './result.js';
 import { referenceOf, scorerOf } from './scoring.js';
 
+/** Which cases of another data set are predicted, and which of its classes are which labels. */
 export interface DirectInferenceOptions {
   /** Folder or embedded name of the data set predicted on. */
   dataset: string;

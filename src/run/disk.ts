@@ -6,6 +6,7 @@ import { byteText, plainText } from '../base/text.js';
 import { type RunState, readOrder, runFolders } from './folder.js';
 import { stateOf } from './list.js';
 
+/** What one folder takes of the disk. */
 export interface DiskUse {
   /** A run's folder name, or that of another folder, below the folder of runs where it lies there. */
   name: string;

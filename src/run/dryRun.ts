@@ -26,6 +26,7 @@ import type { PlannedRun } from './folder.js';
 import { graph } from './graph.js';
 import { type NeedsOf, type SlurmOptions, submit } from './slurm.js';
 
+/** What a dry run writes besides its table. */
 export interface DryRunOptions {
   /** Also write the job scripts of a Slurm cluster; what a site wants in them. */
   slurm?: SlurmOptions;

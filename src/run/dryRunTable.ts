@@ -50,6 +50,7 @@ export interface DryRunRow {
   error?: string;
 }
 
+/** Sums of a dry run. */
 export interface DryRunTotals {
   experiments: number;
   runs: number;

@@ -29,6 +29,7 @@ import { heldOut } from './heldOut.js';
 import type { FinishedRun } from './result.js';
 import { caseOf, referenceOf, scoreBy, scorerOf } from './scoring.js';
 
+/** What is done with the ensemble's labels, and how they are scored. */
 export interface EnsembleOptions {
   /** Below this volume a label becomes another one (KAIST: enhancing tumour becomes necrosis). */
   replaceSmall?: { label: number; by: number; belowMm3: number };

@@ -9,6 +9,7 @@ import { eventFile, type Scalar } from './eventFile.js';
 import { readProgress } from './folder.js';
 
 export const progressFormats = ['tensorboard', 'csv'] as const;
+/** A format of a run's progress for other tools. */
 export type ProgressFormat = (typeof progressFormats)[number];
 
 /**

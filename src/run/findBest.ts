@@ -17,6 +17,7 @@ import { type RunOrder, readOrder, readScores } from './folder.js';
 import { settled } from './fresh.js';
 import { caseOf, referenceOf } from './scoring.js';
 
+/** The best experiment or pair, with its post-processing and how to predict with it. */
 export interface FoundBest extends Decision {
   /** Where everything was written. */
   folder: string;

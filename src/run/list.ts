@@ -9,6 +9,7 @@ import { dataChangesOf } from './fresh.js';
 import { isAlive } from './lease.js';
 import { meanText, outdatedText } from './result.js';
 
+/** A run as a list shows it. */
 export interface ListedRun {
   name: string;
   experiment: string;

@@ -11,6 +11,7 @@ export type Reproducible =
   | readonly (ShortExperiment | Experiment)[]
   | ((options: { scale: Scale }) => readonly (ShortExperiment | Experiment)[]);
 
+/** A study that was run, with a row of results for each experiment. */
 export interface Reproduction extends Study {
   /** What `report.ablation` and `report.perClass` take: one row per experiment, in the order given. */
   rows: Variant[];

@@ -10,6 +10,7 @@ import { dataChangesOf } from './fresh.js';
 import { picture } from './live.js';
 import { scoreBy } from './scoring.js';
 
+/** A finished run: its scores, and where its files are. */
 export interface FinishedRun {
   name: string;
   folder: string;

@@ -19,6 +19,7 @@ import { type Display, kernel, LiveView } from './live.js';
 import { outOfMemory } from './outOfMemory.js';
 import { asAsked, type FinishedRun, finishedRun } from './result.js';
 
+/** How a run is started, shown and stopped. */
 export interface StartOptions {
   fold?: Fold;
   seed?: number;

@@ -3,8 +3,10 @@ import { Random } from '../base/random.js';
 import { quantileSorted } from './quantile.js';
 import { normalCdf, normalQuantile } from './special.js';
 
+/** The ends of an interval. */
 export type Interval = [low: number, high: number];
 
+/** A statistic with its standard error and three kinds of intervals. */
 export interface BootstrapResult {
   estimate: number;
   standardError: number;

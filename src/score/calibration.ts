@@ -1,5 +1,6 @@
 // How far predicted probabilities can be believed: reliability by bins, expected calibration error, Brier score.
 
+/** How far probabilities can be believed; errors and Brier score from 0 (best). */
 export interface Calibration {
   bins: { low: number; high: number; count: number; confidence: number; accuracy: number }[];
   /** Mean |accuracy - confidence| weighted by count (ECE). */

@@ -32,6 +32,7 @@ const infinity = Number.POSITIVE_INFINITY;
 const raw = { bothEmpty: [nan, nan, nan], falseAlarm: [0, 0, infinity], missed: [0, 0, infinity] } as const;
 const unit = [1, 1, 1] as const;
 
+/** The definitions of surface metrics, by name. */
 export const definitions = {
   default: { label: 'NSD area-weighted (DeepMind), HD95 max of directed percentiles', nsd: 'area', hd95: 'max', ...raw },
   deepmind: {
@@ -122,4 +123,5 @@ export const definitions = {
   },
 } as const satisfies Record<string, Definition>;
 
+/** Name of a definition, as `scoring.definition` says it. */
 export type DefinitionName = keyof typeof definitions;

@@ -9,6 +9,7 @@ const sdOf = (values: readonly number[]) => {
   return Math.sqrt(values.reduce((sum, v) => sum + (v - center) ** 2, 0) / (values.length - 1));
 };
 
+/** The size of a paired difference. */
 export interface PairedEffect {
   /** Pairs compared, and pairs left out because one of the two is not a number. */
   pairs: number;
@@ -81,6 +82,7 @@ function binomialTwoSided(k: number, n: number): number {
   return Math.min(1, 2 * sum);
 }
 
+/** How two measurements agree, in their own unit (Bland and Altman 1986). */
 export interface Agreement {
   bias: number;
   sd: number;
@@ -110,6 +112,7 @@ export function blandAltman(x: readonly number[], y: readonly number[]): Agreeme
   };
 }
 
+/** Pearson's correlation of two lists of the same length, from -1 to 1; NaN where one of them is constant. */
 export function pearson(x: readonly number[], y: readonly number[]): number {
   const [a, b] = [mean(x), mean(y)];
   let [xy, xx, yy] = [0, 0, 0];
@@ -121,6 +124,7 @@ export function pearson(x: readonly number[], y: readonly number[]): number {
   return xy / Math.sqrt(xx) / Math.sqrt(yy);
 }
 
+/** Spearman's rank correlation of two lists of the same length, from -1 to 1; ties get their mean rank. */
 export const spearman = (x: readonly number[], y: readonly number[]) => pearson(averageRanks(x).ranks, averageRanks(y).ranks);
 
 /** Kendall's tau-b; NaN when one side is all tied. */

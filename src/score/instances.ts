@@ -1,6 +1,7 @@
 // Instance scores: F1 at IoU thresholds by the rule of the NeurIPS 2022 cell segmentation challenge, and panoptic quality.
 import { assign } from './assignment.js';
 
+/** Counts and scores of instances at one IoU threshold. */
 export interface InstanceScore {
   reference: number;
   prediction: number;

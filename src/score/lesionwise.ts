@@ -3,6 +3,7 @@ import { connectedComponents, dilate } from '../volume/components.js';
 import type { Shape3 } from './masks.js';
 import { scoreMasks } from './volume.js';
 
+/** Which lesions are joined, and which are left out. */
 export interface LesionParameters {
   /** Reference lesions nearer than twice this many dilations count as one. */
   dilations: number;
@@ -19,6 +20,7 @@ export const lesionParameters: Record<'BraTS-GLI' | 'BraTS-SSA' | 'BraTS-PED' | 
   'BraTS-MET': { dilations: 1, volumeThresholdMm3: 2 },
 };
 
+/** A reference lesion with its scores: volume in mm³, HD95 in mm. */
 export interface Lesion {
   lesion: number;
   volumeMm3: number;
@@ -30,6 +32,7 @@ export interface Lesion {
   counted: boolean;
 }
 
+/** Lesion-wise scores of a case; HD95 in mm. */
 export interface LesionwiseScore {
   dsc: number;
   hd95: number;

@@ -15,6 +15,7 @@ export interface MetricInput {
   toleranceMm: number;
 }
 
+/** A metric by the name that `scoring.metrics` of an experiment gives it. */
 export interface MetricDefinition {
   name: string;
   /** One number; NaN where it is not defined. */

@@ -29,6 +29,7 @@ const filled = (table: readonly (readonly number[])[], missingAs?: number) =>
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 const median = (values: readonly number[]) => quantile(values, 0.5);
 
+/** How scores of many cases become ranks. */
 export type RankingMethod = 'mean-then-rank' | 'median-then-rank' | 'rank-then-mean' | 'rank-then-median' | 'test-then-rank';
 
 /** Ranks of each algorithm in each case, `[algorithm][case]`. */

@@ -13,6 +13,7 @@ export function nanMean(values: ArrayLike<number>): number {
   return sum / n;
 }
 
+/** MONAI's reductions over cases and classes. */
 export type MonaiReduction = 'none' | 'mean' | 'sum' | 'mean_batch' | 'sum_batch' | 'mean_channel' | 'sum_channel';
 
 /**

@@ -2,6 +2,7 @@
 import { quantileSorted } from './quantile.js';
 import { studentQuantile } from './special.js';
 
+/** A list of scores in a few numbers. */
 export interface Summary {
   n: number;
   /** Values that were not a number and are left out of everything else. */

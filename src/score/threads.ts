@@ -8,6 +8,7 @@ import type { LabelMap } from '../volume/volume.js';
 import type { Labels } from './masks.js';
 import { check, type Request, type ScoreOptions, scoreBetween, volume } from './volume.js';
 
+/** How many threads score. */
 export interface ThreadOptions {
   /** Worker threads; default as many as this process may use, at most 8. */
   threads?: number;
@@ -144,6 +145,7 @@ function sizeOf(request: Request, name: string): number {
   }, 0);
 }
 
+/** A case to be scored: reference and prediction on the same grid. */
 export interface CasePair {
   id: string;
   /** Label maps, or functions that read them when their turn comes. */

@@ -17,6 +17,7 @@ import {
   surfelDistances,
 } from './surface.js';
 
+/** The built-in metrics, in the order of tables. */
 export const metricNames = [
   'dsc',
   'iou',
@@ -37,6 +38,7 @@ export const metricNames = [
   'fn',
   'tn',
 ] as const;
+/** Name of a built-in metric. */
 export type MetricName = (typeof metricNames)[number];
 
 /** What a report needs: scores, what a missed structure costs in mm, and volumes. */
@@ -49,6 +51,7 @@ export const defaultMetrics: readonly MetricName[] = [
   'volumePredictionMm3',
 ];
 
+/** Which classes are scored, and by whose rules. */
 export interface ScoreOptions {
   /** Class name → its labels; a region (WT of ET, NCR and ED) has several. */
   regions?: Record<string, readonly number[]>;

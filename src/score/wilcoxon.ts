@@ -1,6 +1,7 @@
 // Wilcoxon's signed-rank test as SciPy computes it (`scipy.stats.wilcoxon`), exact, by permutation and by normal approximation.
 import { normalCdf } from './special.js';
 
+/** SciPy's options of the test. */
 export interface WilcoxonOptions {
   /** `wilcox` drops zero differences, `pratt` ranks them first, `zsplit` gives half of their ranks to each side. */
   zeros?: 'wilcox' | 'pratt' | 'zsplit';
@@ -11,6 +12,7 @@ export interface WilcoxonOptions {
   method?: 'auto' | 'exact' | 'asymptotic';
 }
 
+/** Statistic and p-value of the test. */
 export interface WilcoxonResult {
   /** min(W+, W-) for two-sided, W+ for one-sided tests. */
   statistic: number;

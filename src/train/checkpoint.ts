@@ -46,6 +46,7 @@ export interface Position {
   seed: number;
 }
 
+/** Where a run with this seed begins. */
 export const startPosition = (seed: number): Position => ({
   epoch: 0,
   iteration: 0,
@@ -62,6 +63,7 @@ export const startPosition = (seed: number): Position => ({
   seed,
 });
 
+/** Everything a run needs to go on. */
 export interface Checkpoint {
   params: Params;
   optimiser: OptimiserState;

@@ -62,6 +62,7 @@ interface FocalPart {
   alpha?: number;
 }
 
+/** Settings of each loss, by the `kind` that a recipe gives it. */
 export interface Losses {
   'dice+ce': DicePart & TermWeights & ClassPart;
   'dice+bce': DicePart & TermWeights;
@@ -164,6 +165,7 @@ export interface PredictionSettings {
   checkpoint?: 'final' | 'best';
 }
 
+/** `paper`: the published budget; `demo`: what two cores do in minutes. */
 export type Scale = 'demo' | 'paper';
 
 /** A file of a person's own that a run is made from: where it lies and what it holds, which alone belongs to the run's identity. */
@@ -182,6 +184,7 @@ export type Start =
   | { from: Experiment; only?: string[]; partial?: boolean }
   | { weights: string; partial?: boolean };
 
+/** A complete experiment: everything that decides a run's result, as JSON. */
 export interface Experiment {
   /** What a table row says: `MedNeXt-S k5, UpKern`. Not part of the identity of a run. */
   name: string;

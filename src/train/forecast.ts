@@ -11,6 +11,7 @@ import type { Objective } from './objective.js';
 import { initialState, isFrozen, optimiserOf } from './optim/optimiser.js';
 import { trainStep } from './step.js';
 
+/** Memory in bytes and arithmetic that a training will need. */
 export interface Forecast {
   parameters: number;
   /** Multiply-adds of one forward pass on one patch. */
@@ -42,6 +43,7 @@ export interface Forecast {
   diskBytes: number;
 }
 
+/** The training step whose memory is forecast. */
 export interface ForecastInput {
   network: Network;
   recipe: Recipe;

@@ -49,6 +49,7 @@ export interface StartRecord {
   rows: StartRow[];
 }
 
+/** Writes what a run started from into its folder (`start.json`). */
 export const saveStart = (folder: string, record: StartRecord) => atomicWriteSealedJson(path.join(folder, 'start.json'), record);
 
 /** What a run of this folder started from; undefined where its parameters were drawn. */

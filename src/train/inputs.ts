@@ -13,6 +13,7 @@ import type { Experiment } from './experiment.js';
 import { canonicalJson, runFolderOf } from './identity.js';
 import { splitOf } from './split.js';
 
+/** What a run was made from, by content. */
 export interface RunInputs {
   /** What of `dataset.json` acts on training. */
   dataset: Record<string, unknown>;

@@ -56,6 +56,7 @@ export interface ProgressLine {
   etaSeconds: number;
 }
 
+/** What the loop trains: network, data and recipe. */
 export interface LoopInput {
   /** Hash of the run: checkpoints of another are refused. */
   run: string;
@@ -74,6 +75,7 @@ export interface LoopInput {
   checkpointing?: boolean;
 }
 
+/** Who hears of each iteration, and how often checkpoints are written. */
 export interface LoopOptions extends WorkOptions {
   onLine?: (line: ProgressLine) => void;
   /** Share of the time that saving may take; 0 saves at the end of every epoch. */

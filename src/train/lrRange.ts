@@ -17,6 +17,7 @@ import { previousStageOf } from './previousStage.js';
 import { assembled, forecastInput } from './run.js';
 import { type Accumulated, accumulate, batchTensors, settingsOf, trainStep } from './step.js';
 
+/** The range of rates that is tried, and on which fold. */
 export interface LrRangeOptions extends WorkOptions {
   /** Smallest and largest rate; default 1e-6 and 10. */
   from?: number;

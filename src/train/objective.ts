@@ -18,7 +18,10 @@ export interface Objective {
   counts(logits: tf.Tensor, target: tf.Tensor): Counts;
 }
 
-/** @throws VoxelbookError when the loss does not fit the labels */
+/**
+ * The loss of a recipe for these labels, with what it wants of them.
+ * @throws VoxelbookError when the loss does not fit the labels
+ */
 export function objectiveOf(recipe: Pick<Recipe, 'loss'>, labels: Labels): Objective {
   const settings = recipe.loss;
   const definition = lookup('losses', settings.kind, 'recipe.loss.kind');

@@ -3,6 +3,7 @@ import type { Fault } from '../base/errors.js';
 import type { Dataset, Fold, Labels, Split } from '../dataset/index.js';
 import type { Configuration, Fingerprint, Plan } from '../plan/index.js';
 
+/** A data set that is ready for training. */
 export interface Prepared {
   dataset: Dataset;
   labels: Labels;

@@ -45,6 +45,7 @@ export function hardCounts(logits: tf.Tensor, target: tf.Tensor, kind: 'labels' 
   });
 }
 
+/** The sum of two counts, class by class. */
 export const addCounts = (a: Counts, b: Counts): Counts => ({
   tp: a.tp.map((x, i) => x + b.tp[i]),
   fp: a.fp.map((x, i) => x + b.fp[i]),

@@ -24,6 +24,7 @@ import { admit, prepare } from './prepare.js';
 import type { Prepared } from './prepared.js';
 import { type PreviousStage, previousStageOf } from './previousStage.js';
 
+/** How a fold is trained: threads, checkpoints, and who is told. */
 export interface RunOptions extends WorkOptions, Omit<LoopOptions, keyof WorkOptions> {
   onStage?: (stage: string) => void;
   /** Told what changed since an earlier result of this run, which is computed again; default the error stream. */
@@ -40,6 +41,7 @@ export interface RunOptions extends WorkOptions, Omit<LoopOptions, keyof WorkOpt
   folderOf?: typeof runFolderOf;
 }
 
+/** A trained network. */
 export interface Trained {
   network: Network;
   /** Final parameters; the caller owns them. */

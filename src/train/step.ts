@@ -41,6 +41,7 @@ export function batchTensors(batch: Batch, shapes: readonly (readonly number[])[
   return { x, targets };
 }
 
+/** What every iteration of a training has in common. */
 export interface StepSettings {
   network: Network;
   optimiser: Optimiser;
@@ -95,6 +96,7 @@ export interface Accumulated {
   updates: Params;
 }
 
+/** Frees the gradients and updates of an iteration that is not applied. */
 export const disposeOf = ({ gradients, updates }: Accumulated): void => tf.dispose([gradients, updates]);
 
 /**

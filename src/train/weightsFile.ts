@@ -4,6 +4,7 @@ import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import type { PredictionSettings } from './experiment.js';
 
+/** Which weights of a run are meant: the last, or those of the best epoch. */
 export type Checkpoints = NonNullable<PredictionSettings['checkpoint']>;
 
 /**

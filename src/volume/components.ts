@@ -19,6 +19,7 @@ export function neighbours(connectivity: Connectivity): [number, number, number]
 
 const asVolume = (shape: readonly number[]) => (shape.length === 2 ? [1, ...shape] : [...shape]);
 
+/** Connected components of a mask. */
 export interface Components {
   /** Component of each voxel, 0 outside, numbered from 1 by the first voxel met in C order. */
   labels: Int32Array;

@@ -6,6 +6,7 @@ type Shape = [number, number, number];
 /** Half-open range per axis. */
 export type Box = [[number, number], [number, number], [number, number]];
 
+/** An image cropped to where it is not zero. */
 export interface Cropped {
   /** Float32, `[depth, height, width, channel]` of the box. */
   image: Float32Array;

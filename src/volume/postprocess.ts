@@ -17,6 +17,7 @@ export interface LabelGrid {
   spacingMm: readonly number[];
 }
 
+/** A post-processing step by the name that an entry of a list gives it. */
 export interface PostprocessingDefinition {
   name: string;
   settings: z.ZodObject;

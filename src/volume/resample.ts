@@ -9,6 +9,7 @@ export interface Grid<A> {
   shape: Shape;
 }
 
+/** How a volume is resampled: order of the splines, and whether one axis goes by itself. */
 export interface ResampleRule {
   kind: 'values' | 'labels';
   /** Data 3, labels 1, probabilities and logits 1. */

@@ -2,6 +2,7 @@
 
 import { VoxelbookError } from '../base/errors.js';
 
+/** The arrays that hold voxels. */
 export type VoxelArray =
   | Uint8Array
   | Int8Array
@@ -38,7 +39,9 @@ export interface Volume<A extends VoxelArray = VoxelArray> extends Geometry {
 /** A volume of integer labels, 0 = background. */
 export type LabelMap = Volume<Uint8Array | Uint16Array | Int16Array>;
 
+/** Voxels of a volume, channels not counted. */
 export const voxelCount = (v: Pick<Volume, 'shape'>) => v.shape[0] * v.shape[1] * v.shape[2];
+/** The axes of the array are those of the patient. */
 export const identityDirection: Volume['direction'] = [1, 0, 0, 0, 1, 0, 0, 0, 1];
 
 /** Spacing along the depth of a 2-D image, by which nnU-Net's planner knows it: 999 times the larger pixel size. Source: SimpleITKIO. */

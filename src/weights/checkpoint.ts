@@ -7,6 +7,7 @@ import { readJsonFile } from '../base/json.js';
 import { readSafetensors, type StoredTensor } from '../base/safetensors.js';
 import { readTorch } from './pth.js';
 
+/** The tensors of a checkpoint file, and what they were wrapped in. */
 export interface Checkpoint {
   /** In the file's order, names without wrapper prefixes, PyTorch's layout. */
   tensors: Record<string, StoredTensor>;

@@ -42,6 +42,7 @@ export function toParams(network: Pick<Network, 'parameters'>, tensors: Record<s
   return params;
 }
 
+/** Whether two shapes are equal. */
 export const sameShape = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((n, i) => n === b[i]);
 
 /**

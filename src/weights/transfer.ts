@@ -7,6 +7,7 @@ import type { StoredTensor } from '../base/safetensors.js';
 import type { Network, ParamInfo, Params } from '../model/network.js';
 import { sameShape, toTensor } from './params.js';
 
+/** What became of one parameter. */
 export interface TransferRow {
   /** Name in the target network (or in the checkpoint, for `not in the network`). */
   name: string;
@@ -16,6 +17,7 @@ export interface TransferRow {
   found: readonly number[] | null;
 }
 
+/** Which tensors of a checkpoint go where. */
 export interface TransferRule {
   /** Name in the checkpoint → name in the network; undefined leaves the tensor out. Default: the same name. */
   rename?: (name: string) => string | undefined;

@@ -14,7 +14,7 @@ import { submit } from '../../src/run/slurm.js';
 import { prepare, runFolderOf, runHash, type SampleSource, startFeed } from '../../src/train/index.js';
 import { readVolume, writeVolume } from '../../src/volume/index.js';
 import { postprocess } from '../../src/volume/postprocess.js';
-import { compilerFaults, modulesOf, writeModules } from '../codeBlocks.js';
+import { modulesOf, writeModules } from '../codeBlocks.js';
 import { finalWeights, leaveWorkplace, tinyExperiment, workplace } from './tiny.js';
 
 const page = 'environment/docs/own-parts.md';
@@ -78,9 +78,6 @@ describe('the page "Your own parts"', function () {
     assert.equal(modules.size, 12);
     for (const [name, code] of modules) assert.ok(code.trim().split('\n').length <= 20, name);
   });
-
-  it('its modules compile outside the project', () =>
-    assert.deepEqual(compilerFaults(writeModules(path.join(root, 'compiled'), modules)), []));
 
   it('an experiment with all of them is prepared in workers, trained and predicted in a child process', async () => {
     const file = path.join(folder, 'e.json');

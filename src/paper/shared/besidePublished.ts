@@ -19,6 +19,7 @@ export type OwnColumn = {
   | { /** By the row's name. */ values: Record<string, number | string> }
 );
 
+/** Which rows and columns of this run stand beside a published table. */
 export interface BesideOptions {
   /** This run's rows, as `run.reproduce` gives them. */
   rows?: readonly Variant[];

@@ -76,6 +76,7 @@ export interface PublishedTable {
   disputed?: Dispute[];
 }
 
+/** A paper: its protocols, rules of scoring and tables, each number with its source. */
 export interface PublishedPaper {
   title: string;
   arxiv: string;
@@ -86,8 +87,10 @@ export interface PublishedPaper {
   tables: PublishedTable[];
 }
 
+/** The papers whose tables are here. */
 export type PaperName = 'mednext' | 'kaistBrats21' | 'stuNet' | 'swinUmamba';
 
+/** What each paper published, by its name. */
 export const published = { mednext, kaistBrats21, stuNet, swinUmamba } as unknown as Record<PaperName, PublishedPaper>;
 
 /** `MedNeXt-B resampling, k3`: the cells that tell a row from the others. */

@@ -73,6 +73,7 @@ export const narrow3d = {
   'U-Mamba_Enc': { network: 'umamba-enc', ...umamba3d },
 } satisfies Record<string, ModelSpec>;
 
+/** The two-dimensional networks of the tables with few channels, by the names the tables give them. */
 export const narrow2d = {
   'nnU-Net': { network: 'plain-conv-unet', architecture: { ...nnunet2d, ...in2d }, deepSupervision: true },
   SegResNet: { network: 'segresnet', dimensions: 2, width: 8, blocksDown: [1, 1, 1, 1], blocksUp: [1, 1, 1] },

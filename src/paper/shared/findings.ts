@@ -18,6 +18,7 @@ export interface Statement {
   classes?: readonly string[];
 }
 
+/** One statement of a paper with what this run says about it. */
 export interface Finding {
   statement: Statement;
   /** Seeds (fold × seed) both variants were run with. */
@@ -39,6 +40,7 @@ export const verdictKinds = [
   'both below the baseline',
   'not run',
 ] as const;
+/** What a run says about a statement. */
 export type Verdict = (typeof verdictKinds)[number];
 
 /**

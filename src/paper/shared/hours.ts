@@ -8,8 +8,11 @@ import * as mednext from '../mednext/index.js';
 import { published } from './claims.js';
 import { nnunetv2 } from './recipe.js';
 
+/** The GPU that estimated hours are those of. */
 export const hoursGpu = 'A100 PCIe 40 GB';
+/** Where the hours that estimates are scaled from were published. */
 export const hoursSource = 'nnU-Net Revisited (2404.09556), run time on one A100 PCIe 40 GB, PyTorch in mixed precision';
+/** How hours of training are estimated, in words. */
 export const hoursFormula =
   'hours ≈ published hours × (multiply-adds × batch × epochs × (3·training + validation iterations)) / (the same of the published system)';
 

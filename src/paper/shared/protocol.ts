@@ -19,6 +19,7 @@ export type ProtocolKind =
   | 'nothing scored'
   | 'not said';
 
+/** On which cases a published table was trained and scored. */
 export interface Protocol {
   kind: ProtocolKind;
   /** Folds of a cross-validation. */

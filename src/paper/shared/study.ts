@@ -13,8 +13,10 @@ export const reasons = {
   otherNetwork: 'a network this library does not have',
 } as const;
 
+/** Why a published row has no experiment here. */
 export type Reason = (typeof reasons)[keyof typeof reasons];
 
+/** A published table as a study sees it: the experiments behind its rows. */
 export interface StudyTable {
   /** Id of the published table. */
   id: string;

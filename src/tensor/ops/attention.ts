@@ -9,6 +9,7 @@ import { isRecorded, isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { customOp } from './customOp.js';
 
+/** Heads, scale, biases and masks of attention. */
 export interface AttentionOptions {
   /** Channels are `heads` groups, one behind the other. */
   heads: number;
@@ -33,6 +34,7 @@ export interface AttentionOptions {
 }
 
 /**
+ * Scaled dot-product attention with several heads, as `torch.nn.functional.scaled_dot_product_attention` computes it.
  * @param q `[batch, query, channel]`
  * @param k `[batch, key, channel]`
  * @param v `[batch, key, channel]`; may have other channels than q and k

@@ -19,6 +19,7 @@ import { isSymbolic, symbolicOp, symbolicOutput } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { silu } from './silu.js';
 
+/** What the scan takes besides its sequences. */
 export interface SelectiveScanOptions {
   /** `[channel]`: skip weight, adds `D·u`. */
   D?: tf.Tensor;

@@ -5,6 +5,7 @@ import { VoxelbookError } from '../../base/errors.js';
 import { startWorker } from '../../base/workers.js';
 import { type Phase, Sampler, type SampleSource, type TrainingSample } from './sample.js';
 
+/** A batch of samples, as arrays. */
 export interface Batch {
   caseIds: string[];
   /** `[batch, depth, height, width, channel]`, in that order. */
@@ -21,6 +22,7 @@ export interface BatchSource {
   close(): Promise<void>;
 }
 
+/** How far ahead batches are made, and by how many threads. */
 export interface FeedOptions {
   /** Worker threads; 0 makes the samples in the calling thread. */
   workers: number;

@@ -34,8 +34,10 @@ export interface SampleSource {
   cacheBytes: number;
 }
 
+/** Training patches are augmented, validation patches are not. */
 export type Phase = 'train' | 'validation';
 
+/** A patch with its labels, augmented. */
 export interface TrainingSample {
   caseId: string;
   /** `[depth, height, width, channel]`. */

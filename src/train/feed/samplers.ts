@@ -18,6 +18,7 @@ export interface SamplerInput extends Omit<PatchPlace, 'forced'> {
   locations: ClassLocations;
 }
 
+/** A sampler by the name that `recipe.sampler` gives it. */
 export interface SamplerDefinition {
   name: string;
   settings: z.ZodObject;

@@ -22,6 +22,7 @@ export const locationsOf = (map: ReadonlyMap<string, Int32Array>): ClassLocation
   get: (key) => map.get(key),
 });
 
+/** What decides where in a case a patch may lie; sizes in voxels. */
 export interface PatchPlace {
   /** Shape of the preprocessed case. */
   shape: readonly number[];

@@ -4,6 +4,7 @@ import { tf } from '../../tensor/tf.js';
 import { binaryCrossEntropy, crossEntropy } from './crossEntropy.js';
 import { type DiceOptions, diceLoss } from './dice.js';
 
+/** Settings of Dice + cross entropy over labels. */
 export interface DcAndCeOptions extends DiceOptions {
   ceWeight?: number;
   diceWeight?: number;
@@ -38,6 +39,7 @@ export function dcAndCe(logits: tf.Tensor, labels: tf.Tensor, options: DcAndCeOp
   });
 }
 
+/** Settings of Dice + binary cross entropy over regions. */
 export interface DcAndBceOptions extends DiceOptions {
   ceWeight?: number;
   diceWeight?: number;

@@ -2,6 +2,7 @@
 import { customOp } from '../../tensor/ops/customOp.js';
 import { tf } from '../../tensor/tf.js';
 
+/** Which voxels and classes count, and how the target is smoothed. */
 export interface CrossEntropyOptions {
   /** `[batch, …spatial, 1]`, 1 where a voxel counts. */
   mask?: tf.Tensor;

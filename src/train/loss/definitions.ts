@@ -24,6 +24,7 @@ export interface LossLabels {
   heads: number;
 }
 
+/** A loss by the `kind` that a recipe gives it. */
 export interface LossDefinition {
   name: string;
   settings: z.ZodObject;

@@ -1,6 +1,7 @@
 // The soft Dice term, as nnU-Net v2 and v1 compute it.
 import { tf } from '../../tensor/tf.js';
 
+/** Whose Dice it is, and over what it is averaged. */
 export interface DiceOptions {
   /** Sum over the batch before dividing, instead of averaging the samples' Dice. */
   batchDice: boolean;

@@ -3,6 +3,7 @@ import { tf } from '../../tensor/tf.js';
 import { binaryCrossEntropy } from './crossEntropy.js';
 import { foreground, type Reduction, reduced } from './reduction.js';
 
+/** Settings of the focal loss. */
 export interface FocalOptions {
   activation: 'softmax' | 'sigmoid';
   /** Exponent of the factor (1 − p)^γ; 0 is cross entropy. Default 2. */

@@ -4,6 +4,7 @@ import { binaryCrossEntropy, crossEntropy, summedCrossEntropy } from './crossEnt
 import { focal } from './focal.js';
 import { type Activated, activated, counted, type Reduction, reduced } from './reduction.js';
 
+/** Settings of MONAI's `DiceLoss`. */
 export interface MonaiDiceOptions extends Activated {
   includeBackground?: boolean;
   /** Squares in the denominator. */
@@ -49,6 +50,7 @@ export function monaiDice(logits: tf.Tensor, target: tf.Tensor, options: MonaiDi
   });
 }
 
+/** Settings of MONAI's `DiceCELoss`. */
 export interface MonaiDiceCeOptions extends Omit<MonaiDiceOptions, 'reduction'> {
   reduction?: Exclude<Reduction, 'none'>;
   diceFactor?: number;
@@ -80,6 +82,7 @@ export function monaiDiceCe(logits: tf.Tensor, target: tf.Tensor, options: Monai
   });
 }
 
+/** Settings of MONAI's `DiceFocalLoss`. */
 export interface DiceFocalOptions extends Omit<MonaiDiceOptions, 'reduction'> {
   reduction?: Exclude<Reduction, 'none'>;
   activation: 'softmax' | 'sigmoid';

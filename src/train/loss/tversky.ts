@@ -2,6 +2,7 @@
 import { tf } from '../../tensor/tf.js';
 import { type Activated, activated, counted, type Reduction, reduced } from './reduction.js';
 
+/** Settings of the Tversky loss. */
 export interface TverskyOptions extends Activated {
   /** Weight of false positives; default 0.5. */
   alpha?: number;

@@ -11,6 +11,7 @@ import { tf } from '../../tensor/tf.js';
 import type { Recipe } from '../experiment.js';
 import { grouping, isIn, type OwnSettings } from './groups.js';
 
+/** What an optimiser keeps between steps. */
 export interface OptimiserState {
   /** Number of steps taken. */
   step: number;
@@ -26,6 +27,7 @@ export interface Stepped {
   state: OptimiserState;
 }
 
+/** A step of an optimiser: what is passed in stays as it is, what is returned is the caller's. */
 export interface Optimiser {
   (params: Params, gradients: Params, state: OptimiserState, learningRate: number): Stepped;
   /** What it computes, where that is one our kernel knows. */
@@ -42,6 +44,7 @@ export interface TrainState {
   optimiser: OptimiserState;
 }
 
+/** The state before the first step. */
 export const initialState = (): OptimiserState => ({ step: 0, steps: {}, slots: {} });
 
 /** The counts after one more step of every parameter that has a gradient. */
@@ -51,6 +54,7 @@ function counted(state: OptimiserState, gradients: Params): Pick<OptimiserState,
   return { step: state.step + 1, steps };
 }
 
+/** An optimiser by the `kind` that a recipe gives it. */
 export interface OptimiserDefinition {
   name: string;
   /** Everything but the name; `learningRate` among it, which the schedule changes. */

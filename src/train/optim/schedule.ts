@@ -4,6 +4,7 @@ import { lookup, openKind, register } from '../../base/registry.js';
 import { above, key, number, object, whole } from '../../base/schema.js';
 import type { Recipe } from '../experiment.js';
 
+/** A learning-rate schedule by the `kind` that a recipe gives it. */
 export interface ScheduleDefinition {
   name: string;
   settings: z.ZodObject;

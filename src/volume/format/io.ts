@@ -14,11 +14,13 @@ import { pictureOf, readPng, writePng } from './png.js';
 import { readTiff } from './tiff.js';
 import { writeTiff } from './tiffWriter.js';
 
+/** Who is told of what is odd in a file. */
 export interface ReadOptions {
   /** Told about what a person should know though the file could be read (default: a process warning). */
   onWarning?: (text: string) => void;
 }
 
+/** A file format: its endings, and how its files become volumes and back. */
 export interface ReaderDefinition {
   /** What the format is called. */
   name: string;

@@ -8,6 +8,7 @@ import { type NumberType, numberTypeOf } from '../dtype.js';
 import { type Geometry, isPicture, type Volume } from '../volume.js';
 import { geometryOf, type NiftiFields, quaternionOf, type Report } from './niftiGeometry.js';
 
+/** A NIfTI header that has passed its checks; spacing in mm. */
 export interface NiftiHeader extends Omit<Geometry, 'shape'> {
   version: 1 | 2;
   littleEndian: boolean;
