@@ -29,6 +29,8 @@ export interface Plane {
   /** Size of one pixel in mm. */
   pixelMm: [width: number, height: number];
   grey: Uint8Array;
+  /** Red, green and blue of each pixel, instead of grey. */
+  colour?: Uint8Array;
   reference?: Uint16Array;
   prediction?: Uint16Array;
 }
@@ -59,8 +61,7 @@ export function paint(plane: Plane, scale: number): Rgb {
     for (let x = 0; x < width; x++) {
       const i = sourceY[y] * plane.width + sourceX[x];
       const at = (y * width + x) * 3;
-      const grey = plane.grey[i];
-      out.data.fill(grey, at, at + 3);
+      for (let c = 0; c < 3; c++) out.data[at + c] = plane.colour ? plane.colour[3 * i + c] : plane.grey[i];
       const r = plane.reference?.[i] ?? 0;
       if (!plane.prediction) {
         if (r) mix(out, at, colourOfLabel(r), plane.reference && edge(plane.reference, x, y) ? 1 : 0.35);

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { VoxelbookError } from '../base/errors.js';
 import { type Colour, colourOfLabel } from '../base/labelColours.js';
 import { quantileSorted } from '../score/quantile.js';
+import { turnOf } from '../volume/reorient.js';
 import type { LabelMap, Volume } from '../volume/volume.js';
 import { escapeText, type MimeBundle, NotebookOutput, plainText } from './display.js';
 import { agreementColours, besideEachOther, dataUri, type Plane, paint, png } from './picture.js';
@@ -66,8 +67,9 @@ export function view(volume: Volume, labelMap?: LabelMap | null, options: ViewOp
   const scene: Scene = {
     shape: volume.shape,
     spacingMm: volume.spacingMm,
-    flip: [volume.direction[8] > 0, volume.direction[4] > 0, volume.direction[0] > 0],
+    ...placed(volume),
     grey,
+    colour: inColour(volume, options),
     reference: labelMap ? Uint16Array.from(labelMap.data) : undefined,
     prediction: prediction ? Uint16Array.from(prediction.data) : undefined,
   };
@@ -81,11 +83,34 @@ export function view(volume: Volume, labelMap?: LabelMap | null, options: ViewOp
 interface Scene {
   shape: readonly [number, number, number];
   spacingMm: readonly [number, number, number];
-  /** Whether z, y, x are shown against their order. */
+  /** The axis of the array that runs nearest to the patient's feet to head, back to front, left to right. */
+  axes: readonly [number, number, number];
+  /** Whether each axis of the array is shown against its order. */
   flip: readonly [boolean, boolean, boolean];
   grey: Uint8Array;
+  /** Red, green and blue of each voxel of a colour picture. */
+  colour?: Uint8Array;
   reference?: Uint16Array;
   prediction?: Uint16Array;
+}
+
+/** Which way a volume lies, by its whole direction matrix: it may be oblique, and its axes in any order. */
+function placed({ direction }: Volume): Pick<Scene, 'axes' | 'flip'> {
+  const { world, against } = turnOf(direction);
+  return {
+    axes: [2, 1, 0].map((axis) => 2 - world.indexOf(axis)) as [number, number, number],
+    flip: [2, 1, 0].map((fileAxis) => !against[fileAxis]) as [boolean, boolean, boolean],
+  };
+}
+
+/** A picture of red, green and blue, from 0 to 255 or to 1; undefined for anything else, and where one channel is asked for. */
+function inColour(volume: Volume, { channel, window }: ViewOptions): Uint8Array | undefined {
+  const { data, shape, channels } = volume;
+  if (shape[0] !== 1 || channels !== 3 || channel !== undefined || window) return undefined;
+  let [low, high] = [0, 0];
+  for (const v of data) [low, high] = [Math.min(low, v), Math.max(high, v)];
+  if (low < 0 || high > 255) return undefined;
+  return Uint8Array.from(data, (v) => (high <= 1 && data instanceof Float32Array ? 255 * v : v));
 }
 
 function check(volume: Volume, labelMap: LabelMap | null | undefined, { channel = 0, prediction, at }: ViewOptions): void {
@@ -160,46 +185,44 @@ function fullest({ shape, reference, prediction }: Scene): [number, number, numb
 }
 
 /** Axial, coronal and sagittal plane; only the axial one of a picture. */
-function planes(scene: Scene, [z, y, x]: readonly number[]): Plane[] {
-  const [depth, height, width] = scene.shape;
-  const [sz, sy, sx] = scene.spacingMm;
-  const axial = plane(scene, width, height, [sx, sy], [scene.flip[2], scene.flip[1]], (u, v) => (z * height + v) * width + u);
-  if (depth === 1) return [{ ...axial, pixelMm: [1, sy / sx] }];
-  return [
-    axial,
-    plane(scene, width, depth, [sx, sz], [scene.flip[2], scene.flip[0]], (u, v) => (v * height + y) * width + u),
-    plane(scene, height, depth, [sy, sz], [scene.flip[1], scene.flip[0]], (u, v) => (v * height + u) * width + x),
-  ];
+function planes(scene: Scene, at: readonly number[]): Plane[] {
+  const { axes, shape, spacingMm } = scene;
+  if (shape[0] === 1) return [{ ...plane(scene, 2, 1, 0), pixelMm: [1, spacingMm[1] / spacingMm[2]] }];
+  const [z, y, x] = axes;
+  return [plane(scene, x, y, at[z]), plane(scene, x, z, at[y]), plane(scene, y, z, at[x])];
 }
 
-function plane(
-  scene: Scene,
-  width: number,
-  height: number,
-  pixelMm: [number, number],
-  [flipU, flipV]: [boolean, boolean],
-  index: (u: number, v: number) => number,
-): Plane {
-  const take = <A extends Uint8Array | Uint16Array>(from: A): A => {
-    const out = new (from.constructor as new (n: number) => A)(width * height);
-    for (let v = 0; v < height; v++)
-      for (let u = 0; u < width; u++) out[v * width + u] = from[index(flipU ? width - 1 - u : u, flipV ? height - 1 - v : v)];
+/** The plane of two axes of the array, `across` and `down`, at a place along the third. */
+function plane(scene: Scene, across: number, down: number, at: number): Plane {
+  const { shape, spacingMm, flip } = scene;
+  const strides = [shape[1] * shape[2], shape[2], 1];
+  const [width, height] = [shape[across], shape[down]];
+  const start = at * strides[3 - across - down];
+  const take = <A extends Uint8Array | Uint16Array>(from: A, channels = 1): A => {
+    const out = new (from.constructor as new (n: number) => A)(width * height * channels);
+    for (let v = 0, o = 0; v < height; v++)
+      for (let u = 0; u < width; u++) {
+        const row = (flip[down] ? height - 1 - v : v) * strides[down];
+        const i = start + row + (flip[across] ? width - 1 - u : u) * strides[across];
+        for (let c = 0; c < channels; c++) out[o++] = from[i * channels + c];
+      }
     return out;
   };
   return {
     width,
     height,
-    pixelMm,
+    pixelMm: [spacingMm[across], spacingMm[down]],
     grey: take(scene.grey),
+    colour: scene.colour && take(scene.colour, 3),
     reference: scene.reference && take(scene.reference),
     prediction: scene.prediction && take(scene.prediction),
   };
 }
 
 /** All three planes together about 840 pixels wide, a voxel at most 12. */
-function pixelsPerMm({ shape, spacingMm }: Scene): number {
+function pixelsPerMm({ shape, spacingMm, axes: [, y, x] }: Scene): number {
   if (shape[0] === 1) return Math.min(4, 420 / shape[2]);
-  const wide = 2 * shape[2] * spacingMm[2] + shape[1] * spacingMm[1];
+  const wide = 2 * shape[x] * spacingMm[x] + shape[y] * spacingMm[y];
   return Math.min(840 / wide, 12 / Math.min(...spacingMm));
 }
 
@@ -260,6 +283,9 @@ function sprite(scene: Scene): { bytes: Uint8Array; columns: number } {
 const highest = ({ reference, prediction }: Scene): number =>
   [reference, prediction].reduce((most, map) => map?.reduce((a, b) => Math.max(a, b), most) ?? most, 0);
 
+/** How many were made: a number of each. */
+let views = 0;
+
 const css = (c: Colour) => `rgb(${c.join()})`;
 
 function page(scene: Scene, at: readonly number[], still: Uint8Array, options: ViewOptions, maxBytes: number): string {
@@ -275,10 +301,12 @@ function page(scene: Scene, at: readonly number[], still: Uint8Array, options: V
     if (coarse.grey.length * 0.1 > room) continue;
     const { bytes, columns } = sprite(coarse);
     if (bytes.length > room) continue;
-    const id = `vb${createHash('sha256').update(bytes).update(JSON.stringify(at)).digest('hex').slice(0, 12)}`;
+    // Equal views on one page are two.
+    const id = `vb${createHash('sha256').update(bytes).update(JSON.stringify(at)).digest('hex').slice(0, 12)}-${views++}`;
     const settings = {
       shape: coarse.shape,
       spacing: coarse.spacingMm,
+      axes: scene.axes,
       flip: scene.flip,
       columns,
       rows: Math.ceil(coarse.shape[0] / columns) * coarse.shape[1],

@@ -9,10 +9,9 @@ function start(){
  var p=g.getImageData(0,0,c.width,c.height).data,n=D*H*W,grey=new Uint8Array(n),ref=new Uint8Array(n),pred=new Uint8Array(n),i=0,x,y,z;
  for(z=0;z<D;z++)for(y=0;y<H;y++)for(x=0;x<W;x++,i++){var q=((Math.floor(z/s.columns)*H+y)*c.width+(z%s.columns)*W+x)*4,l=s.rows*c.width*4;grey[i]=p[q]*255/63;if(s.layers[0])ref[i]=p[q+l*s.layers[0]];if(s.layers[1])pred[i]=p[q+l*s.layers[1]];}
  root.dataset.live='1';
- var views=[
-  {name:'axial',axis:0,w:W,h:H,mm:[s.spacing[2],s.spacing[1]],u:2,v:1,at:function(u,v,k){return(k*H+v)*W+u}},
-  {name:'coronal',axis:1,w:W,h:D,mm:[s.spacing[2],s.spacing[0]],u:2,v:0,at:function(u,v,k){return(v*H+k)*W+u}},
-  {name:'sagittal',axis:2,w:H,h:D,mm:[s.spacing[1],s.spacing[0]],u:1,v:0,at:function(u,v,k){return(v*H+u)*W+k}}];
+ var step=[H*W,W,1],views=[['axial',2,1,0],['coronal',2,0,1],['sagittal',1,0,2]].map(function(q){
+  var u=s.axes[q[1]],v=s.axes[q[2]],k=s.axes[q[3]];
+  return{name:q[0],axis:k,w:s.shape[u],h:s.shape[v],mm:[s.spacing[u],s.spacing[v]],u:u,v:v,at:function(a,b,c){return a*step[u]+b*step[v]+c*step[k]}}});
  var pos=s.at.slice(),shown={labels:true};
  live.style.cssText='display:flex;flex-wrap:wrap;gap:6px;background:#000;padding:4px;color:#ddd;align-items:flex-end';
  views.forEach(function(o){

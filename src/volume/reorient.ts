@@ -5,7 +5,7 @@ import { turnAxes } from './crop.js';
 import type { Geometry, Volume } from './volume.js';
 
 /** For each axis of the file (x, y, z): the world axis it follows, and whether it runs against it. */
-interface Turn {
+export interface Turn {
   world: number[];
   against: boolean[];
 }
@@ -79,7 +79,7 @@ function turnedGeometry({ shape, spacingMm, stepMm = spacingMm, originMm, direct
 }
 
 /** nibabel's `io_orientation`: of the nearest rotation, each axis takes its largest part, strongest axis first, no world axis twice. */
-function turnOf(direction: Geometry['direction']): Turn {
+export function turnOf(direction: Geometry['direction']): Turn {
   const r = nearestRotation(direction);
   const strength = (axis: number) => Math.max(...[0, 3, 6].map((row) => r[row + axis] ** 2));
   const world = [0, 0, 0];

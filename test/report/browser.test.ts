@@ -6,7 +6,8 @@ import os from 'node:os';
 import path from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { view } from '../../src/report/index.js';
-import { identityDirection, type LabelMap } from '../../src/volume/volume.js';
+import { toRas } from '../../src/volume/reorient.js';
+import { identityDirection, type LabelMap, type Volume } from '../../src/volume/volume.js';
 import { allFigures } from './figures.js';
 
 // Lives in the page.
@@ -107,6 +108,22 @@ describe('in a browser', function () {
     );
     assert.deepEqual(outside, [], 'text cut off at the edge');
     await page.close();
+  });
+
+  it('the viewer draws the same planes however the axes of a volume are stored', async () => {
+    const { volume, labels } = scene();
+    const direction: Volume['direction'] = [0, 0, -1, 1, 0, 0, 0, -1, 0];
+    const drawn: string[][] = [];
+    for (const turn of [<V extends Volume>(v: V): V => v, toRas]) {
+      const [image, map] = [turn({ ...volume, direction }), turn({ ...labels, direction })];
+      const { page, errors } = await open(view(image, map, { maxBytes: 10_000_000 }).toHtml());
+      await page.waitForSelector('canvas');
+      drawn.push(await page.evaluate(() => [...document.querySelectorAll('canvas')].map((canvas) => canvas.toDataURL())));
+      assert.deepEqual(errors, []);
+      await page.close();
+    }
+    assert.equal(drawn[0].length, 3);
+    assert.deepEqual(drawn[0], drawn[1]);
   });
 
   it('the viewer follows its slider, and shows the still picture where scripts do not run', async () => {
