@@ -12,6 +12,9 @@ export { convertDicom, type DicomCases, type DicomOptions } from './dicom/conver
 export { type FetchOptions, fetchableNames, fetchDataset as fetch, fetchSource } from './fetch/index.js';
 export { datasetJsonText } from './labelOrder.js';
 export { type LabelOrRegion, type Labels, labels, maxLabel } from './labels.js';
+export { type BidsOptions, listBids } from './listed/bids.js';
+export { listMonai } from './listed/monai.js';
+export type { ListOptions } from './listed/write.js';
 export { type LoadedCase, loadCase } from './loadCase.js';
 export { imageNameFindings } from './names.js';
 export { casesIn, open, placeOf } from './open.js';

@@ -3,11 +3,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson, sweepTemporaryFiles } from '../../base/atomicWrite.js';
 import { FaultList, VoxelbookError } from '../../base/errors.js';
-import { dataFolder } from '../../base/paths.js';
 import { runJobs } from '../../base/pool.js';
 import type { WorkOptions } from '../../base/progress.js';
 import { type Descriptor, descriptor } from '../descriptor.js';
 import { groupsFile } from '../groups.js';
+import { rawFolder } from '../listed/write.js';
 import { anyMsd, converters, type Source } from './converters.js';
 import { type ConvertJob, readSource } from './job.js';
 import { msdFolder } from './msd.js';
@@ -41,7 +41,7 @@ export async function convert(name: string, source: string, { root, workers, ...
   if (read.cases.length === 0 && faults.faults.length === 0)
     faults.add('source-layout', source, 'no case', layoutOf(about), `Get the data: ${about?.apply ?? 'medicaldecathlon.com'}.`);
   faults.throwIfAny(`${source} is not ${about?.title ?? 'a task of the Decathlon'} as published`);
-  const folder = path.join(root ?? process.env.nnUNet_raw ?? path.join(dataFolder(), 'raw'), target);
+  const folder = rawFolder(target, root);
   for (const part of ['imagesTr', 'labelsTr', 'imagesTs', 'labelsTs']) {
     fs.mkdirSync(path.join(folder, part), { recursive: true });
     sweepTemporaryFiles(path.join(folder, part));

@@ -5,11 +5,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson, sweepTemporaryFiles } from '../../base/atomicWrite.js';
 import { type Fault, FaultList, VoxelbookError } from '../../base/errors.js';
-import { dataFolder } from '../../base/paths.js';
 import { runJobs } from '../../base/pool.js';
 import type { WorkOptions } from '../../base/progress.js';
 import { type ImageHeader, orderDicomSeries, readDicomSegments, type Segment } from '../../volume/index.js';
 import { groupsFile } from '../groups.js';
+import { rawFolder, refuseName } from '../listed/write.js';
 import { caseIdOf, type DicomFolder, scan, seriesList, workerUrl } from './scan.js';
 
 export interface DicomOptions extends WorkOptions {
@@ -53,18 +53,11 @@ interface Chosen {
  */
 export async function convertDicom(source: string, options: DicomOptions = {}): Promise<DicomCases> {
   const { as = 'Dataset500_Dicom', root, series: _series, ...work } = options;
-  if (!/^Dataset\d{3}_[\w-]{1,60}$/.test(as))
-    throw new VoxelbookError('this data set needs another name', {
-      code: 'dataset-name',
-      path: '--as',
-      given: as,
-      expected: 'Dataset, three digits, _ and letters: Dataset501_Lesions',
-      fix: 'Name it so.',
-    });
+  refuseName(as);
   const found = await scan(source, work);
   const cases = await choose(found, options.series);
   const names = labelNames(cases);
-  const folder = path.join(root ?? process.env.nnUNet_raw ?? path.join(dataFolder(), 'raw'), as);
+  const folder = rawFolder(as, root);
   for (const part of ['imagesTr', 'labelsTr', 'imagesTs']) {
     fs.mkdirSync(path.join(folder, part), { recursive: true });
     sweepTemporaryFiles(path.join(folder, part));

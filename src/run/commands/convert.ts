@@ -1,21 +1,29 @@
 // `voxelbook convert`: a public data set as it was downloaded, or a folder of DICOM series, into the nnU-Net raw layout.
-import { type Command, integer, interrupt, need, print, workProgress } from './command.js';
+import { type Command, integer, interrupt, need, print, usage, type Values, workProgress } from './command.js';
 
 export const convert: Command = {
   about:
-    'bring a public data set as it was downloaded, or DICOM, into the nnU-Net raw layout (nnUNetv2_convert_MSD_dataset, and more)',
+    'bring a public data set as it was downloaded, or DICOM, a MONAI datalist or BIDS, into the nnU-Net raw layout (nnUNetv2_convert_MSD_dataset, and more)',
   takes: '<set> <folder>',
   options: {
     root: { type: 'string' },
     workers: { type: 'string' },
     as: { type: 'string' },
     series: { type: 'string', multiple: true },
+    channels: { type: 'string' },
+    labels: { type: 'string' },
+    mask: { type: 'string' },
+    pipeline: { type: 'string' },
   },
   help: {
     root: 'where DatasetXXX_… goes (default: nnUNet_raw, else the own data folder)',
     workers: 'threads (default: one per core)',
-    as: 'for dicom: name of the data set (default: Dataset500_Dicom)',
+    as: 'for dicom, monai, bids: name of the data set (default: Dataset500_Dicom, …_Monai, …_Bids)',
     series: 'for dicom: UID of a series to take; once for each',
+    channels: 'for monai, bids: names of the channels, with commas; of BIDS the suffixes (T1w,FLAIR)',
+    labels: 'for monai, bids: names of the labels from 1, with commas',
+    mask: 'for bids: end of the names of the masks (default: dseg)',
+    pipeline: 'for bids: folder below derivatives',
   },
   example: 'npx voxelbook convert MSD Task04_Hippocampus',
   async work(positionals, values) {
@@ -32,9 +40,26 @@ export const convert: Command = {
       print(`next: npx voxelbook ${training.length > 0 ? `check ${folder}` : `predict ${folder}/imagesTs out --run <run>`}`);
       return;
     }
-    const folder = await work(name, source, options);
+    const folder = (await listed(name.toLowerCase(), source, values)) ?? (await work(name, source, options));
     const made = open(folder);
     print(`${made.cases.length} training and ${made.testCases.length} test cases in ${folder}`);
     print(`next: npx voxelbook check ${values.root === undefined ? made.name : folder}`);
   },
 };
+
+/** Data sets that name files where they lie. */
+async function listed(kind: string, source: string, values: Values): Promise<string | undefined> {
+  if (kind !== 'monai' && kind !== 'bids') return undefined;
+  const { listBids, listMonai } = await import('../../dataset/index.js');
+  const names = (value: unknown) =>
+    value === undefined
+      ? undefined
+      : String(value)
+          .split(',')
+          .map((name) => name.trim());
+  const { root, mask, pipeline } = values as Record<string, string | undefined>;
+  const [channels, labels] = [names(values.channels), names(values.labels)];
+  if (kind === 'monai') return listMonai(source, { as: String(values.as ?? 'Dataset500_Monai'), root, channels, labels });
+  if (!channels) throw usage('no --channels', '--channels T1w,FLAIR');
+  return listBids(source, { as: String(values.as ?? 'Dataset500_Bids'), root, channels, labels, mask, pipeline });
+}
