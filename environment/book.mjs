@@ -1,4 +1,5 @@
-// npm run book: the executed notebooks as a browsable book that fetches nothing from elsewhere.
+// npm run book: the executed notebooks, the guides and the reference of all public names, as one site that fetches nothing from
+// elsewhere and is searched as one.
 //
 //   npm run book [-- --executed runs/notebooks] [--out runs/book]
 //
@@ -13,16 +14,32 @@ import { python, root, run, setup } from './steps.mjs';
 
 const settings = path.join(root, 'environment/book');
 
+/** The guides, in the order of its contents; they keep their places, so that their links stay as they are. */
+const guides = [
+  ...['install', 'front-ends', 'own-data', 'experiment', 'own-parts', 'nnunet', 'monai', 'container'].map(
+    (n) => `environment/docs/${n}.md`,
+  ),
+  ...[
+    'environment/slurm/README.md',
+    'kernels/README.md',
+    'notebooks/course/README.md',
+    'ARCHITECTURE.md',
+    'FEATURES.md',
+    'SECURITY.md',
+  ],
+];
+
 /** The parts of the book in the order of its contents, by folder. */
 const parts = { '': 'Quickstart', papers: 'Papers', course: 'Course', 'course/solutions': 'Solutions' };
 
 /**
  * Builds the book.
  * @param executed the notebooks, as `{ file, folder }`; the folder decides the part
+ * @param api entry points below `src/` whose public names are described; default all
  * @param outFolder receives `html/`, the book, and `source/`, what it is built from
  * @returns `index`, the path of the first page, and `warnings`, what the builder complained about
  */
-export async function buildBook(executed, { outFolder, output = process.stdout }) {
+export async function buildBook(executed, { outFolder, api = [], output = process.stdout }) {
   if (executed.length === 0) throw new Error('no executed notebooks to make a book of\nWhat to do: npm run notebooks');
   await installBuilder(output);
   const pages = executed.map(readPage);
@@ -32,6 +49,12 @@ export async function buildBook(executed, { outFolder, output = process.stdout }
   fs.rmSync(beside, { recursive: true, force: true });
   for (const page of pages) write(path.join(source, fileOf(page)), page.notebook);
   write(path.join(source, 'index.ipynb'), firstPage(pages));
+  for (const guide of guides) {
+    const place = path.join(source, guide);
+    fs.mkdirSync(path.dirname(place), { recursive: true });
+    fs.copyFileSync(path.join(root, guide), place);
+  }
+  await describeNames(path.join(source, 'api'), api);
   const doctrees = path.join(beside, 'doctrees');
   const html = path.join(beside, 'html');
   const warnings = await run(python, ['-m', 'sphinx', '-q', '-E', '-c', settings, '-d', doctrees, source, html]);
@@ -45,6 +68,15 @@ export async function buildBook(executed, { outFolder, output = process.stdout }
   }
   for (const folder of [old, beside]) fs.rmSync(folder, { recursive: true, force: true });
   return { index: path.join(outFolder, 'html/index.html'), warnings: warnings.trim() };
+}
+
+/** A page for each room, from the doc comments. */
+async function describeNames(folder, entries) {
+  const given = entries.flatMap((entry) => ['--entryPoints', path.join(root, 'src', entry)]);
+  const options = ['--options', path.join(settings, 'typedoc.json'), '--out', folder];
+  await run(process.execPath, [path.join(root, 'node_modules/typedoc/bin/typedoc'), ...options, ...given], {
+    hint: 'npm run check says what is wrong with the source',
+  });
 }
 
 /** The builder is installed on first use, into the project's Python environment: set-up stays short. */
@@ -105,6 +137,11 @@ function firstPage(pages) {
     const documents = of(folder).map((page) => fileOf(page).replace(/\.ipynb$/, ''));
     return `\`\`\`{toctree}\n:caption: ${named(folder)}\n:hidden:\n\n${documents.join('\n')}\n\`\`\``;
   });
+  const title = (guide) => /^# (.+)$/m.exec(fs.readFileSync(path.join(root, guide), 'utf8'))[1];
+  contents.push(
+    `\`\`\`{toctree}\n:caption: Guides\n:hidden:\n\n${guides.map((guide) => guide.replace(/\.md$/, '')).join('\n')}\n\`\`\``,
+    '```{toctree}\n:caption: Reference\n:hidden:\n:glob:\n\napi/index\n```',
+  );
   const gallery = of('papers').flatMap((page) => [
     text(`### ${page.title}`, page.lead),
     ...mainOutputs(page.notebook).map((outputs) => ({
@@ -128,6 +165,8 @@ function firstPage(pages) {
     ),
     ...(gallery.length > 0 ? [text('## Papers'), ...gallery] : []),
     ...['course', '', ...others].filter((folder) => folders.includes(folder)).map(list),
+    text('## Guides', guides.map((guide) => `- [${title(guide)}](${guide})`).join('\n')),
+    text('## Reference', '[Every public name](api/index.md), room by room, with shapes, units and errors.'),
   ];
   const { metadata } = pages[0].notebook;
   return {

@@ -18,9 +18,12 @@ html_theme_options = {
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
 
+# Links to headings, as the guides have them.
+myst_heading_anchors = 3
+
 nb_execution_mode = "off"
 nb_merge_streams = True
 # Scripts of widgets and formulas would come from the network; no notebook here uses either.
 nb_ipywidgets_js = {}
 # Figures carry plotly data beside the picture that is shown; the highlighter does not know every regular expression.
-suppress_warnings = ["mystnb.unknown_mime_type", "misc.highlighting_failure"]
+suppress_warnings = ["mystnb.unknown_mime_type", "misc.highlighting_failure", "toc.not_included"]

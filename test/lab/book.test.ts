@@ -41,7 +41,7 @@ describe('the book', function () {
       ]),
       await execute('', 'start', ['# How to start\n\nRun it. Then read.', 'console.log(6 * 7)']),
     ];
-    const built = await buildBook(executed, { outFolder: folder, output: silent });
+    const built = await buildBook(executed, { outFolder: folder, api: ['weights/index.ts'], output: silent });
     assert.equal(built.warnings, '');
     html = path.dirname(built.index);
     index = fs.readFileSync(built.index, 'utf8');

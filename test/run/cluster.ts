@@ -59,7 +59,7 @@ return slurm.SUCCESS
 
 const sleep = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
-/** Starts munge, the controller and one node with a made-up GPU; their ports listen on 127.0.0.1 only. @param strict with the rules above */
+/** Starts munge, the controller and one node with two made-up GPUs; their ports listen on 127.0.0.1 only. @param strict with the rules above */
 export function startCluster({ strict = false } = {}): Cluster {
   const d = fs.mkdtempSync(path.join(os.tmpdir(), 'slurm-'));
   fs.chmodSync(d, 0o755); // munge wants its socket reachable
@@ -69,7 +69,7 @@ export function startCluster({ strict = false } = {}): Cluster {
   const port = 20000 + (process.pid % 20000);
   const version = /slurm[^\d]*(\d+)/.exec(execFileSync('slurmd', ['-V'], { encoding: 'utf8' }))?.[1] ?? '22';
   if (Number(version) >= 23) fs.writeFileSync(path.join(d, 'cgroup.conf'), 'CgroupPlugin=disabled\n');
-  fs.writeFileSync(path.join(d, 'gres.conf'), 'Name=gpu File=/dev/null\n');
+  fs.writeFileSync(path.join(d, 'gres.conf'), 'Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n');
   fs.writeFileSync(path.join(d, 'job_submit.lua'), rules);
   const cpus = Math.max(2, os.cpus().length);
   fs.writeFileSync(
@@ -108,7 +108,7 @@ GresTypes=gpu
 ${strict ? 'JobSubmitPlugins=lua' : ''}
 ReturnToService=2
 JobRequeue=1
-NodeName=${host} NodeAddr=127.0.0.1 CPUs=${cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket=${cpus} ThreadsPerCore=1 RealMemory=${Math.floor(os.totalmem() / 2 ** 20)} Gres=gpu:1 State=UNKNOWN
+NodeName=${host} NodeAddr=127.0.0.1 CPUs=${cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket=${cpus} ThreadsPerCore=1 RealMemory=${Math.floor(os.totalmem() / 2 ** 20)} Gres=gpu:2 State=UNKNOWN
 PartitionName=main Nodes=${host} Default=YES MaxTime=7-00:00:00 DefaultTime=00:10:00 State=UP
 `,
   );

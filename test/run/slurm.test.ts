@@ -129,7 +129,9 @@ describe('run on Slurm', () => {
       await assert.rejects(submit(many, { extra: ['--hold'] }), /this partition insists on an account/);
       const held = { ...site, extra: ['--hold'] };
       // The site says nothing of a limit: the controller does. The largest array here holds five.
-      const first = await submit(many, held);
+      const first = await submit(many, held, () => ({ gres: 'gpu:1', memory: '1G' }));
+      const asked = execFileSync('squeue', ['--noheader', '--format=%b %m'], { encoding: 'utf8' });
+      assert.match(asked.split('\n')[0], /gpu:1 +1G/);
       assert.deepEqual(
         first.jobs.map((j) => j.runs),
         [5],
@@ -248,7 +250,7 @@ describe('run on Slurm', () => {
         const there = await reproduce([small, large], {
           display: null,
           target: 'slurm',
-          slurm: { ...site, cpus: 1, memory: '2G', atOnce: 2 },
+          slurm: { ...site, cpus: 1, memory: '2G', gres: 'gpu:1', atOnce: 2 },
           onEvent: (e) => events.push(e),
         });
         done = true;
