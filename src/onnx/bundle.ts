@@ -59,6 +59,7 @@ const stored = () => ({
   sha256: key(sha256(), 'Its checksum'),
 });
 
+/** The schema that `bundle.json` is written and read by. */
 export const bundleSchema = () =>
   object(
     {
@@ -140,6 +141,7 @@ export const bundleSchema = () =>
     'a bundle',
   );
 
+/** What `bundle.json` holds: everything that a prediction needs besides the graphs. */
 export type Bundle = z.output<ReturnType<typeof bundleSchema>>;
 
 /**

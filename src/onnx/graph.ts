@@ -37,6 +37,7 @@ export interface Port {
 /** Weights above this many bytes lie in a file of their own: a message of Protocol Buffers ends at 2 GiB. */
 const mostInside = 1.9e9;
 
+/** An ONNX graph in the making: nodes, inputs, outputs and constants, in the order of computation. */
 export class Graph {
   readonly nodes: Node[] = [];
   readonly inputs: Port[] = [];

@@ -8,6 +8,7 @@ import type { Graph } from './graph.js';
 import { emit } from './operators.js';
 
 /**
+ * Writes a network's forward pass down as an ONNX graph.
  * @param tensors a checkpoint of the network
  * @param patch the input's spatial shape, voxels
  * @param channels of the input

@@ -4,6 +4,7 @@ import { type Bundle, exportBundle } from '../onnx/index.js';
 import type { Checkpoints } from '../train/weightsFile.js';
 import { trainedRuns } from './predictFolder.js';
 
+/** What goes into an ONNX bundle. */
 export interface ExportOnnxOptions extends WorkOptions {
   /** Which weights; default those that the experiment predicts with. */
   checkpoint?: Checkpoints;

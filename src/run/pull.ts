@@ -9,6 +9,7 @@ import { runFolderOf } from '../train/identity.js';
 import { readOrder, readScores } from './folder.js';
 import { isAlive } from './lease.js';
 
+/** What of a run is brought home, and who is told. */
 export interface PullOptions {
   /** Bring the final weights too. */
   weights?: boolean;
@@ -17,6 +18,7 @@ export interface PullOptions {
   onProgress?: (share: number, what: string) => void;
 }
 
+/** What became of the runs there. */
 export interface Pulled {
   /** Names of the runs that are here now and were not before. */
   brought: string[];

@@ -54,6 +54,7 @@ export interface RecordedMap {
   file: string;
 }
 
+/** What `notebooks/recorded/<paper>.json` holds: every score of a desk study, and what it was computed from. */
 export interface Recording {
   study: string;
   /** ISO day. */
@@ -224,6 +225,7 @@ export interface RecordedView {
   channel?: number;
 }
 
+/** A recording as a cell shows it: with its date and cost, and whether it still holds. */
 export class Recorded extends NotebookOutput {
   /** One row a system, in the order of the study. */
   readonly rows: Variant[];

@@ -2,6 +2,7 @@
 // tests can see: their power by the spread of a pilot.
 import { chiDensity, normalCdf, studentQuantile, studentTwoSided } from './special.js';
 
+/** The outcome of two one-sided tests. */
 export interface Equivalence {
   margin: number;
   /** The larger p of the two one-sided tests: small where the difference lies within ± margin. */
@@ -41,6 +42,7 @@ function upperTail(t: number, freedom: number): number {
   return t > 0 ? half : 1 - half;
 }
 
+/** The design whose power is asked for. */
 export interface PowerOf {
   /** True mean difference and standard deviation of the paired differences. */
   difference: number;

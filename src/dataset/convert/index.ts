@@ -16,6 +16,7 @@ import { isWritten } from './writeCase.js';
 /** Names of the public data sets that can be converted. */
 export const publicNames = Object.keys(converters);
 
+/** How a downloaded set becomes a raw folder. */
 export interface ConvertOptions extends WorkOptions {
   /** Where `DatasetXXX_…` goes; default the environment's `nnUNet_raw`, else the own data folder. */
   root?: string;

@@ -9,6 +9,7 @@ import { readDatasetJson } from '../datasetJson.js';
 import { isMacFile } from '../names.js';
 import { caseIdOf, scan, seriesList } from './scan.js';
 
+/** How predicted labels become DICOM segmentations. */
 export interface BackOptions extends WorkOptions {
   /** A dataset.json whose labels name the segments; default that beside the labels. */
   names?: string;

@@ -12,6 +12,7 @@ import { groupsFile } from '../groups.js';
 import { rawFolder, refuseName } from '../listed/write.js';
 import { caseIdOf, type DicomFolder, scan, seriesList, workerUrl } from './scan.js';
 
+/** Which series become cases, and under what name. */
 export interface DicomOptions extends WorkOptions {
   /** Name of the raw folder; default `Dataset500_Dicom`. */
   as?: string;
@@ -22,6 +23,7 @@ export interface DicomOptions extends WorkOptions {
   workers?: number;
 }
 
+/** The raw folder that DICOM series became, and its cases. */
 export interface DicomCases {
   folder: string;
   /** Cases with labels (imagesTr) and without (imagesTs). */

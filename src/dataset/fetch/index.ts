@@ -10,6 +10,7 @@ import { type Descriptor, type DownloadFile, describedNames, descriptor } from '
 import { download } from './download.js';
 import { unpack } from './unpack.js';
 
+/** Where a public set is downloaded and unpacked. */
 export interface FetchOptions extends ConvertOptions {
   /** Where archives and unpacked folders lie; default `downloads` in the own data folder. */
   downloads?: string;

@@ -6,6 +6,7 @@ import { type FaultList, FaultList as Faults, VoxelbookError } from '../../base/
 import { names, nifti, stem } from '../convert/source.js';
 import { type ListedCase, type ListOptions, writeListed } from './write.js';
 
+/** Which files of a BIDS study are images and which are masks. */
 export interface BidsOptions extends ListOptions {
   /** Suffixes of the images with any entities they need: `T1w`, `ce-gd_T1w`. */
   channels: readonly string[];

@@ -18,6 +18,7 @@ export interface ListedCase {
   fold?: number;
 }
 
+/** Where a list of cases goes. */
 export interface ListOptions {
   /** Name of the raw folder. */
   as: string;

@@ -16,8 +16,10 @@ import type { DeskClaim, DeskPlan } from './desk.js';
 
 /** What a claim's test came to. */
 export const deskVerdicts = ['seen', 'opposite', 'no difference', 'not decided', 'below the baseline'] as const;
+/** One of the verdicts above. */
 export type DeskVerdict = (typeof deskVerdicts)[number];
 
+/** A claim with the difference that was found, its interval and its verdict. */
 export interface Decision {
   claim: DeskClaim;
   /** Held-out cases that both systems have; each is a mean over seeds. */

@@ -31,6 +31,7 @@ export interface DeskPlan {
   claims: DeskClaim[];
 }
 
+/** A study at desk scale: its plan, its experiments and the analysis that was written down before it ran. */
 export interface DeskStudy {
   /** Name of the paper's study on the command line. */
   study: string;

@@ -16,6 +16,7 @@ export interface Plane {
   intercept: number;
 }
 
+/** What the conversion needs of an image file; nothing of the patient. */
 export interface ImageHeader {
   kind: 'image';
   file: string;
@@ -42,6 +43,7 @@ export interface ImageHeader {
   planes: Plane[];
 }
 
+/** What the conversion needs of a segmentation; nothing of the patient. */
 export interface SegHeader {
   kind: 'seg';
   file: string;

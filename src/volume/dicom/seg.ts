@@ -6,6 +6,7 @@ import { type Geometry, type Volume, voxelCount } from '../volume.js';
 import { dcmjs, type Elements, items, number, numbers, pixelBytes, readElements, text } from './elements.js';
 import { cross, dot, type Series } from './series.js';
 
+/** A segment: its number in the file and its label. */
 export interface Segment {
   number: number;
   label: string;
