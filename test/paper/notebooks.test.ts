@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { published, study, studyNames } from '../../src/paper/index.js';
+import { deskNames, published, study, studyNames } from '../../src/paper/index.js';
 
 const folder = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../notebooks/papers');
 
@@ -54,6 +54,19 @@ describe('notebooks of the papers', () => {
       assert.ok(chosen.some((source) => /report\.(scaling|perClass|pairedDifference)\(/.test(source)));
     });
   }
+
+  for (const name of deskNames)
+    it(`${name} shows its recorded desk study: verdicts, power, every seed, and predictions of the best, median and worst case`, () => {
+      const text = fs.readFileSync(path.join(folder, `${name}.ipynb`), 'utf8');
+      assert.match(text, new RegExp(`run\\.recorded\\('${name}'\\)`));
+      for (const shown of [
+        'decisionTable()',
+        'planTable()',
+        'seedDifferences()',
+        ...['best', 'median', 'worst'].map((r) => `view('${r}'`),
+      ])
+        assert.ok(text.includes(`desk.${shown}`), shown);
+    });
 
   it('UpKern is studied with five seeds', () => {
     const text = fs.readFileSync(path.join(folder, 'mednext.ipynb'), 'utf8');
