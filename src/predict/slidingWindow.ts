@@ -210,12 +210,16 @@ async function predictPatches(
     for (const flip of passes) {
       const axes = flip.map((axis) => axis + 1);
       const logits = await answer(run, x, axes);
-      const output = tf.tidy(() => {
+      let output: tf.Tensor;
+      try {
         checkOutput(logits.shape, [tiles.length, ...patchSize, heads]);
-        if (average === 'logits') return tf.reshape(logits, stack);
-        return tf.reshape(activation === 'softmax' ? tf.softmax(logits) : tf.sigmoid(logits), stack);
-      });
-      logits.dispose();
+        output = tf.tidy(() => {
+          if (average === 'logits') return tf.reshape(logits, stack);
+          return tf.reshape(activation === 'softmax' ? tf.softmax(logits) : tf.sigmoid(logits), stack);
+        });
+      } finally {
+        logits.dispose();
+      }
       try {
         // The patch's axes as axes of the stack.
         const back = flip.map((axis) => axis + 4 - patchSize.length);

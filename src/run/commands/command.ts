@@ -38,6 +38,9 @@ export const integer = (value: unknown, name: string, fallback: number, least = 
 /** A fold's number, or `all`. */
 export const foldOf = (value: unknown, fallback: Fold): Fold =>
   value === 'all' ? value : value === undefined ? fallback : integer(value, 'fold', 0);
+/** The name of a checkpoint of nnU-Net's. */
+export const checkpointName = (given: string) => (given === 'final' || given === 'best' ? `checkpoint_${given}` : given);
+
 /** Which weights an option names. */
 export function checkpointOf(value: Values[string]): Checkpoints | undefined {
   if (value === undefined || value === 'final' || value === 'best') return value;

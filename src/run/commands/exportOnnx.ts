@@ -1,53 +1,81 @@
 // `voxelbook export-onnx`: trained runs as a bundle that ONNX Runtime runs.
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Fold } from '../../dataset/index.js';
+import type { ExportOnnxOptions } from '../exportOnnx.js';
 import {
   type Command,
+  checkpointName,
   checkpointOf,
   extensionHelp,
   extensionOption,
+  foldOf,
   interrupt,
   loadOwn,
   need,
   print,
   readRuns,
+  usage,
+  type Values,
   workProgress,
 } from './command.js';
 
 export const exportOnnx: Command = {
-  about: 'write trained runs (several are averaged) as a bundle of ONNX graphs with all that a prediction needs',
-  takes: '<run | folder of runs | experiment.json> …',
+  about:
+    'write trained runs (several are averaged), or a model of nnU-Net, as a bundle of ONNX graphs with all that a prediction needs',
+  takes: '<run | folder of runs | experiment.json> … | <model of nnU-Net>',
   options: {
     ...extensionOption,
     out: { type: 'string' },
+    fold: { type: 'string', multiple: true },
     checkpoint: { type: 'string' },
     overwrite: { type: 'boolean' },
   },
   help: {
     ...extensionHelp,
     out: 'folder of the bundle (default: <experiment>.bundle)',
-    checkpoint: 'final or best weights (default: those the experiment predicts with)',
+    fold: 'nnU-Net’s model: only this fold; may be given again (default: all)',
+    checkpoint:
+      'final or best weights (default: those the experiment predicts with, final of nnU-Net’s); of nnU-Net’s model also the name of a file',
     overwrite: 'replace a bundle that stands there',
   },
   example: 'npx voxelbook export-onnx mednext.json --out mednext.bundle',
   async work(positionals, values) {
     const names = need(positionals, 'run');
-    const { ofOneExperiment } = await import('../named.js');
-    const { exportOnnx: write } = await import('../exportOnnx.js');
-    const runs = ofOneExperiment(await readRuns(names, values));
-    const { experiment } = runs[0].order;
-    await loadOwn(experiment, values);
-    const out = (values.out as string | undefined) ?? `${experiment.name.replace(/[^\w.-]+/g, '_')}.bundle`;
-    const bundle = write(
-      runs.map(({ folder }) => folder),
-      out,
-      {
-        checkpoint: checkpointOf(values.checkpoint),
-        overwrite: values.overwrite === true,
-        signal: interrupt(),
-        onProgress: workProgress,
-      },
-    );
+    const { modelFolderOf } = await import('../../nnunet/modelFolder.js');
+    const model = fs.existsSync(path.join(names[0], 'experiment.json')) ? undefined : modelFolderOf(names[0]);
+    if (model && names.length > 1) throw usage(names.join(', '), 'one model of nnU-Net');
+    if (!model && values.fold) throw usage('--fold', 'a model of nnU-Net');
+    const how = { overwrite: values.overwrite === true, signal: interrupt(), onProgress: workProgress };
+    const { out, bundle } = model ? await ofNnunet(model, values, how) : await ofRuns(names, values, how);
     const bytes = bundle.graphs.reduce((sum, g) => sum + g.bytes + (g.data?.bytes ?? 0), 0);
     print(`${bundle.network}, ${bundle.graphs.length} graphs of ${(bytes / 1e6).toFixed(1)} MB together, written to ${out}`);
     print(`python ${out}/predict.py <images> <labels>, or npx voxelbook predict <images> <labels> --run ${out}`);
   },
 };
+
+const outOf = (values: Values, name: string) => (values.out as string | undefined) ?? `${name.replace(/[^\w.-]+/g, '_')}.bundle`;
+
+async function ofNnunet(
+  { folder, folds }: { folder: string; folds?: Fold[] },
+  values: Values,
+  how: Omit<ExportOnnxOptions, 'checkpoint'>,
+) {
+  const { exportNnunetModel } = await import('../exportOnnx.js');
+  const out = outOf(values, path.basename(folder));
+  const given = values.checkpoint as string | undefined;
+  const wanted = (values.fold as string[] | undefined)?.map((fold) => foldOf(fold, 0)) ?? folds;
+  const bundle = exportNnunetModel(folder, out, { ...how, folds: wanted, checkpoint: given && checkpointName(given) });
+  return { out, bundle };
+}
+
+async function ofRuns(names: readonly string[], values: Values, how: Omit<ExportOnnxOptions, 'checkpoint'>) {
+  const { ofOneExperiment } = await import('../named.js');
+  const { exportOnnx: write } = await import('../exportOnnx.js');
+  const runs = ofOneExperiment(await readRuns(names, values));
+  const { experiment } = runs[0].order;
+  await loadOwn(experiment, values);
+  const out = outOf(values, experiment.name);
+  const folders = runs.map(({ folder }) => folder);
+  return { out, bundle: write(folders, out, { ...how, checkpoint: checkpointOf(values.checkpoint) }) };
+}

@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { Fold } from '../../dataset/index.js';
 import {
   type Command,
+  checkpointName,
   checkpointOf,
   extensionHelp,
   extensionOption,
@@ -103,7 +104,7 @@ async function loadModel({ folder, folds }: { folder: string; folds?: Fold[] }, 
   const { loadModelFolder } = await import('../../nnunet/modelFolder.js');
   const wanted = (values.fold as string[] | undefined)?.map((fold) => foldOf(fold, 0)) ?? folds;
   const given = values.checkpoint as string | undefined;
-  const checkpoint = given === 'final' || given === 'best' ? `checkpoint_${given}` : given;
+  const checkpoint = given && checkpointName(given);
   const loaded = loadModelFolder(folder, { folds: wanted, checkpoint });
   const { about, folds: used } = loaded;
   print(`${about.trainer}, ${about.configuration}, folds ${used.join(', ')} of ${folder}`);
