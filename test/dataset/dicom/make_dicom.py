@@ -79,7 +79,7 @@ def segmentation(slices, file):
     z, y, x = np.mgrid[:depth, :height, :width]
     label = np.where((x - 4) ** 2 + (y - 5) ** 2 + (z - 3) ** 2 < 6, 1, 0)
     label = np.where((x - 9) ** 2 + (y - 7) ** 2 + (z - 4) ** 2 < 5, 2, label).astype(np.uint8)
-    algorithm = hd.AlgorithmIdentificationSequence(name="generated", version="1", family=codes.DCM.ArtificialIntelligence)
+    algorithm = hd.AlgorithmIdentificationSequence(name="generated", version="1", family=codes.DCM.MorphologicalOperations)
     segments = [hd.seg.SegmentDescription(segment_number=i + 1, segment_label=name, segmented_property_category=codes.SCT.Organ, segmented_property_type=codes.SCT.Liver,
                                           algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC, algorithm_identification=algorithm) for i, name in enumerate(["liver", "lesion"])]
     seg = hd.seg.Segmentation(source_images=slices, pixel_array=label, segmentation_type=hd.seg.SegmentationTypeValues.BINARY, segment_descriptions=segments,
