@@ -2,12 +2,9 @@
 
 export { type Box, boundingBox, type Cropped, cropToNonzero, cut, nonzeroMask, transposeAxes } from './crop.js';
 export { type DicomHeader, type ImageHeader, readHeader as readDicomHeader, type SegHeader } from './dicom/header.js';
-export {
-  readSeg as readDicomSeg,
-  readSegments as readDicomSegments,
-  type Segment,
-  writeSeg as writeDicomSeg,
-} from './dicom/seg.js';
+export type { Segment } from './dicom/masks.js';
+export { readSeg as readDicomSeg, readSegments as readDicomSegments } from './dicom/seg.js';
+export { writeSeg as writeDicomSeg } from './dicom/segWriter.js';
 export {
   nameOf as dicomSeriesName,
   orderSeries as orderDicomSeries,

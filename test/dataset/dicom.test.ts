@@ -112,6 +112,25 @@ describe('DICOM', () => {
     assert.equal(sha(Uint8Array.from(seg.data)), expected.seg);
   });
 
+  it('contours (RTSTRUCT) with a hole, as matplotlib fills them; as labels of a case', async () => {
+    const file = path.join(golden, 'rtstruct/rs.dcm');
+    const map = await readDicomSeg([file], await seriesOf(path.join(golden, 'oblique')), (_, n) => (n === 4 ? 2 : 1));
+    assert.equal(sha(Uint8Array.from(map.data)), expected.rtstruct);
+    fs.cpSync(path.join(golden, 'oblique'), at('in'), { recursive: true });
+    fs.copyFileSync(file, at('in/rs.dcm'));
+    const { folder } = await convertDicom(at('in'), raw());
+    // Numbers 1 and 4 leave a gap: names in alphabetical order.
+    assert.deepEqual(open(folder).json.labels, { background: 0, lesion: 1, organ: 2 });
+    const turned = Uint8Array.from(readVolume(open(folder).cases[0].label!).data as Uint8Array, (v) => [0, 2, 1][v]);
+    assert.equal(sha(turned), expected.rtstruct);
+    const moved = await seriesOf(path.join(golden, 'oblique'));
+    moved.planes = moved.planes.map((p) => ({ ...p, position: p.position.map((v) => v + 0.8) }));
+    await assert.rejects(
+      readDicomSeg([file], moved, (_, n) => n),
+      /contour 1 of structure 1, which lies on no plane of the series/,
+    );
+  });
+
   it('series → case → DICOM segmentation → case: equal to the same volume as NIfTI; nothing of the patient gets out', async () => {
     fs.cpSync(path.join(golden, 'oblique'), at('in/Mustermann Erika/a'), { recursive: true });
     fs.cpSync(path.join(golden, 'seg'), at('in/Mustermann Erika/b'), { recursive: true });
@@ -368,10 +387,12 @@ describe('DICOM', () => {
 
   it('two hundred damaged files each end in a volume or an error that says what is wrong', async () => {
     const random = new Random(7);
-    const sources = ['oblique/IM0000', 'stored12/IM0001', 'seg/seg.dcm'].map((f) => fs.readFileSync(path.join(golden, f)));
+    const sources = ['oblique/IM0000', 'stored12/IM0001', 'seg/seg.dcm', 'rtstruct/rs.dcm'].map((f) =>
+      fs.readFileSync(path.join(golden, f)),
+    );
     const series = await seriesOf(path.join(golden, 'oblique'));
     for (let k = 0; k < 200; k++) {
-      let bytes = Buffer.from(sources[k % 3]);
+      let bytes = Buffer.from(sources[k % 4]);
       const where = 132 + random.int(0, bytes.length - 140);
       const kind = random.int(0, 4);
       if (kind === 0) bytes[where] ^= 1 << random.int(0, 8);

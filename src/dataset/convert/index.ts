@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson, sweepTemporaryFiles } from '../../base/atomicWrite.js';
+import { refuseIfDiskTooSmall } from '../../base/disk.js';
 import { FaultList, VoxelbookError } from '../../base/errors.js';
 import { runJobs } from '../../base/pool.js';
 import type { WorkOptions } from '../../base/progress.js';
@@ -11,6 +12,7 @@ import { rawFolder } from '../listed/write.js';
 import { anyMsd, converters, type Source } from './converters.js';
 import { type ConvertJob, readSource } from './job.js';
 import { msdFolder } from './msd.js';
+import type { SourceCase } from './source.js';
 import { isWritten } from './writeCase.js';
 
 /** Names of the public data sets that can be converted. */
@@ -60,9 +62,17 @@ async function writeCases(
 ): Promise<void> {
   const open = cases.filter((one) => !isWritten(where.folder, one, json.file_ending));
   if (open.length === 0) return;
+  // As they come, so they go: most files are copied, the others are compressed as well.
+  const bytes = open.flatMap(filesOf).reduce((sum, file) => sum + fs.statSync(file).size, 0);
+  const elsewhere = 'choose a folder on a larger disk with --root or nnUNet_raw';
+  refuseIfDiskTooSmall(where.folder, bytes, { what: 'images and labels', elsewhere });
   const jobs = open.map(({ id, test = false }): ConvertJob => ({ ...where, id, test }));
   await runJobs(new URL('./worker.js', import.meta.url), jobs, { what: 'convert', ...options });
 }
+
+/** The files of a case that are known before its voxels are read. */
+const filesOf = ({ images, label }: SourceCase): string[] =>
+  [Array.isArray(images) ? images : images.file, label].flat().filter((from): from is string => typeof from === 'string');
 
 /** Patients with several cases stay on one side of every split; a person's own groups are left as they are. */
 function writeGroups({ cases }: Source, folder: string): void {

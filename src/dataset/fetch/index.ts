@@ -53,8 +53,9 @@ export async function fetchSource(
   fs.mkdirSync(root, { recursive: true });
   await withLock(path.join(root, `${about.name}.lock`), options, async () => {
     const all = files.flatMap(numbered);
+    const begin = performance.now();
     for (const [i, file] of all.entries())
-      await one(file, root, folder, { ...options, onProgress: within(options, i, all.length) });
+      await one(file, root, folder, { ...options, onProgress: within(options, { index: i, count: all.length, begin }) });
   });
   return path.join(root, folder);
 }
@@ -86,9 +87,12 @@ const megabytes = (bytes: number) => (bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0);
 
 /**
  * Bytes of one file as progress of the whole: how much of how much in words, the time left by the speed since it began; of several files
- * their count.
+ * their count, and the time by the files before.
  */
-function within({ onProgress }: WorkOptions, index: number, count: number): WorkOptions['onProgress'] {
+function within(
+  { onProgress }: WorkOptions,
+  { index, count, begin }: { index: number; count: number; begin: number },
+): WorkOptions['onProgress'] {
   if (!onProgress) return undefined;
   let began: { at: number; done: number; what: string } | undefined;
   let said = Number.NEGATIVE_INFINITY;
@@ -102,6 +106,10 @@ function within({ onProgress }: WorkOptions, index: number, count: number): Work
     const text = `${what}, ${megabytes(done)} of ${megabytes(total)} MB`;
     if (count === 1)
       onProgress({ what: text, done: Math.round(done / 1e6), total: Math.max(1, Math.round(total / 1e6)), etaSeconds });
-    else onProgress({ what: `${text}, file ${index + 1} of ${count}`, done: index, total: count, etaSeconds: null });
+    else {
+      const each = index > 0 ? (now - begin) / 1000 / index : null;
+      const left = each === null ? null : each * (count - index);
+      onProgress({ what: `${text}, file ${index + 1} of ${count}`, done: index, total: count, etaSeconds: left });
+    }
   };
 }

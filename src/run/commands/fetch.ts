@@ -39,8 +39,7 @@ export const fetch: Command = {
     const made = dataset.open(folder);
     const seconds = duration((Date.now() - begin) / 1000);
     print(`${made.cases.length} training and ${made.testCases.length} test cases in ${folder}, after ${seconds}`);
-    print(
-      `next: npx voxelbook experiment ${about.name} --network plain-conv-unet, or dataset.open('${about.name}') in a notebook`,
-    );
+    const again = values.root === undefined ? about.name : folder;
+    print(`next: npx voxelbook experiment ${again} --network plain-conv-unet, or dataset.open('${again}') in a notebook`);
   },
 };

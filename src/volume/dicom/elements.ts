@@ -73,6 +73,17 @@ export const tags = {
   SegmentLabel: '00620005',
   SegmentIdentificationSequence: '0062000A',
   ReferencedSegmentNumber: '0062000B',
+  ReferencedFrameOfReferenceSequence: '30060010',
+  RTReferencedStudySequence: '30060012',
+  RTReferencedSeriesSequence: '30060014',
+  StructureSetROISequence: '30060020',
+  ROINumber: '30060022',
+  ROIName: '30060026',
+  ROIContourSequence: '30060039',
+  ContourSequence: '30060040',
+  ContourGeometricType: '30060042',
+  ContourData: '30060050',
+  ReferencedROINumber: '30060084',
   SharedFunctionalGroupsSequence: '52009229',
   PerFrameFunctionalGroupsSequence: '52009230',
   PixelData: '7FE00010',
@@ -90,10 +101,16 @@ export function text(elements: Elements, name: Name): string | undefined {
   return typeof value === 'string' || typeof value === 'number' ? String(value).replace(/\0+$/, '').trim() : undefined;
 }
 
+/** All values as finite numbers; undefined where one is none. */
+export function numbersOf(elements: Elements, name: Name): number[] | undefined {
+  const found = valuesOf(elements, name).map(Number);
+  return found.every(Number.isFinite) ? found : undefined;
+}
+
 /** Finite numbers; undefined unless there are as many as asked for. */
 export function numbers(elements: Elements, name: Name, count: number): number[] | undefined {
-  const found = valuesOf(elements, name).map(Number);
-  return found.length === count && found.every(Number.isFinite) ? found : undefined;
+  const found = numbersOf(elements, name);
+  return found?.length === count ? found : undefined;
 }
 
 export const number = (elements: Elements, name: Name): number | undefined => numbers(elements, name, 1)?.[0];

@@ -43,7 +43,7 @@ export interface ImageHeader {
   planes: Plane[];
 }
 
-/** What the conversion needs of a segmentation; nothing of the patient. */
+/** A segmentation: SEG, or contours (RTSTRUCT). */
 export interface SegHeader {
   kind: 'seg';
   file: string;
@@ -62,6 +62,7 @@ export type DicomHeader =
   | { kind: 'bad'; file: string; faults: readonly Fault[] };
 
 const segmentation = '1.2.840.10008.5.1.4.1.1.66.4';
+const structureSet = '1.2.840.10008.5.1.4.1.1.481.3';
 const directory = '1.2.840.10008.1.3.10';
 
 /** Reads what stands before the pixels. Never throws for what a file holds: that is said as `bad`. */
@@ -84,6 +85,7 @@ export function headerOf(file: string, e: Elements): DicomHeader {
     const [reference] = items(e, 'ReferencedSeriesSequence');
     return { kind: 'seg', file, ...ids, references: (reference && text(reference, 'SeriesInstanceUID')) ?? '' };
   }
+  if (sopClass === structureSet) return { kind: 'seg', file, ...ids, references: structuresReference(e) ?? '' };
   const [rows, columns] = [number(e, 'Rows'), number(e, 'Columns')];
   const planes = planesOf(file, e);
   if (rows === undefined || columns === undefined || planes === undefined) return { kind: 'other', file, modality };
@@ -120,4 +122,15 @@ function planesOf(file: string, e: Elements): Plane[] | undefined {
       : [];
   });
   return planes.length === groups.length ? planes : undefined;
+}
+
+/** Whether a file holds contours. */
+export const isStructureSet = (e: Elements) => text(e, 'SOPClassUID') === structureSet;
+
+/** The series that the contours were drawn on. */
+function structuresReference(e: Elements): string | undefined {
+  const series = items(e, 'ReferencedFrameOfReferenceSequence')
+    .flatMap((frame) => items(frame, 'RTReferencedStudySequence'))
+    .flatMap((study) => items(study, 'RTReferencedSeriesSequence'));
+  return series.length > 0 ? text(series[0], 'SeriesInstanceUID') : undefined;
 }

@@ -255,3 +255,14 @@ function storedValues(bytes: Uint8Array, { bitsAllocated, bitsStored, highBit, s
     return signed && value >= sign ? value - 2 * sign : value;
   };
 }
+
+/** A point of the patient (LPS, mm) in voxels of a series: columns, rows, planes from the middle of its first voxel. */
+export function placeIn(
+  point: readonly number[],
+  { geometry, planes }: Pick<Series, 'geometry' | 'planes'>,
+): [number, number, number] {
+  const { position, orientation: o } = planes[0];
+  const by = point.map((v, i) => v - position[i]);
+  const [z, y, x] = geometry.spacingMm;
+  return [dot(by, o.slice(0, 3)) / x, dot(by, o.slice(3)) / y, dot(by, cross(o)) / z];
+}
