@@ -99,7 +99,9 @@ describe('the package', function () {
     const shared = path.join(folder, 'shared');
     run('npm', ['install', '--global', '--prefix', shared, tarball], folder);
     const voxelbook = path.join(shared, 'bin/voxelbook');
-    const home = { VOXELBOOK_HOME: path.join(folder, 'classroom') };
+    // The other person needs a Python that everybody may run: not one that lies in this one's home.
+    const PATH = `${path.dirname(process.execPath)}:/usr/bin:${process.env.PATH}`;
+    const home = { VOXELBOOK_HOME: path.join(folder, 'classroom'), PATH };
     run(voxelbook, ['setup'], folder, home);
     for (const at of [shared, home.VOXELBOOK_HOME]) spawnSync('chmod', ['-R', 'a-w,a+rX', at]);
     const person = path.join(folder, 'person');
