@@ -7,7 +7,12 @@ import os from 'node:os';
 import path from 'node:path';
 
 const root = path.resolve(import.meta.dirname, '../..');
-const some = ['test/base/*.test.ts', 'test/tensor/native/mednextBlock.test.ts', 'test/kernels/cells.test.ts', 'test/run/cli.test.ts'];
+const some = [
+  'test/base/*.test.ts',
+  'test/tensor/native/mednextBlock.test.ts',
+  'test/kernels/cells.test.ts',
+  'test/run/cli.test.ts',
+];
 
 /** Where this machine takes its Debian packages from. */
 function mirror(): string {
