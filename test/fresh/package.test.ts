@@ -1,4 +1,4 @@
-// Opt-in (VOXELBOOK_FRESH_TESTS=1; Linux; ten minutes, 4 GB of temporary space): what `npm pack` makes, installed as a person installs it
+// Opt-in (VOXELBOOK_FRESH_TESTS=1; Linux; ten minutes, 4 GB of temporary space): what `npm run pack` makes, installed as a person installs it
 // with npm's defaults, is set up and computes; and so does a copy that nobody may write to, with a home elsewhere, for somebody else.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -32,7 +32,7 @@ describe('the package', function () {
     if (!process.env.VOXELBOOK_FRESH_TESTS) this.skip();
     folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-package-'));
     fs.chmodSync(folder, 0o755);
-    run('npm', ['pack', '--pack-destination', folder], root);
+    run('npm', ['run', 'pack', '--', '--pack-destination', folder], root);
     tarball = path.join(folder, fs.readdirSync(folder).find((name) => name.endsWith('.tgz'))!);
     console.log(`      ${path.basename(tarball)}: ${(fs.statSync(tarball).size / 1e6).toFixed(1)} MB`);
   });
@@ -99,7 +99,9 @@ describe('the package', function () {
     const shared = path.join(folder, 'shared');
     run('npm', ['install', '--global', '--prefix', shared, tarball], folder);
     const voxelbook = path.join(shared, 'bin/voxelbook');
-    const home = { VOXELBOOK_HOME: path.join(folder, 'classroom') };
+    // The other person needs a Python that everybody may run: not one that lies in this one's home.
+    const PATH = `${path.dirname(process.execPath)}:/usr/bin:${process.env.PATH}`;
+    const home = { VOXELBOOK_HOME: path.join(folder, 'classroom'), PATH };
     run(voxelbook, ['setup'], folder, home);
     for (const at of [shared, home.VOXELBOOK_HOME]) spawnSync('chmod', ['-R', 'a-w,a+rX', at]);
     const person = path.join(folder, 'person');
