@@ -155,9 +155,16 @@ export function interrupt(): AbortSignal {
   return stop.signal;
 }
 
-/** One line of a terminal, with the time left. */
+/** When a line about work was last written where there is no terminal. */
+let toldAt = performance.now();
+
+/** One line of a terminal, with the time left; elsewhere (a job's log, `nohup`) a line a minute on the error stream. */
 export const workProgress = ({ what, done, total, etaSeconds }: Progress) => {
-  if (!process.stdout.isTTY) return;
   const left = etaSeconds === null || done === total ? '' : `, ${duration(etaSeconds)} left`;
-  process.stdout.write(`\r\x1b[K${done}/${total} ${what}${left}${done === total ? '\n' : ''}`);
+  const text = `${done}/${total} ${what}${left}`;
+  if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${text}${done === total ? '\n' : ''}`);
+  else if (performance.now() - toldAt > 60_000) {
+    toldAt = performance.now();
+    process.stderr.write(`${printable(text)}\n`);
+  }
 };

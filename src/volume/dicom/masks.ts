@@ -1,6 +1,7 @@
 // What a segment or a contour gives: voxels of one plane.
 import { VoxelbookError } from '../../base/errors.js';
 
+/** A segment: its number in the file and its label. */
 export interface Segment {
   number: number;
   label: string;
