@@ -8,11 +8,12 @@ import { reproduce } from './reproduce.js';
 import type { StudyOptions } from './study.js';
 
 /**
- * Runs every experiment of a desk study, scores the intensity table beside it and decides its claims.
+ * Runs every experiment of a desk study, scores the intensity table beside it and decides its claims. Every run has one thread unless
+ * told otherwise, so that it comes to the same bits however many go on at once.
  * @throws the first failure of a run: a study with a hole decides nothing
  */
 export async function deskStudy(study: DeskStudy, options: StudyOptions = {}): Promise<DeskResult> {
-  const { runs, rows, failures } = await reproduce(study.experiments, options);
+  const { runs, rows, failures } = await reproduce(study.experiments, { threads: 1, ...options });
   if (failures.length > 0) throw failures[0].error;
   const floor = await baseline(study.experiments[0]);
   return { study, runs, rows, floor, decisions: decide(study.plan, rows, floor) };

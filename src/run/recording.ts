@@ -8,6 +8,7 @@ import { atomicWrite } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { readJsonFile } from '../base/json.js';
 import { projectRoot } from '../base/paths.js';
+import { readSafetensors } from '../base/safetensors.js';
 import { parse } from '../base/schema.js';
 import { escapeText, plainText } from '../base/text.js';
 import { loadCase, open } from '../dataset/index.js';
@@ -63,6 +64,8 @@ export interface Recording {
   versions: { voxelbook: string; node: string; tensorflow: string };
   /** Wall time of all runs added up, training and prediction; more than they compute where other work goes on beside them. */
   hours: number;
+  /** Threads → runs that computed with so many. Another number of threads adds up in another order, and training drifts from there. */
+  threads: Record<string, number>;
   identity: DeskIdentity;
   /** What knows intensities only. */
   floor: RunScores[];
@@ -89,6 +92,7 @@ const shape = z.object({
   machine: z.object({ processor: text, cores: z.int(), memoryGb: z.number(), system: text }),
   versions: z.object({ voxelbook: text, node: text, tensorflow: text }),
   hours: z.number(),
+  threads: z.record(text, z.int()),
   identity: z.object({ plan: text, experiments: z.record(text, text), data: z.record(text, text), rule: text }),
   floor: z.array(scores),
   runs: z.array(scores),
@@ -138,6 +142,7 @@ export async function record(
       tensorflow: `${versionIn('environment/tensorflow.json')} (tfjs ${tf.version['tfjs-core']})`,
     },
     hours: runs.reduce((sum, { scores: { cost } }) => sum + cost.trainSeconds + cost.predictSeconds, 0) / 3600,
+    threads: countThreads(runs),
     identity: identityOf(study),
     floor: [...floor.scores],
     runs: runs.map(({ scores, experiment }) => ({ ...scores, experiment: experiment.name })),
@@ -149,6 +154,23 @@ export async function record(
 }
 
 const versionIn = (file: string): string => JSON.parse(fs.readFileSync(path.join(projectRoot, file), 'utf8')).version;
+
+/** By what each run's newest checkpoint says. */
+function countThreads(runs: readonly FinishedRun[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { folder } of runs) {
+    const checkpoints = path.join(folder, 'checkpoints');
+    const newest = fs
+      .readdirSync(checkpoints)
+      .filter((name) => /^at-\d+\.safetensors$/.test(name))
+      .sort()
+      .at(-1);
+    const header = newest && readSafetensors(path.join(checkpoints, newest)).metadata.voxelbook;
+    const threads = header ? (JSON.parse(header).threads ?? 'unknown') : 'unknown';
+    counts[threads] = (counts[threads] ?? 0) + 1;
+  }
+  return counts;
+}
 
 /** A line for every run, so that a difference of two recordings can be read. */
 function jsonOf({ floor, runs, trial, maps, ...rest }: Recording): string {
@@ -309,11 +331,12 @@ export class Recorded extends NotebookOutput {
   }
 
   override toString(): string {
-    const { recordedOn, machine, versions, hours, runs } = this.recording;
+    const { recordedOn, machine, versions, hours, runs, threads } = this.recording;
+    const counts = Object.entries(threads).map(([n, count]) => `${count} with ${n} thread${n === '1' ? '' : 's'}`);
     const seeds = new Set(runs.map((run) => run.seed)).size;
     return [
       `Recorded on ${recordedOn}${this.mark}.`,
-      `${runs.length} runs (${this.rows.length} systems, ${seeds} seeds), ${this.cases} held-out cases, ${hours.toFixed(1)} hours of runs added up, on ${machine.processor} (${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}).`,
+      `${runs.length} runs (${this.rows.length} systems, ${seeds} seeds), ${this.cases} held-out cases, ${hours.toFixed(1)} hours of runs added up (${counts.join(', ')}), on ${machine.processor} (${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}).`,
       `voxelbook ${versions.voxelbook}, TensorFlow ${versions.tensorflow}, Node ${versions.node}.`,
       `Again: npx voxelbook reproduce ${this.study.study} --scale desk --at-once 2`,
     ]

@@ -73,6 +73,7 @@ describe('a desk study', function () {
     const { recording } = one;
     assert.equal(recording.runs[0].cases.length, 2);
     assert.equal(recording.trial[0].experiment, 'tiny k3 at 0.01');
+    assert.deepEqual(recording.threads, { '1': 4 });
     assert.ok(recording.hours > 0 && recording.machine.cores >= 1 && recording.machine.processor);
     assert.deepEqual(new Set(recording.maps.map((m) => m.rank)), new Set(['best', 'median', 'worst']));
     assert.deepEqual(one.outdated, []);

@@ -46,7 +46,7 @@ export async function reproduceDesk(study: DeskStudy, { record: write, folder, .
 /** Runs the trial that chose the rates, or finds it run, and prints it. */
 async function trialScores({ trial = [], plan }: DeskStudy, options: StudyOptions) {
   const { reproduce } = await import('../reproduce.js');
-  const { rows, failures } = await reproduce(trial, { ...options, display: null, onEvent: print });
+  const { rows, failures } = await reproduce(trial, { threads: 1, ...options, display: null, onEvent: print });
   if (failures.length > 0) throw failures[0].error;
   const [classes, counting] = [classNames(rows), countingOf(rows)];
   for (const { name, scores } of rows) print(`${name}: ${overall(scores, classes, plan.metric, counting).toFixed(4)}`);
