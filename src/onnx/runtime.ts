@@ -29,10 +29,11 @@ export async function loadRuntime(name?: RuntimeName): Promise<Runtime> {
   const failures: string[] = [];
   for (const one of name ? [name] : runtimeNames) {
     try {
-      const runtime = ((await import(one)) as { default?: Runtime } & Runtime).default ?? (await import(one));
+      const found = (await import(one)) as Runtime & { default?: Runtime };
+      const runtime = found.default ?? found;
       // Threads of WebAssembly would keep a program from ending.
       if (one === 'onnxruntime-web') runtime.env.wasm.numThreads = 1;
-      return runtime as Runtime;
+      return runtime;
     } catch (error) {
       failures.push(`${one}: ${(error as Error).message.split('\n')[0]}`);
     }

@@ -82,6 +82,13 @@ describe('a network as an ONNX graph', function () {
     await session.release();
   });
 
+  it('without a runtime it is said how to install one', async () => {
+    await assert.rejects(
+      loadRuntime('onnxruntime-nowhere' as never),
+      /a bundle needs ONNX Runtime\n.*Cannot find package.*expected onnxruntime-node\. Install it once: npm install /,
+    );
+  });
+
   it('an operator that has no form in ONNX is named', () => {
     const network: Network = {
       parameters: [],
