@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { Random } from '../../src/base/random.js';
 import { blur, depthInside, field, sample, smoothNoise } from '../../src/demo/field.js';
-import { writeEmbedded } from '../../src/demo/index.js';
+import { generatorOf, writeEmbedded } from '../../src/demo/index.js';
 import { anatomyFor, gliomaCase } from '../../src/demo/simGlioma.js';
 import { cellPicture, instrumentPicture } from '../../src/demo/simPictures.js';
 import { icbmBlocks, macaqueBlocks } from '../../src/demo/tissueBlocks.js';
@@ -96,5 +96,12 @@ describe('embedded data sets', () => {
     writeEmbedded('IcbmTissue', { root, onProgress: (p) => steps.push(p.what) });
     assert.equal(steps.length, json.numTraining + 1);
     fs.rmSync(root, { recursive: true });
+  });
+
+  it('every set has digits of its voxels: the same for the same files, others for other voxels', () => {
+    assert.equal(generatorOf('SimGliomaRegions'), generatorOf('SimGlioma'));
+    const all = ['SimGlioma', 'IcbmTissue', 'SimCells', 'SimInstruments'].map(generatorOf);
+    assert.equal(new Set(all).size, all.length);
+    for (const digits of all) assert.match(digits, /^[0-9a-f]{16}$/);
   });
 });
