@@ -128,7 +128,9 @@ async function downloadTensorflow(interpreter, folder) {
   if (!hasPip(interpreter)) {
     await fetchWheel(name, sha256, folder).catch((error) => {
       const cause = error.cause ? ` (${error.cause.message})` : '';
-      throw new Error(`${error.message}${cause}\nWhat to do: ${indexHint}`);
+      throw new Error(
+        `${error.message}${cause}\nWhat to do: install pip (Debian, Ubuntu: apt-get install python3-pip), or set PIP_INDEX_URL and run again.`,
+      );
     });
     return;
   }

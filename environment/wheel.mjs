@@ -12,7 +12,9 @@ const simpleJson = 'application/vnd.pypi.simple.v1+json';
  * @throws Error where the index cannot be reached or has no such file
  */
 export async function fetchWheel(name, sha256, folder) {
-  const index = (process.env.PIP_INDEX_URL || 'https://pypi.org/simple').replace(/\/$/, '');
+  const index = process.env.PIP_INDEX_URL?.replace(/\/$/, '');
+  if (!index)
+    throw new Error(`${name} cannot be fetched: there is no pip here, and PIP_INDEX_URL does not say which package index to ask`);
   const ask = async (url, headers) => {
     const answer = await fetch(url, { headers });
     if (!answer.ok) throw new Error(`${url} answered ${answer.status} ${answer.statusText}`);
