@@ -55,7 +55,7 @@ describe('the floors', () => {
 
   it('are part of npm run check', () => {
     const { scripts } = JSON.parse(fs.readFileSync(path.join(projectRoot, 'package.json'), 'utf8'));
-    assert.match(scripts.check, /&& depcruise --config \.dependency-cruiser\.mjs src$/);
+    assert.match(scripts.check, /&& depcruise --config \.dependency-cruiser\.mjs src( &&|$)/);
   });
 
   it('see an upward import, of a type too', () => {
