@@ -1,10 +1,12 @@
 // npx tsx test/bench/score.ts <folder with peers-timing-input.safetensors.gz> --python <python with the peers> [--rounds 5] [--threads 2]
 // DSC, NSD at 2 mm and HD95 of 13 classes beside DeepMind's surface-distance and MONAI, in turns; wall time, values, memory.
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import zlib from 'node:zlib';
 import { readSafetensors } from '../../src/base/safetensors.js';
@@ -55,7 +57,7 @@ class Peer {
     python: string,
     private readonly name: string,
   ) {
-    const script = new URL('score.py', import.meta.url).pathname;
+    const script = fileURLToPath(new URL('score.py', import.meta.url));
     const env = { ...process.env, OMP_NUM_THREADS: options.threads };
     this.child = spawn(python, [script, file], { stdio: ['pipe', 'pipe', 'ignore'], env });
     this.lines = readline.createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]();

@@ -1,4 +1,4 @@
-// Models as nnU-Net's own trainer saved them predict here what nnU-Net's own predictor gave (test/golden/nnunet/roundtrip).
+// Models as nnU-Net's own trainer saved them predict here what nnU-Net's own predictor gave (test/nnunet/roundtrip).
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -9,7 +9,7 @@ import { importNnunet } from '../../src/run/importNnunet.js';
 import { predictFolder } from '../../src/run/index.js';
 import { readVolume } from '../../src/volume/index.js';
 
-const golden = fileURLToPath(new URL('../golden/nnunet/roundtrip', import.meta.url));
+const golden = fileURLToPath(new URL('./roundtrip', import.meta.url));
 const models = fs.readdirSync(golden).filter((name) => fs.existsSync(path.join(golden, name, 'plans.json')));
 
 describe('a model of nnU-Net', function () {

@@ -14,7 +14,7 @@ import { fromParams, readWeights } from '../../src/weights/index.js';
 import { pickle } from '../../src/weights/pickleWriter.js';
 import { writeTorch } from '../../src/weights/torchWriter.js';
 
-const golden = fileURLToPath(new URL('../golden/nnunet/version1', import.meta.url));
+const golden = fileURLToPath(new URL('./version1', import.meta.url));
 
 describe('a model of nnU-Net v1', function () {
   this.timeout(600_000);

@@ -179,7 +179,7 @@ describe('a bundle', function () {
       await assertRuns(bundle, images, expected, present);
     });
 
-  const roundtrip = fileURLToPath(new URL('../golden/nnunet/roundtrip', import.meta.url));
+  const roundtrip = fileURLToPath(new URL('../nnunet/roundtrip', import.meta.url));
   const models = fs.readdirSync(roundtrip).filter((name) => fs.existsSync(path.join(roundtrip, name, 'plans.json')));
   // The others where Python asks for the time anyway.
   const always = ['2d', 'regions', 'torchres-anisotropic'];

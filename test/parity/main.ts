@@ -1,6 +1,7 @@
 // npm run parity -- <folder> [--only models/mednext]: every golden case below the folder through the public functions.
 import fs from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type GoldenCase, unknownCase } from './case.js';
 import { families } from './families.js';
@@ -64,4 +65,4 @@ async function main(): Promise<void> {
   process.exit(failed > 0 ? 1 : 0);
 }
 
-if (process.argv[1] && path.resolve(process.argv[1]) === path.resolve(new URL(import.meta.url).pathname)) await main();
+if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) await main();

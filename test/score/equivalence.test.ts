@@ -1,9 +1,9 @@
-// Paired tests, equivalence and power against scipy and statsmodels (test/golden/statistics/paired.py).
+// Paired tests, equivalence and power against scipy and statsmodels (test/score/paired/paired.py).
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { adjust, equivalence, equivalencePower, notSuperiorPower, pairedEffect, pairedPower } from '../../src/score/index.js';
 
-const golden = JSON.parse(fs.readFileSync(new URL('../golden/statistics/paired.json', import.meta.url), 'utf8'));
+const golden = JSON.parse(fs.readFileSync(new URL('./paired/paired.json', import.meta.url), 'utf8'));
 const near = (own: number, theirs: number, what: string) =>
   assert.ok(Math.abs(own - theirs) <= 1e-9 * Math.max(Math.abs(theirs), 1e-3), `${what}: ${own}, not ${theirs}`);
 
