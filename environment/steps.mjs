@@ -58,10 +58,14 @@ function hashOf(paths) {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** Whether TensorFlow's CUDA library is set up; `VOXELBOOK_DEVICE` (cpu, cuda) says it where a container is built without a driver. */
+/**
+ * Whether TensorFlow's CUDA library is set up; `VOXELBOOK_DEVICE` (cpu, cuda) says it where a container is built, or a cluster's login node
+ * sets up, without a driver. One that stands serves machines with and without a GPU, and stays: each process computes on what it finds.
+ */
 export function hasNvidia() {
   const { VOXELBOOK_DEVICE: device } = process.env;
   if (device) return device === 'cuda';
+  if (fs.existsSync(path.join(path.dirname(own.tensorflow), 'nvidia'))) return true;
   return spawnSync('nvidia-smi', ['-L'], { stdio: 'ignore' }).status === 0;
 }
 
