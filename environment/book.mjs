@@ -16,7 +16,7 @@ const settings = path.join(root, 'environment/book');
 
 /** The guides, in the order of its contents; they keep their places, so that their links stay as they are. */
 const guides = [
-  ...['install', 'front-ends', 'own-data', 'experiment', 'own-parts', 'nnunet', 'monai', 'container'].map(
+  ...['install', 'front-ends', 'own-data', 'experiment', 'own-parts', 'nnunet', 'monai', 'onnx', 'container'].map(
     (n) => `environment/docs/${n}.md`,
   ),
   ...[

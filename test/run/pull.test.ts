@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { study } from '../../src/run/index.js';
@@ -13,7 +14,11 @@ describe('run pull', function () {
   let experiment: Experiment;
 
   after(leaveWorkplace);
-  before(async () => {
+  before(async function () {
+    if (spawnSync('rsync', ['--version']).status !== 0) {
+      console.log('      skipped: rsync not installed (Debian, Ubuntu: apt-get install rsync)');
+      this.skip();
+    }
     root = workplace();
     there = process.env.VOXELBOOK_RUNS!;
     const recipe = { ...tinyExperiment(root).recipe, epochs: 1, iterationsPerEpoch: 1 };
