@@ -87,6 +87,9 @@ async function rowsOf(
 /** Equal for experiments that are the same runs. */
 const identityOf = (experiment: Experiment) => runHash(experiment, 0, 0);
 
+/** Hours in steps, so that runs of much the same length share an array. */
+const upTo = (hours: number) => (hours <= 24 ? 4 * Math.max(1, Math.ceil(hours / 4)) : 24 * Math.ceil(hours / 24));
+
 /**
  * One GPU at paper scale, twice the forecast of memory (at least 16 GB there: the first job of a data set also preprocesses it, and CUDA's
  * libraries are not in the forecast), and twice the forecast of hours where there is one.
@@ -100,7 +103,7 @@ function needsFrom(rows: readonly DryRunRow[]): NeedsOf {
     return {
       ...(gpu && { gres: 'gpu:1' }),
       ...(gib !== undefined && { memory: `${gib}G` }),
-      ...(hours !== null && { time: `${Math.max(1, Math.ceil(2 * hours))}:00:00` }),
+      ...(hours !== null && { time: `${upTo(2 * hours)}:00:00` }),
     };
   };
 }

@@ -74,7 +74,7 @@ describe('voxelbook in a terminal', () => {
   it('says what is wrong with a command line, with exit code 2', () => {
     const unknown = voxelbook('trian');
     assert.equal(unknown.status, 2);
-    assert.match(unknown.stderr, /there is no command trian; there are run, /);
+    assert.match(unknown.stderr, /there is no command trian; there are setup, .*, run, /);
     const missing = voxelbook('run', '/no/such.json');
     assert.equal(missing.status, 2);
     assert.match(missing.stderr, /\/no\/such\.json; expected an existing JSON file/);

@@ -103,9 +103,8 @@ SlurmctldTimeout=10
 SlurmdTimeout=10
 KillWait=10
 MinJobAge=3600
-MaxArraySize=5
 GresTypes=gpu
-${strict ? 'JobSubmitPlugins=lua' : ''}
+${strict ? 'MaxArraySize=5\nJobSubmitPlugins=lua' : ''}
 ReturnToService=2
 JobRequeue=1
 NodeName=${host} NodeAddr=127.0.0.1 CPUs=${cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket=${cpus} ThreadsPerCore=1 RealMemory=${Math.floor(os.totalmem() / 2 ** 20)} Gres=gpu:2 State=UNKNOWN

@@ -167,6 +167,7 @@ describe('dry run of a study', () => {
     const plan = await dryRun(study('kaist-brats21', { scale: 'paper' }), { slurm: { partition: 'gpu' } });
     assert.deepEqual(fs.readdirSync(path.join(place, 'runs')), ['submit']);
     assert.deepEqual(fs.readdirSync(plan.scripts!).sort(), [
+      'arrays',
       'grid.jsonl',
       'log',
       'run.sh',
@@ -177,8 +178,19 @@ describe('dry run of a study', () => {
     const script = fs.readFileSync(path.join(plan.scripts!, 'run.sh'), 'utf8');
     // biome-ignore lint/suspicious/noTemplateCurlyInString: bash's own substitution
     assert.ok(script.includes('\nexport VOXELBOOK_THREADS=${SLURM_CPUS_PER_TASK:-1}\n'));
-    for (const line of ['--partition=gpu', '--gres=gpu:1', '--mem=16G']) assert.ok(script.includes(`#SBATCH ${line}\n`), line);
-    assert.match(fs.readFileSync(path.join(plan.scripts!, 'submit.sh'), 'utf8'), /--array=0-24 /);
+    assert.ok(script.includes('#SBATCH --partition=gpu\n'));
+    const calls = fs
+      .readFileSync(path.join(plan.scripts!, 'submit.sh'), 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('job'));
+    assert.ok(
+      calls.every((line) => / --gres=gpu:1 --mem=16G (--time=\d+:00:00 )?--array=0-\d+ /.test(line)),
+      calls.join('\n'),
+    );
+    assert.equal(
+      calls.reduce((n, line) => n + Number(/--array=0-(\d+)/.exec(line)![1]) + 1, 0),
+      25,
+    );
   });
 
   it('in a terminal: a paper by name, a single table, a JSON file; a slip is told', function () {
@@ -218,9 +230,13 @@ describe('dry run of a study', () => {
       // The test node has no GPU and two cores.
       const slurm = { gres: '', memory: '', cpus: 1, time: '1:00:00' };
       for (const name of studyNames) {
-        const { scripts, totals } = await dryRun(study(name, { scale: 'paper' }), { slurm });
+        const { scripts, runs } = await dryRun(study(name, { scale: 'paper' }), { slurm });
         const calls = [...fs.readFileSync(path.join(scripts!, 'submit.sh'), 'utf8').matchAll(/sbatch (.*?)('.*\.sh')/g)];
-        assert.equal(calls.length, totals.levels.length + 1);
+        const elements = calls.map(([, options]) => /--array=0(?:-(\d+))?/.exec(options)).filter((found) => found !== null);
+        assert.equal(
+          elements.reduce((n, [, last]) => n + Number(last ?? 0) + 1, 0),
+          runs.length,
+        );
         for (const [, options, script] of calls) {
           // Without the jobs before it, which do not exist yet.
           const own = options.replace(/--dependency=\S+/, '');

@@ -105,7 +105,11 @@ describe('parts of a person’s own, from a file outside the project', () => {
     const e = await completed({ seeds: [3] });
     const { folder: scripts } = await submit(graph([e]), { dryRun: true });
     // What a node does with the script, without a scheduler.
-    execFileSync('bash', [path.join(scripts, 'run.sh')], { env: { ...process.env, SLURM_ARRAY_TASK_ID: '0' }, stdio: 'pipe' });
+    const [lines] = fs.readdirSync(path.join(scripts, 'arrays'));
+    execFileSync('bash', [path.join(scripts, 'run.sh'), path.join(scripts, 'arrays', lines)], {
+      env: { ...process.env, SLURM_ARRAY_TASK_ID: '0' },
+      stdio: 'pipe',
+    });
     assert.ok(readScores(runFolderOf(e, 0, 3))!.cases.every((c) => 'filled' in c.classes.core));
   });
 

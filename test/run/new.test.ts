@@ -11,7 +11,8 @@ describe('voxelbook new', () => {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'new-'));
   const folder = path.join(root, 'a "study" of $& mine');
   const read = (name: string) => fs.readFileSync(path.join(folder, name), 'utf8');
-  after(() => fs.rmSync(root, { recursive: true }));
+  // Its part stays loaded in this process, and workers that start later load it too.
+  process.on('exit', () => fs.rmSync(root, { recursive: true, force: true }));
 
   it('makes an experiment that is complete, with its part loaded', async () => {
     assert.equal(await main(['new', folder]), 0);
