@@ -8,7 +8,7 @@ const volumeMl = (mask: Uint8Array, mm: readonly number[]) => mask.reduce((sum, 
 extend({
   metrics: [
     {
-      name: 'volumeErrorMl',
+      name: 'volumeDifferenceMl',
       score: ({ prediction, reference, spacingMm }) => volumeMl(prediction, spacingMm) - volumeMl(reference, spacingMm),
     },
   ],

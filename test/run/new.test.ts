@@ -22,7 +22,7 @@ describe('voxelbook new', () => {
       experiment.extensions?.map(({ file }) => file),
       [path.join(folder, 'parts.ts')],
     );
-    const { score } = lookup('metrics', 'volumeErrorMl');
+    const { score } = lookup('metrics', 'volumeDifferenceMl');
     const masks = { prediction: Uint8Array.of(1, 1, 0), reference: Uint8Array.of(1, 0, 0), spacingMm: [1, 10, 100] };
     assert.equal(score(masks as never), 1);
     assert.ok(fs.existsSync(JSON.parse(read('experiment.json')).$schema));

@@ -117,7 +117,11 @@ describe('the page "Your own parts"', function () {
   it('a Slurm job script computes the run with them', async () => {
     const e = await complete(experiment(2), { folder, ...silent });
     const { folder: scripts } = await submit(graph([e]), { dryRun: true });
-    execFileSync('bash', [path.join(scripts, 'run.sh')], { env: { ...process.env, SLURM_ARRAY_TASK_ID: '0' }, stdio: 'pipe' });
+    const [lines] = fs.readdirSync(path.join(scripts, 'arrays'));
+    execFileSync('bash', [path.join(scripts, 'run.sh'), path.join(scripts, 'arrays', lines)], {
+      env: { ...process.env, SLURM_ARRAY_TASK_ID: '0' },
+      stdio: 'pipe',
+    });
     assert.ok(readScores(runFolderOf(e, 0, 2)));
   });
 
