@@ -27,6 +27,7 @@ describe('the package', () => {
       ...['src/tensor/beforeTensorflow.c', 'kernels/voxelbook/main.mjs', 'kernels/voxelbook/kernel.d.ts'],
       ...['environment/places.mjs', 'environment/places.d.mts', 'environment/setup.mjs', 'environment/requirements.txt'],
       ...['environment/engine/package-lock.json', 'environment/study/study.ipynb', 'environment/docs/experiment.schema.json'],
+      ...['environment/onnx/predict.py', 'environment/slurm/site.example.json', 'notebooks/recorded/mednext.json'],
       ...['datasets/AMOS22.json', 'datasets/embedded/NOTICE.md', 'notebooks/quickstart.ipynb', 'README.md', 'LICENSE'],
     ])
       assert.ok(names.has(name), `${name} is missing`);
