@@ -114,6 +114,9 @@ describe('run on Slurm', () => {
       delete process.env.SLURM_CONF;
       cluster.stop();
     });
+    afterEach(() => {
+      execFileSync('scancel', ['--user=root']);
+    });
     const inFolder = (name: string) => {
       process.env.VOXELBOOK_RUNS = path.join(root, name);
     };
@@ -150,7 +153,6 @@ describe('run on Slurm', () => {
       );
       const ids = queued().map((line) => line.split(' ')[0]);
       assert.equal(new Set(ids).size, ids.length);
-      execFileSync('scancel', ['--user=root']);
     });
 
     it('a failure names what never ran for it, and the wait outlives the controller', async function () {
@@ -207,7 +209,6 @@ describe('run on Slurm', () => {
           !cancelJobs,
         );
       }
-      execFileSync('scancel', ['--user=root']);
     });
 
     it('with one job killed, one preempted and the node lost, a two-level study gives the same table as here', async function () {
