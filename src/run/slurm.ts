@@ -14,7 +14,7 @@ import { type FailedRun, type PlannedRun, prepareFolder, readFailure, readScores
 import { settled } from './fresh.js';
 import { isAlive } from './lease.js';
 import { siteSchema } from './siteSchema.js';
-import { arraysOf, type JobArray, jobOf, type Needs, writeJob, writeLines } from './slurmArrays.js';
+import { arraysOf, type JobArray, jobOf, linesOf, type Needs, writeJob, writeLines } from './slurmArrays.js';
 import { cancel, longestTime, maxArraySize, patientQueue, queue, sbatch, secondsOf } from './slurmQueue.js';
 import { arrayArguments, runScript, type SlurmOptions, submitScript, summaryArguments, summaryScript } from './slurmScripts.js';
 
@@ -58,10 +58,7 @@ function writeScripts(runs: readonly PlannedRun[], options: SlurmOptions): Scrip
     .slice(0, 12);
   const folder = path.join(runsFolder(), 'submit', hash);
   fs.mkdirSync(path.join(folder, 'log'), { recursive: true });
-  const grid = runs.map(({ level, fold, seed, experiment, hash: id, folder }, index) =>
-    JSON.stringify({ index, id, level, fold, seed, folder, order: { experiment, fold, seed } }),
-  );
-  atomicWrite(path.join(folder, 'grid.jsonl'), grid.map((line) => `${line}\n`).join(''));
+  atomicWrite(path.join(folder, 'grid.jsonl'), linesOf(runs));
   atomicWriteJson(path.join(folder, 'site.json'), options);
   const scripts = { folder, script: path.join(folder, 'run.sh'), summary: path.join(folder, 'summary.sh') };
   atomicWrite(scripts.script, runScript(folder, options));

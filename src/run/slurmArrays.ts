@@ -54,14 +54,18 @@ export function arraysOf(
   );
 }
 
-/** Writes the lines that the elements of an array read, under a name of their own: a job that waits keeps its lines. */
-export function writeLines(folder: string, { runs }: JobArray): string {
-  const lines = runs
+/** Runs as the job scripts read them, a line each. */
+export const linesOf = (runs: readonly PlannedRun[]): string =>
+  runs
     .map(({ hash, level, fold, seed, experiment, folder }, index) =>
       JSON.stringify({ index, id: hash, level, fold, seed, folder, order: { experiment, fold, seed } }),
     )
     .map((line) => `${line}\n`)
     .join('');
+
+/** Writes the lines that the elements of an array read, under a name of their own: a job that waits keeps its lines. */
+export function writeLines(folder: string, { runs }: JobArray): string {
+  const lines = linesOf(runs);
   const file = path.join(folder, 'arrays', `${createHash('sha256').update(lines).digest('hex').slice(0, 12)}.jsonl`);
   fs.mkdirSync(path.dirname(file), { recursive: true });
   fs.writeFileSync(file, lines);

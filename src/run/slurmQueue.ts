@@ -115,7 +115,11 @@ export async function longestTime(partition?: string): Promise<number> {
   }
 }
 
-/** Ends jobs. Those that are gone already are none to end. */
-export async function cancel(ids: readonly string[]): Promise<void> {
-  if (ids.length > 0) await run('scancel', [...ids]).catch(() => {});
-}
+/** Ends jobs. @returns whether Slurm did; it does not know those that are gone already */
+export const cancel = (ids: readonly string[]): Promise<boolean> =>
+  ids.length === 0
+    ? Promise.resolve(true)
+    : run('scancel', [...ids]).then(
+        () => true,
+        () => false,
+      );

@@ -1,5 +1,5 @@
 // Starting a run, or attaching to one that is already going: the caller's process only watches the run folder.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -18,6 +18,7 @@ import { isAlive, readLease } from './lease.js';
 import { type Display, kernel, LiveView } from './live.js';
 import { outOfMemory } from './outOfMemory.js';
 import { asAsked, type FinishedRun, finishedRun } from './result.js';
+import { cancel } from './slurmQueue.js';
 
 /** How a run is started, shown and stopped. */
 export interface StartOptions {
@@ -206,7 +207,7 @@ export async function stop(folder: string): Promise<void> {
   const lease = readLease(folder);
   if (!lease || !isAlive(folder, lease)) return;
   if (lease.host === os.hostname()) tryKill(lease.pid, 'SIGTERM');
-  else if (!lease.job || spawnSync('scancel', [lease.job.split('/')[0]], { stdio: 'ignore' }).status !== 0)
+  else if (!lease.job || !(await cancel([lease.job.split('/')[0]])))
     throw new VoxelbookError('this run cannot be stopped from here', {
       code: 'run-elsewhere',
       path: folder,

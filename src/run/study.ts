@@ -14,8 +14,6 @@ import { asAsked, type FinishedRun, finishedRun } from './result.js';
 import { type SlurmOptions, slurmStudy } from './slurm.js';
 import { shortName, start } from './start.js';
 
-export type { PlannedRun } from './folder.js';
-
 /** Where the runs of a study are computed, how many at once, and who is told. */
 export interface StudyOptions {
   /** Runs computed at the same time; 1 by default. Each gets its share of the threads. */
