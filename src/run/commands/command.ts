@@ -96,6 +96,22 @@ export async function readRuns(names: readonly string[], values: Values) {
   return namedRuns(names, { extensions: values['no-extensions'] !== true, onNote: print });
 }
 
+/** Trained runs of one experiment, whose own parts are loaded. */
+export async function readOneExperiment(names: readonly string[], values: Values) {
+  const { ofOneExperiment } = await import('../named.js');
+  const runs = ofOneExperiment(await readRuns(names, values));
+  await loadOwn(runs[0].order.experiment, values);
+  return runs;
+}
+
+/** Which weights of a trained model: commands that take runs and nnU-Net's models alike. */
+export const weightsOption = { fold: { type: 'string', multiple: true }, checkpoint: { type: 'string' } } as const;
+export const weightsHelp = {
+  fold: 'nnU-Net’s model: only this fold; may be given again (default: all)',
+  checkpoint:
+    'final or best weights (default: those the experiment predicts with, final of nnU-Net’s); of nnU-Net’s model also the name of a file',
+};
+
 /** Run folders named the same way, trained or not. */
 export async function readRunFolders(names: readonly string[], values: Values) {
   const { namedFolders } = await import('../named.js');

@@ -11,12 +11,13 @@ import {
   extensionOption,
   foldOf,
   interrupt,
-  loadOwn,
   need,
   print,
-  readRuns,
+  readOneExperiment,
   usage,
   type Values,
+  weightsHelp,
+  weightsOption,
   workProgress,
 } from './command.js';
 
@@ -27,16 +28,13 @@ export const exportOnnx: Command = {
   options: {
     ...extensionOption,
     out: { type: 'string' },
-    fold: { type: 'string', multiple: true },
-    checkpoint: { type: 'string' },
+    ...weightsOption,
     overwrite: { type: 'boolean' },
   },
   help: {
     ...extensionHelp,
     out: 'folder of the bundle (default: <experiment>.bundle)',
-    fold: 'nnU-Net’s model: only this fold; may be given again (default: all)',
-    checkpoint:
-      'final or best weights (default: those the experiment predicts with, final of nnU-Net’s); of nnU-Net’s model also the name of a file',
+    ...weightsHelp,
     overwrite: 'replace a bundle that stands there',
   },
   example: 'npx voxelbook export-onnx mednext.json --out mednext.bundle',
@@ -70,11 +68,9 @@ async function ofNnunet(
 }
 
 async function ofRuns(names: readonly string[], values: Values, how: Omit<ExportOnnxOptions, 'checkpoint'>) {
-  const { ofOneExperiment } = await import('../named.js');
   const { exportOnnx: write } = await import('../exportOnnx.js');
-  const runs = ofOneExperiment(await readRuns(names, values));
+  const runs = await readOneExperiment(names, values);
   const { experiment } = runs[0].order;
-  await loadOwn(experiment, values);
   const out = outOf(values, experiment.name);
   const folders = runs.map(({ folder }) => folder);
   return { out, bundle: write(folders, out, { ...how, checkpoint: checkpointOf(values.checkpoint) }) };

@@ -10,12 +10,13 @@ import {
   extensionOption,
   foldOf,
   interrupt,
-  loadOwn,
   need,
   print,
-  readRuns,
+  readOneExperiment,
   usage,
   type Values,
+  weightsHelp,
+  weightsOption,
   workProgress,
 } from './command.js';
 
@@ -25,8 +26,7 @@ export const predict: Command = {
   options: {
     ...extensionOption,
     run: { type: 'string', multiple: true },
-    fold: { type: 'string', multiple: true },
-    checkpoint: { type: 'string' },
+    ...weightsOption,
     previous: { type: 'string' },
     probabilities: { type: 'boolean' },
     'disable-tta': { type: 'boolean' },
@@ -37,9 +37,7 @@ export const predict: Command = {
   help: {
     ...extensionHelp,
     run: 'run folder, folder of runs, or the file of an experiment that was run; may be given again; or nnU-Net’s <trainer>__<plans>__<configuration>, as a path or below $nnUNet_results; or a bundle that export-onnx wrote',
-    fold: 'nnU-Net’s model: only this fold; may be given again (default: all)',
-    checkpoint:
-      'final or best weights (default: those the experiment predicts with, final of nnU-Net’s); of nnU-Net’s model also the name of a file',
+    ...weightsHelp,
     previous: 'cascade: folder of the labels the previous stage predicted for the same cases',
     probabilities: 'write probabilities too',
     'disable-tta': 'do not average over mirrored images: faster, a little less accurate',
@@ -94,9 +92,7 @@ function stepOf(value: unknown): number {
 }
 
 async function folders(names: readonly string[], values: Values): Promise<string[]> {
-  const { ofOneExperiment } = await import('../named.js');
-  const runs = ofOneExperiment(await readRuns(names, values));
-  await loadOwn(runs[0].order.experiment, values);
+  const runs = await readOneExperiment(names, values);
   return runs.map((run) => run.folder);
 }
 
