@@ -27,14 +27,18 @@ if (files.length === 0) {
 // Each folder of tests runs in a process of its own: what one leaves in memory cannot change another's numbers.
 const groups = files.length > 0 ? [files] : folders().map((name) => [`test/${name}/**/*.test.ts`]);
 const total = [0, 0, 0];
+const faults = [];
 let broken = 0;
 for (const group of groups) {
-  const { count, fault } = await testFolder(group);
+  const { count, failures, fault } = await testFolder(group);
   for (const i of total.keys()) total[i] += count?.[i] ?? 0;
+  if (failures) faults.push(`${group.join(' ')}:\n${failures}`);
   if (!fault) continue;
-  console.error(`${group.join(' ')}: ${fault}.`);
+  faults.push(`${group.join(' ')}: ${fault}.`);
   broken++;
 }
+// Once more at the end: a suite of half an hour is read from below.
+if (groups.length > 1 || broken > 0) for (const fault of faults) console.error(fault);
 const [passed, failed, skipped] = [total[0], total[1] + broken, total[2]];
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exit(failed > 0 || passed === 0 ? 1 : 0);

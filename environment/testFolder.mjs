@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
+import { stripVTControlCharacters } from 'node:util';
 import { root } from './steps.mjs';
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -12,7 +13,8 @@ const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
  * @param group what mocha runs
  * @param graceMs how long the process may stay after its count
  * @param silenceMs how long it may print nothing; longer than the longest limit of one test
- * @returns `count` (passed, failed, skipped; undefined without one) and `fault`, what was wrong with how it ended
+ * @returns `count` (passed, failed, skipped; undefined without one), `failures`, what mocha said of the failed tests after
+ * its count, and `fault`, what was wrong with how it ended
  */
 export async function testFolder(group, { graceMs = 30_000, silenceMs = 2_400_000, output = process.stdout } = {}) {
   const mark = `VOXELBOOK_TEST_FOLDER=${randomUUID()}`;
@@ -63,7 +65,8 @@ export async function testFolder(group, { graceMs = 30_000, silenceMs = 2_400_00
   for (const signal of signals) process.off(signal, stop);
   const count = /^counted (\d+) (\d+) (\d+)$/m.exec(text)?.slice(1).map(Number);
   if (!count) fault ??= `the runner ended without a count (${how})`;
-  return { count, fault };
+  const failures = /^ +\d+ failing$[\s\S]*?(?=^counted )/m.exec(stripVTControlCharacters(text))?.[0].trimEnd();
+  return { count, failures, fault };
 }
 
 /** Ends the process group and, where /proc tells, every process that inherited the mark and left the group. */

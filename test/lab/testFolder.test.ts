@@ -24,7 +24,7 @@ describe('npm test', function () {
   };
 
   it('a test that times out counts as one failure; timers, threads and processes it left do not keep the folder', async () => {
-    const { count, fault, text } = await run(
+    const { count, failures, fault, text } = await run(
       'late',
       `import { spawn } from 'node:child_process';
       import { Worker } from 'node:worker_threads';
@@ -37,6 +37,7 @@ describe('npm test', function () {
       });`,
     );
     assert.deepEqual([count, fault], [[1, 1, 0], undefined]);
+    assert.match(failures!, /^ +1 failing\n[\s\S]*hangs[\s\S]*Timeout of 200ms exceeded/);
     const left = [...text.matchAll(/left (\d+)/g)].map((m) => Number(m[1]));
     assert.equal(left.length, 2);
     for (const pid of left) await gone(pid);
