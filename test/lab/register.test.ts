@@ -156,6 +156,20 @@ describe('voxelbook register', function () {
       assert.match(stdout, /42/);
     });
 
+    it('qtconsole, without a screen, shows a result, a type error and a picture', async function () {
+      const python = tools && path.join(tools, 'python');
+      if (!python || !(await run(python, ['-c', 'import qtconsole, PySide6'], { env }).catch(() => undefined)))
+        return this.skip();
+      const { stdout } = await run(python, [fileURLToPath(new URL('qtSession.py', import.meta.url))], {
+        cwd: folder,
+        env: { ...env, QT_QPA_PLATFORM: 'offscreen', QT_API: 'pyside6' },
+        timeout: 100_000,
+      });
+      assert.match(stdout, /^Out\[1\]: 42$/m);
+      assert.match(stdout, /TS2322/);
+      assert.match(stdout, /pictures 1/);
+    });
+
     it('nbgrader grades: right and wrong answers', async function () {
       const bin = [tools, own].find((b) => b && fs.existsSync(path.join(b, 'nbgrader')));
       if (!bin) return this.skip();
