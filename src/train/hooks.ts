@@ -1,9 +1,10 @@
-// Hooks: what is called at the start and end of epochs and steps.
+// Hooks: what is called at the start and end of epochs and steps, and between a step's gradients and their clipping.
 import type { z } from 'zod';
 import { VoxelbookError } from '../base/errors.js';
 import { lookup, openKind, register } from '../base/registry.js';
 import { key, object, whole } from '../base/schema.js';
 import type { Params } from '../model/network.js';
+import { tf } from '../tensor/tf.js';
 import type { Recipe } from './experiment.js';
 
 /** Where training stands. `learningRate` may be changed at the start of an epoch or step and acts from there to the epoch's end. */
@@ -32,6 +33,12 @@ export interface HookDefinition {
   onEpochEnd?(state: HookState, settings: any): void;
   onStepStart?(state: HookState, settings: any): void;
   onStepEnd?(state: HookState, settings: any): void;
+  /**
+   * The mean gradients of the step's batches by parameter name, before they are clipped: what is returned takes their place. Of the same
+   * names and shapes, float32, owned by the loop from then on; nothing leaves them as they are. This is where replicas of a training that each
+   * see a part of a batch exchange theirs (`test/train/replicas.test.ts`).
+   */
+  onGradients?(gradients: Readonly<Params>, state: HookState, settings: any): Params | undefined;
 }
 
 declare module '../base/registry.js' {
@@ -54,17 +61,62 @@ register('hooks', {
 
 type Moment = 'onEpochStart' | 'onEpochEnd' | 'onStepStart' | 'onStepEnd';
 
-/** Calls a recipe's hooks in their order; an error in one of them names it. */
-export function hooksOf({ hooks = [] }: Pick<Recipe, 'hooks'>): (moment: Moment, state: HookState) => void {
+/** The hooks of a recipe, to be called in their order. */
+export interface Hooks {
+  call(moment: Moment, state: HookState): void;
+  /** What the hooks make of a step's gradients; undefined where none of them looks. New tensors are the caller's, the old ones too. */
+  gradients?(gradients: Readonly<Params>, state: HookState): Readonly<Params>;
+}
+
+/** An error in one of the hooks names it. */
+export function hooksOf({ hooks = [] }: Pick<Recipe, 'hooks'>): Hooks {
   const all = hooks.map((settings) => ({ settings, hook: lookup('hooks', settings.kind, 'recipe.hooks') }));
-  return (moment, state) => {
-    for (const { hook, settings } of all)
-      try {
-        hook[moment]?.(state, settings);
-      } catch (error) {
-        if (error instanceof VoxelbookError) throw error;
-        (error as Error).message = `hook ${hook.name}, ${moment}: ${(error as Error).message}`;
-        throw error;
-      }
+  const named = <T>({ name }: HookDefinition, moment: string, call: () => T): T => {
+    try {
+      return call();
+    } catch (error) {
+      if (error instanceof VoxelbookError) throw error;
+      (error as Error).message = `hook ${name}, ${moment}: ${(error as Error).message}`;
+      throw error;
+    }
   };
+  const looking = all.filter(({ hook }) => hook.onGradients);
+  return {
+    call(moment, state) {
+      for (const { hook, settings } of all) named(hook, moment, () => hook[moment]?.(state, settings));
+    },
+    gradients:
+      looking.length === 0
+        ? undefined
+        : (gradients, state) =>
+            looking.reduce((now, { hook, settings }) => {
+              const next = named(hook, 'onGradients', () => hook.onGradients!(now, state, settings)) ?? now;
+              if (next !== now) {
+                assertSameForm(hook.name, now, next);
+                if (now !== gradients) tf.dispose(Object.values(now).filter((t) => !Object.values(next).includes(t)));
+              }
+              return next;
+            }, gradients),
+  };
+}
+
+function assertSameForm(hook: string, before: Readonly<Params>, after: Readonly<Params>): void {
+  const form = (params: Readonly<Params>, name: string) =>
+    params[name] ? `${params[name].dtype} [${params[name].shape}]` : 'no gradient';
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  const differing = names.filter((name) => form(before, name) !== form(after, name));
+  if (differing.length === 0) return;
+  throw new VoxelbookError(`hook ${hook} gives gradients of another form back`, {
+    code: 'invalid-gradients',
+    path: 'recipe.hooks',
+    given: differing
+      .slice(0, 5)
+      .map((name) => `${name}: ${form(after, name)}`)
+      .join(', '),
+    expected: differing
+      .slice(0, 5)
+      .map((name) => `${name}: ${form(before, name)}`)
+      .join(', '),
+    fix: 'Give one tensor back for each that came, of the same shape and float32.',
+  });
 }

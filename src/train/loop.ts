@@ -131,7 +131,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
   /** What is validated, kept as best and final, and predicts. */
   const evaluated = (): Params => (recipe.ema?.evaluate ? averagedParams(state) : state.params);
   const logEvery = Math.max(1, Math.ceil(recipe.iterationsPerEpoch / 10));
-  const call = hooksOf(recipe);
+  const hooks = hooksOf(recipe);
   const clock = new Clock(position.seconds);
   let savedAt = performance.now();
   let savingTook = 0;
@@ -219,14 +219,15 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
         params: state.params,
         folder,
       };
-      call('onEpochStart', at);
+      hooks.call('onEpochStart', at);
+      settings.onGradients = hooks.gradients && ((gradients) => hooks.gradients!(gradients, at));
       settings.trainable = names.filter((name) => !isFrozen(recipe.freeze, name, position.epoch));
 
       while (position.iteration < recipe.iterationsPerEpoch) {
         stopIfAsked();
         const first = await batch('train', position.step * batches);
         Object.assign(at, { step: position.step, loss: null, params: state.params });
-        call('onStepStart', at);
+        hooks.call('onStepStart', at);
         const { result, caseIds } = await takeStep(first, at.learningRate);
         if ('what' in result) throw notFinite(result.what, result.layer, caseIds, position, checkpoints);
         state = result.state;
@@ -236,7 +237,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
         position.step++;
         position.done++;
         Object.assign(at, { step: position.step, loss: result.loss, params: state.params });
-        call('onStepEnd', at);
+        hooks.call('onStepEnd', at);
         const last = position.iteration === recipe.iterationsPerEpoch;
         if (!last && position.iteration % logEvery === 0) line();
         saveIfDue();
@@ -260,7 +261,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
 
       const dice = position.counts ? pseudoDice(position.counts) : null;
       const pseudoDsc = dice && Number.isFinite(dice.mean) ? dice.mean : null;
-      call('onEpochEnd', Object.assign(at, { loss: position.lossSum / Math.max(1, position.iteration), pseudoDsc }));
+      hooks.call('onEpochEnd', Object.assign(at, { loss: position.lossSum / Math.max(1, position.iteration), pseudoDsc }));
       if (dice && Number.isFinite(dice.mean)) position.ema = ema(position.ema, dice.mean);
       const isBest = position.ema !== null && (position.bestEma === null || position.ema > position.bestEma);
       if (isBest) Object.assign(position, { bestEma: position.ema, bestEpoch: position.epoch });

@@ -52,6 +52,8 @@ export interface StepSettings {
   /** Names that are trained in this epoch. */
   trainable: readonly string[];
   checkpointing?: boolean;
+  /** Gradients in the place of the step's mean ones, before clipping; the step owns both. */
+  onGradients?(gradients: Readonly<Params>): Readonly<Params>;
 }
 
 /** What every step of a recipe has in common; which names are trained is the epoch's. */
@@ -151,12 +153,14 @@ export function trainStep(
   random?: Random,
   before?: Accumulated,
 ): { loss: number; norm: number; state: TrainState } | NotFinite {
-  const { loss, gradients, updates } = meanOf(accumulate(settings, state, x, targets, random, before));
+  const { loss, gradients: own, updates } = meanOf(accumulate(settings, state, x, targets, random, before));
+  let gradients: Readonly<Params> = own;
   try {
     if (!Number.isFinite(loss)) {
       tf.dispose(updates);
       return { what: 'loss', layer: firstNotFiniteLayer(settings.network, state.params, x, random) };
     }
+    gradients = settings.onGradients?.(own) ?? own;
     const stepped = applyGradients(settings.optimiser, state, gradients, learningRate, settings.gradientClip);
     if (!stepped.state) {
       tf.dispose(updates);
@@ -169,7 +173,7 @@ export function trainStep(
     for (const name of Object.keys(updates)) params[name].dispose();
     return { loss, norm: stepped.norm, state: { ...stepped.state, params: { ...params, ...updates } } };
   } finally {
-    tf.dispose(gradients);
+    tf.dispose([own, gradients]);
   }
 }
 
