@@ -65,7 +65,8 @@ export async function findBest(
     return `npx voxelbook predict INPUT_FOLDER ${out} ${members}${decision.best.members.length > 1 ? ' --probabilities' : ''}`;
   });
   const average = (outputs: readonly string[]) => `npx voxelbook ensemble ${outputs.join(' ')} --out OUTPUT_FOLDER`;
-  const text = instructions(commands, average, path.join(decision.best.folder, 'postprocessing.json'));
+  const { best, postprocessing } = decision;
+  const text = instructions(commands, average, path.join(best.folder, 'postprocessing.json'), postprocessing.steps);
   atomicWriteJson(path.join(output, 'results.json'), { results: decision.results, best: decision.best.name });
   atomicWrite(path.join(output, 'inference_instructions.txt'), text);
   return { ...decision, folder: output, instructions: text };

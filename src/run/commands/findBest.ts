@@ -8,7 +8,10 @@ import {
   extensionOption,
   integer,
   interrupt,
+  loadModules,
   loadOwn,
+  moduleHelp,
+  moduleOption,
   need,
   print,
   readRuns,
@@ -22,6 +25,7 @@ export const findBest: Command = {
   takes: '<runs | experiments.json> …, or nnU-Net’s <results folder of the data set> [<reference folder>]',
   options: {
     ...extensionOption,
+    ...moduleOption,
     configuration: { type: 'string', short: 'c', multiple: true },
     plans: { type: 'string' },
     trainer: { type: 'string' },
@@ -30,6 +34,7 @@ export const findBest: Command = {
   },
   help: {
     ...extensionHelp,
+    ...moduleHelp,
     configuration:
       'only these configurations; once for each (default: of runs all, of nnU-Net’s results 2d and 3d_fullres, or all where these are not there)',
     plans: 'nnU-Net’s results: default nnUNetPlans',
@@ -40,6 +45,7 @@ export const findBest: Command = {
   example: 'npx voxelbook find-best mednext.json nnunet.json',
   async work(positionals, values) {
     const [first] = need(positionals, 'runs or experiments.json');
+    await loadModules(values);
     if (!resultsOf(first)) return ofRuns(positionals, values);
     await ofResults(resultsOf(first)!, positionals[1], values);
   },
