@@ -1,12 +1,11 @@
 // `voxelbook export-progress`: a run's log for TensorBoard or Weights & Biases, or as a table.
-import { type Command, extensionHelp, extensionOption, need, print, readRunFolders, usage } from './command.js';
+import { need, ofExperiments, print, readRunFolders, usage } from './command.js';
 
-export const exportProgress: Command = {
+export const exportProgress = ofExperiments({
   about: 'write a run’s progress for TensorBoard, Weights & Biases, or as CSV',
   takes: '<run> …',
-  options: { ...extensionOption, format: { type: 'string' }, out: { type: 'string' } },
+  options: { format: { type: 'string' }, out: { type: 'string' } },
   help: {
-    ...extensionHelp,
     format: 'tensorboard (default), wandb (a folder for `wandb sync`) or csv',
     out: 'folder to write into, one below it for each run (default: the run’s own)',
   },
@@ -22,4 +21,4 @@ export const exportProgress: Command = {
       print(write(folder, format, out));
     }
   },
-};
+});

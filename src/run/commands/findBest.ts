@@ -3,9 +3,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import {
-  type Command,
-  extensionHelp,
-  extensionOption,
   integer,
   interrupt,
   loadModules,
@@ -13,6 +10,7 @@ import {
   moduleHelp,
   moduleOption,
   need,
+  ofExperiments,
   print,
   readRuns,
   usage,
@@ -20,11 +18,10 @@ import {
   workProgress,
 } from './command.js';
 
-export const findBest: Command = {
+export const findBest = ofExperiments({
   about: 'choose among finished runs (or nnU-Net’s results), pairs of them, and their post-processing, as nnU-Net does',
   takes: '<runs | experiments.json> …, or nnU-Net’s <results folder of the data set> [<reference folder>]',
   options: {
-    ...extensionOption,
     ...moduleOption,
     configuration: { type: 'string', short: 'c', multiple: true },
     plans: { type: 'string' },
@@ -33,7 +30,6 @@ export const findBest: Command = {
     'no-ensembles': { type: 'boolean' },
   },
   help: {
-    ...extensionHelp,
     ...moduleHelp,
     configuration:
       'only these configurations; once for each (default: of runs all, of nnU-Net’s results 2d and 3d_fullres, or all where these are not there)',
@@ -49,7 +45,7 @@ export const findBest: Command = {
     if (!resultsOf(first)) return ofRuns(positionals, values);
     await ofResults(resultsOf(first)!, positionals[1], values);
   },
-};
+});
 
 /** Models in nnU-Net's results: those named, else the usual two, else all that lie there. */
 async function ofResults(results: string, given: string | undefined, values: Values): Promise<void> {
