@@ -1,13 +1,13 @@
 // Boxes of the image that become their own mean (batchgeneratorsv2 `BlankRectangleTransform`); one over another takes what is there by then.
 import { z } from 'zod';
 import type { Planes } from './sample.js';
-import { counts, probability, range, some, type Transform } from './transform.js';
+import { counts, probability, shares, some, type Transform } from './transform.js';
 
 const settings = z.strictObject({
   /** Fewest and most boxes of a channel. */
   count: counts,
   /** Shortest and longest edge as shares of the patch's; the longest is one voxel less. */
-  edge: range,
+  edge: shares,
   perChannel: probability,
 });
 

@@ -60,8 +60,10 @@ export const range = z.tuple([z.number(), z.number()]).readonly();
 /** Several such ranges, each as likely as the others. */
 export const ranges = z.array(range).min(1).readonly();
 /** Smallest and largest of whole numbers, both drawn too. */
-export const counts = z.tuple([z.int().min(1), z.int().min(1)]).readonly();
+export const counts = z.tuple([z.int().min(1).max(64), z.int().min(1).max(64)]).readonly();
 export const probability = z.number().min(0).max(1);
+/** Lower and upper share of a whole. */
+export const shares = z.tuple([probability, probability]).readonly();
 
 /** One draw for each channel. */
 export const each = <T>({ channels }: DrawContext, draw: () => T): T[] => Array.from({ length: channels }, draw);

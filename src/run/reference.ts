@@ -90,6 +90,7 @@ function page(): string {
         section(`\`${at}\` with \`"kind": "${name}"\``, settings.shape, ''),
       ),
     ),
+    ...transforms(),
     ...section('`prediction`', (unwrapped(shape.prediction) as z.ZodObject).shape, 'prediction.'),
     ...section('`scoring`', (unwrapped(shape.scoring) as z.ZodObject).shape, 'scoring.'),
     '# Networks',
@@ -99,6 +100,27 @@ function page(): string {
     '',
     ...section('', siteSchema.shape, ''),
   ].join('\n');
+}
+
+/** What a line of a pipeline may set; the JSON schema says of which form each is. */
+function transforms(): string[] {
+  const rows = definitions('transforms').map(({ name, settings }) => {
+    const keys = Object.entries(settings.shape).map(([key, s]) =>
+      isOptional(s as z.ZodType) ? `\`${key}\` or none` : `\`${key}\``,
+    );
+    return `| \`${name}\` | ${keys.join(', ')} |`;
+  });
+  const title = '## A line of `recipe.augmentation[]`';
+  return [
+    title,
+    '',
+    '`probability` (of being applied to a sample at all; 1) may stand in every line.',
+    '',
+    '| `transform` | settings |',
+    '|---|---|',
+    ...rows,
+    '',
+  ];
 }
 
 function section(title: string, shape: Record<string, unknown>, at: string): string[] {

@@ -116,6 +116,17 @@ describe('nnU-Net’s DA5', () => {
     }
   });
 
+  it('refuses windows and boxes that no patch can have', () => {
+    const wrong = [
+      { transform: 'median', size: [2, 5000], perChannel: 1 },
+      { transform: 'blankRectangles', count: [0, 4], edge: [0.1, 1.5], perChannel: 1 },
+    ] as unknown as Entry[];
+    assert.throws(
+      () => pipeline(wrong, { patchSize: [8, 8, 8] }),
+      /\[0\]\.size\.1: 5000.*\n.*\[1\]\.count\.0: 0.*\n.*\[1\]\.edge\.1: 1\.5/,
+    );
+  });
+
   it('a choice says what is wrong inside it', () => {
     const wrong = [
       { transform: 'oneOf', of: [{ transform: 'median', size: [2, 7], perChannel: 2 }, { transform: 'spatial' }] },
