@@ -2,9 +2,15 @@
 import { z } from 'zod';
 import { nativeFunctions } from '../base/native/load.js';
 import type { Planes } from './sample.js';
-import { balanced, each, range, type Transform } from './transform.js';
+import { balanced, probability, range, some, type Transform } from './transform.js';
 
-const settings = z.strictObject({ range });
+const settings = z.strictObject({
+  range,
+  /** Default 1. */
+  perChannel: probability.optional(),
+  /** Values stay inside the channel's old range; default true. */
+  preserveRange: z.boolean().optional(),
+});
 
 declare module './transform.js' {
   interface Transforms {
@@ -15,17 +21,17 @@ declare module './transform.js' {
 export interface ContrastDraw {
   transform: 'contrast';
   factors: (number | null)[];
-  /** Keep values inside the channel's old range; true in every pipeline here. */
+  /** Keep values inside the channel's old range. */
   preserveRange: boolean;
 }
 
 export const contrast: Transform<z.infer<typeof settings>, ContrastDraw> = {
   name: 'contrast',
   settings,
-  draw: (random, settings, context) => ({
+  draw: (random, { range, perChannel, preserveRange = true }, context) => ({
     transform: 'contrast',
-    factors: each(context, () => balanced(random, settings.range)),
-    preserveRange: true,
+    factors: some(random, context, perChannel, () => balanced(random, range)),
+    preserveRange,
   }),
   apply: applyContrast,
 };

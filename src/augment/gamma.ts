@@ -53,7 +53,7 @@ export function applyGamma({ inverted, retainStatistics, gammas }: GammaDraw, sa
 }
 
 /** ((v − low) / range)^gamma · range + low for every value. */
-function power(plane: Float32Array, gamma: number, low: number, range: number): void {
+export function power(plane: Float32Array, gamma: number, low: number, range: number): void {
   const divisor = Math.max(range, 1e-7);
   const native = nativeFunctions();
   if (native) native.power(plane, gamma, low, range, divisor);

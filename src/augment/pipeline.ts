@@ -2,7 +2,7 @@
 // a draw can be logged and replayed.
 import { FaultList } from '../base/errors.js';
 import type { Random } from '../base/random.js';
-import { definitions, lookup, registered } from '../base/registry.js';
+import { definitions } from '../base/registry.js';
 import { appendOneHot } from './cascade.js';
 import { centreStart } from './crop.js';
 import { maskOutside, outsideToBackground } from './mask.js';
@@ -10,7 +10,7 @@ import { patchRules } from './patchSize.js';
 import { type PipelineName, pipelines } from './pipelines.js';
 import { fromPlanes, type Sample, spares, toPlanes } from './sample.js';
 import { applySpatialToSample, isStill, middle, type SpatialDraw } from './spatial.js';
-import { applyStep, type DrawContext, type Entry, type Step } from './transform.js';
+import { applyStep, type DrawContext, drawEntry, type Entry, entryFaults, type Step } from './transform.js';
 
 /** Everything random about one augmented sample, in the order applied; plain JSON. */
 export type Draw = Step[];
@@ -50,43 +50,11 @@ export interface Pipeline {
 export function checkEntries(entries: readonly unknown[]): void {
   const faults = new FaultList();
   for (const [i, entry] of entries.entries()) {
-    const { transform, probability, ...settings } = Object(entry) as Record<string, unknown>;
-    const path = `augmentation[${i}]`;
-    const known = registered('transforms');
-    if (typeof transform !== 'string' || !known.includes(transform)) {
-      faults.add(
-        'transform',
-        `${path}.transform`,
-        JSON.stringify(transform) ?? 'nothing',
-        known.join(', '),
-        'Choose one of these.',
-      );
-      continue;
-    }
-    if (probability !== undefined && !(typeof probability === 'number' && probability >= 0 && probability <= 1))
-      faults.add(
-        'transform',
-        `${path}.probability`,
-        JSON.stringify(probability),
-        'a number from 0 to 1',
-        'Leave it out for always.',
-      );
-    const { error } = lookup('transforms', transform).settings.safeParse(settings);
-    for (const issue of error?.issues ?? []) {
-      const at = [path, ...issue.path].join('.');
-      faults.add(
-        'transform',
-        at,
-        JSON.stringify(valueAt(settings, issue.path)) ?? 'nothing',
-        issue.message,
-        `See the settings of ${transform}.`,
-      );
-    }
+    for (const { path, given, expected, fix } of entryFaults(entry))
+      faults.add('transform', [`augmentation[${i}]`, ...path].join('.'), given, expected, fix);
   }
   faults.throwIfAny('this augmentation cannot be used');
 }
-
-const valueAt = (from: unknown, path: readonly PropertyKey[]) => path.reduce<any>((value, key) => value?.[key], from);
 
 /**
  * The pipeline of a patch.
@@ -119,10 +87,9 @@ export function pipeline(augmentation: PipelineName | readonly Entry[], settings
     initialPatchSize: turning ? rules.initialPatchSize : patchSize,
     draw(random, { channels }) {
       const steps: Draw = turning ? [] : [middle(patch, inPlane)];
-      for (const { transform, probability, ...settings } of entries) {
-        if (onCascade.has(transform) && cascade.length === 0) continue;
-        if (probability !== undefined && !random.chance(probability)) continue;
-        const step = lookup('transforms', transform).draw(random, settings, { ...context, channels });
+      for (const entry of entries) {
+        if (onCascade.has(entry.transform) && cascade.length === 0) continue;
+        const step = drawEntry(random, entry, { ...context, channels });
         if (step) steps.push(step);
       }
       return steps;

@@ -15,6 +15,8 @@ import { balanced, probability, range, type Transform } from './transform.js';
 const settings = z.strictObject({
   rotation: z.strictObject({
     probability,
+    /** Each axis is turned with this probability; default 1. */
+    perAxis: probability.optional(),
     /** Largest angle about each axis in radians, where the patch is not anisotropic; default ±30°. */
     limit: z.number().optional(),
   }),
@@ -65,7 +67,10 @@ export const spatial: Transform<z.infer<typeof settings>, SpatialDraw> = {
       const magnitudes = sigmas.map((sigma, axis) => (axes.includes(axis) ? random.uniform(sigma / 8, sigma / 2) : 0));
       drawn.elastic = { sigmas, magnitudes, seed: random.bits() };
     }
-    if (random.chance(rotation.probability)) drawn.angles = axes.map(() => random.uniform(-context.rotation, context.rotation));
+    if (random.chance(rotation.probability)) {
+      const angle = () => random.uniform(-context.rotation, context.rotation);
+      drawn.angles = axes.map(() => (rotation.perAxis === undefined || random.chance(rotation.perAxis) ? angle() : 0));
+    }
     if (random.chance(scale.probability)) {
       const factor = () => (scale.balanced ? balanced(random, scale.range) : random.uniform(...scale.range));
       const own = random.chance(scale.perAxis);

@@ -2,7 +2,7 @@
 // and compared, and what was done to a sample can be logged and replayed.
 import { z } from 'zod';
 import type { Random } from '../base/random.js';
-import { lookup, openKind } from '../base/registry.js';
+import { lookup, openKind, registered } from '../base/registry.js';
 import type { Planes } from './sample.js';
 
 /** One transform with what was drawn for a sample; plain JSON. */
@@ -57,18 +57,60 @@ export type Entry = { [K in keyof Transforms]: { transform: K; probability?: num
 
 /** Lower and upper end of a uniform draw. */
 export const range = z.tuple([z.number(), z.number()]).readonly();
+/** Several such ranges, each as likely as the others. */
+export const ranges = z.array(range).min(1).readonly();
+/** Smallest and largest of whole numbers, both drawn too. */
+export const counts = z.tuple([z.int().min(1).max(64), z.int().min(1).max(64)]).readonly();
 export const probability = z.number().min(0).max(1);
+/** Lower and upper share of a whole. */
+export const shares = z.tuple([probability, probability]).readonly();
 
 /** One draw for each channel. */
 export const each = <T>({ channels }: DrawContext, draw: () => T): T[] => Array.from({ length: channels }, draw);
 
-/** One draw for each channel that the probability lets through, null for the others. */
-export const some = <T>(random: Random, context: DrawContext, share: number, draw: () => T): (T | null)[] =>
-  each(context, () => (random.chance(share) ? draw() : null));
+/** One draw for each channel that the probability lets through, null for the others; where none is given, for every channel. */
+export const some = <T>(random: Random, context: DrawContext, share: number | undefined, draw: () => T): (T | null)[] =>
+  each(context, () => (share === undefined || random.chance(share) ? draw() : null));
+
+export const fromEither = (random: Random, either: readonly (readonly [number, number])[]): number =>
+  random.uniform(...random.choice(either));
 
 /** Half of the draws below 1, half above (batchgenerators' contrast, gamma and v1 scale ranges; `BGContrast` in v2). */
 export function balanced(random: Random, [low, high]: readonly [number, number]): number {
   return random.chance(0.5) && low < 1 ? random.uniform(low, 1) : random.uniform(Math.max(low, 1), high);
+}
+
+/** What is wrong with one line of a pipeline: where in it, what was found, expected, and what to do. */
+export interface EntryFault {
+  path: PropertyKey[];
+  given: string;
+  expected: string;
+  fix: string;
+}
+
+/** Every fault of a line of a pipeline. @param among the transforms it may name */
+export function entryFaults(entry: unknown, among: readonly string[] = registered('transforms')): EntryFault[] {
+  const { transform, probability: share, ...settings } = Object(entry) as Record<string, unknown>;
+  const shown = (value: unknown) => JSON.stringify(value) ?? 'nothing';
+  if (typeof transform !== 'string' || !among.includes(transform))
+    return [{ path: ['transform'], given: shown(transform), expected: among.join(', '), fix: 'Choose one of these.' }];
+  const faults: EntryFault[] = [];
+  if (share !== undefined && !probability.safeParse(share).success) {
+    const expected = 'a number from 0 to 1';
+    faults.push({ path: ['probability'], given: shown(share), expected, fix: 'Leave it out for always.' });
+  }
+  for (const { path, message } of lookup('transforms', transform).settings.safeParse(settings).error?.issues ?? []) {
+    const given = shown(path.reduce<any>((value, key) => value?.[key], settings));
+    faults.push({ path, given, expected: message, fix: `See the settings of ${transform}.` });
+  }
+  return faults;
+}
+
+/** What a line of a pipeline draws for a sample; null: nothing. */
+export function drawEntry(random: Random, entry: Entry, context: DrawContext): Step | null {
+  const { transform, probability: share, ...settings } = entry;
+  if (share !== undefined && !random.chance(share)) return null;
+  return lookup('transforms', transform).draw(random, settings, context);
 }
 
 /** One drawn transform. `labels`: how many one-hot channels the cascade appended. */

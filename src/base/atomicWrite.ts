@@ -1,13 +1,12 @@
 // Files appear whole or not at all: written under a temporary name, every byte counted, synced, renamed, folder synced.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { threadId } from 'node:worker_threads';
-import { crc32 } from './checksum.js';
+import { crc32, sha256 } from './checksum.js';
 import { failedOn, VoxelbookError } from './errors.js';
 
-const here = createHash('sha256').update(os.hostname()).digest('hex').slice(0, 6);
+const here = sha256(os.hostname()).slice(0, 6);
 
 let written = 0;
 /**

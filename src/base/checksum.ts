@@ -18,6 +18,13 @@ export function contentChecksum(header: string, tensors: Record<string, TensorSo
   return hash.digest('hex');
 }
 
+/** SHA-256 of parts one after another, as hexadecimal digits. */
+export function sha256(...parts: (string | Uint8Array)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex');
+}
+
 /** SHA-256 of a file, as hexadecimal digits. */
 export const fileSha256 = (file: string): string => fileHash(file, 'sha256');
 

@@ -4,10 +4,11 @@
 // appears whole, by a hard link. A dead owner's claim is taken by exactly one process, however many try: the right to replace it is
 // a second claim, named after the dead one's token, which only one process can create; should that one die on the way, its own claim
 // is replaced in the same manner.
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import { temporaryName } from './atomicWrite.js';
+import { sha256 } from './checksum.js';
 import { failedOn } from './errors.js';
 
 export interface Owner {
@@ -64,7 +65,7 @@ export function readOwner(file: string): Owner | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw failedOn(file, error, 'claim');
   }
-  const token = createHash('sha256').update(text).digest('hex').slice(0, 32);
+  const token = sha256(text).slice(0, 32);
   const nobody: Owner = { pid: 0, host: os.hostname(), startTicks: null, token, since: 'unknown' };
   try {
     const found = JSON.parse(text);

@@ -22,6 +22,9 @@ export interface Definition {
 /** Adds what else is wrong with a definition, each fault under `path`. */
 export type DefinitionCheck = (definition: Record<string, unknown>, faults: FaultList, path: string) => void;
 
+/** What a part may be called. */
+export const partName = /^[A-Za-z][\w.+-]{0,63}$/;
+
 /** What every definition of a kind must have: functions by name, and what checks find. */
 const needsOf = new Map<string, readonly (string | DefinitionCheck)[]>();
 
@@ -103,7 +106,7 @@ function checkDefinition(kind: string, given: unknown): void {
     );
   } else {
     const part = (typeof given === 'object' && given !== null ? given : {}) as Record<string, unknown>;
-    const name = typeof part.name === 'string' && /^[A-Za-z][\w.+-]{0,63}$/.test(part.name) ? part.name : undefined;
+    const name = typeof part.name === 'string' && partName.test(part.name) ? part.name : undefined;
     const path = name ? `${kind}.${name}` : kind;
     if (!name) faults.add('extension', `${path}.name`, String(part.name), 'a name of letters, digits, ., +, - and _', 'Name it.');
     for (const f of needs)

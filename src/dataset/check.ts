@@ -1,9 +1,9 @@
 // The gate: every fault of every case in one report, before anything long starts. A case is read again only when its files changed.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import { sha256 } from '../base/checksum.js';
 import { type Fault, FaultList, VoxelbookError } from '../base/errors.js';
 import { runJobs } from '../base/pool.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
@@ -172,10 +172,7 @@ export async function rememberedFindings(
 function keyOf(job: CheckJob): string {
   const { id: _id, ...settings } = job;
   const stats = filesOf(job.files).map((file) => [file, statOf(file) ?? null]);
-  return createHash('sha256')
-    .update(JSON.stringify([version, settings, stats]))
-    .digest('hex')
-    .slice(0, 24);
+  return sha256(JSON.stringify([version, settings, stats])).slice(0, 24);
 }
 
 /** A few small cases are read here: that takes less than starting threads. */

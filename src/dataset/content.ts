@@ -1,11 +1,10 @@
 // What files hold, by SHA-256. A file is read again only when its size or times changed, so asking for a whole data set costs a look at
 // its folder; a file that was touched and holds the same as before counts as the same.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { atomicWriteJson } from '../base/atomicWrite.js';
-import { fileSha256 } from '../base/checksum.js';
+import { fileSha256, sha256 } from '../base/checksum.js';
 import { dataFolder } from '../base/paths.js';
 import { storedJson, tableShape } from '../base/storedJson.js';
 
@@ -38,7 +37,7 @@ const same = (a: KnownContent, b: Omit<KnownContent, 'sha256'>) =>
 
 /** A name for what is remembered of a folder: readable, and its own for every folder. */
 export const memoryFile = (kind: string, folder: string) => {
-  const hash = createHash('sha256').update(path.resolve(folder)).digest('hex').slice(0, 12);
+  const hash = sha256(path.resolve(folder)).slice(0, 12);
   return path.join(dataFolder(), 'checked', `${path.basename(folder)}-${hash}.${kind}.json`);
 };
 

@@ -1,9 +1,9 @@
 // `splits_final.json` of a data set: ours, made again when cases come or go, or somebody's own, checked against the cases and left alone.
 // Which of the two it is stands in `splits_final.made.json` beside it.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
+import { sha256 } from '../base/checksum.js';
 import { type Fault, FaultList, VoxelbookError } from '../base/errors.js';
 import { readJsonFile, shortJson } from '../base/json.js';
 import { preprocessedFolder } from '../base/paths.js';
@@ -25,7 +25,7 @@ type Cases = Pick<Dataset, 'name' | 'folder' | 'cases'>;
 const fileIn = (folder: string) => path.join(folder, 'splits_final.json');
 const recordIn = (folder: string) => path.join(folder, 'splits_final.made.json');
 const textOf = (list: readonly Split[]) => `${JSON.stringify(list, null, 2)}\n`;
-const digest = (text: string) => createHash('sha256').update(text).digest('hex');
+const digest = (text: string) => sha256(text);
 const generated = (ids: readonly string[], groups?: Groups) => (groups ? groupedSplits(ids, groups) : splits(ids));
 
 /** `splits_final.json` of a preprocessed folder, or undefined when there is none. @throws VoxelbookError for anything but JSON */

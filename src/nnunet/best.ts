@@ -4,10 +4,12 @@ import path from 'node:path';
 import { atomicWrite } from '../base/atomicWrite.js';
 import { FaultList, VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
+import { sourceOf } from '../base/registry.js';
 import type { DatasetJson } from '../dataset/dataset.js';
 import { readDatasetJson } from '../dataset/datasetJson.js';
 import { type Labels, labels } from '../dataset/labels.js';
 import { copyDescriptions, ensembleFolders, ensembleLabels, probabilityFile } from '../predict/ensemble.js';
+import type { PostprocessingStep } from '../volume/postprocess.js';
 import { writeNnunetJson } from './json.js';
 import { modelFolderOf, modelFoldersIn } from './modelFolder.js';
 import { choosePostprocessing, determinePostprocessing, type PostprocessingChoice } from './postprocessing.js';
@@ -143,7 +145,11 @@ export function inferenceInformation(
 }
 
 /** The commands that predict with what was chosen, each as it can be run. `results` is the folder the information's paths start from. */
-export function inferenceInstructions(information: ReturnType<typeof inferenceInformation>, results = '.'): string {
+export function inferenceInstructions(
+  information: ReturnType<typeof inferenceInformation>,
+  results = '.',
+  steps: readonly PostprocessingStep[] = [],
+): string {
   const { selected_model_or_models: chosen, postprocessing_file: file } = information.best_model_or_ensemble;
   const folds = information.folds.join(' ');
   // The weights are nnU-Net's own, so nnU-Net predicts and averages.
@@ -153,19 +159,24 @@ export function inferenceInstructions(information: ReturnType<typeof inferenceIn
     return `nnUNetv2_predict -d ${information.dataset_name_or_id} -i INPUT_FOLDER -o ${output} ${model}${save}`;
   });
   const average = (outputs: readonly string[]) => `nnUNetv2_ensemble -i ${outputs.join(' ')} -o OUTPUT_FOLDER`;
-  return instructions(predict, average, path.resolve(results, '..', file));
+  return instructions(predict, average, path.resolve(results, '..', file), steps);
 }
 
 /**
  * The commands of a choice as text.
  * @param predict the command of each member, given its output folder
  * @param average the command that averages output folders
+ * @param postprocessing the file of what was chosen: these steps
  */
 export function instructions(
   predict: readonly ((output: string) => string)[],
   average: (outputs: readonly string[]) => string,
   postprocessing: string,
+  steps: readonly PostprocessingStep[],
 ): string {
+  // A step of a person's own is known to the command by its module.
+  const files = new Set(steps.map(({ kind }) => sourceOf('postprocessing', kind)));
+  const modules = [...files].flatMap((file) => (file ? ` --extension ${file}` : []));
   const ensemble = predict.length > 1;
   const outputs = predict.map((_, i) => (ensemble ? `OUTPUT_FOLDER_MODEL_${i + 1}` : 'OUTPUT_FOLDER'));
   return [
@@ -174,7 +185,7 @@ export function instructions(
     ...predict.map((command, i) => command(outputs[i])),
     ...(ensemble ? ['\nThen average them:\n', average(outputs)] : []),
     '\n***Once inference is completed, run postprocessing like this:***\n',
-    `npx voxelbook postprocess -i OUTPUT_FOLDER -o OUTPUT_FOLDER_PP --steps ${postprocessing}`,
+    `npx voxelbook postprocess -i OUTPUT_FOLDER -o OUTPUT_FOLDER_PP --steps ${postprocessing}${modules.join('')}`,
     '',
   ].join('\n');
 }
@@ -261,7 +272,10 @@ export function findBestConfiguration(
   const chosen = { ...found, best: best.name, models: best.members.map((i) => models[i]) };
   const information = inferenceInformation(dataset, models, folds, ensembles, chosen);
   writeNnunetJson(path.join(results, 'inference_information.json'), information);
-  fs.writeFileSync(path.join(results, 'inference_instructions.txt'), inferenceInstructions(information, results));
+  fs.writeFileSync(
+    path.join(results, 'inference_instructions.txt'),
+    inferenceInstructions(information, results, found.postprocessing.steps),
+  );
   return information;
 }
 

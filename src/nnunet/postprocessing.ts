@@ -1,11 +1,13 @@
 // Which post-processing helps, decided on cross-validation predictions (nnU-Net v2 `determine_postprocessing`).
 import fs from 'node:fs';
 import path from 'node:path';
+import { VoxelbookError } from '../base/errors.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
+import { definitions } from '../base/registry.js';
 import type { LabelOrRegion, Labels } from '../dataset/labels.js';
 import { copyDescriptions } from '../predict/ensemble.js';
 import { readVolume, writeVolume } from '../volume/index.js';
-import { largestComponent, type PostprocessingStep, postprocess } from '../volume/postprocess.js';
+import { type PostprocessingStep, type PostprocessingTrial, postprocess } from '../volume/postprocess.js';
 import { readNnunetJson, writeNnunetJson } from './json.js';
 import {
   casesOf,
@@ -37,8 +39,8 @@ export interface PostprocessingFile {
 }
 
 /**
- * Tries keeping the largest component: first of the whole foreground (taken if the mean Dice rises and no class falls), then of each
- * label or region in order (taken if its own Dice rises), each on top of what was taken before.
+ * Tries what every registered post-processing says is worth it, each on top of what was taken before: nnU-Net's largest components, then what
+ * modules bring. Taken is what raises the mean Dice while no class falls, or the Dice of the one label or region it is for.
  */
 export function choosePostprocessing(
   cases: readonly EvaluationCase[],
@@ -46,7 +48,8 @@ export function choosePostprocessing(
   options: WorkOptions = {},
 ): PostprocessingChoice {
   const each = evaluated(labels);
-  const report = progressOf(each.length > 1 ? each.length + 2 : 2, options);
+  const trials = trialsOf(labels.foreground, each);
+  const report = progressOf(trials.length + 1, options);
   const evaluate = (steps: readonly PostprocessingStep[]) =>
     nnunetSummary(
       cases.map((c) => withSteps(c, steps)),
@@ -54,30 +57,50 @@ export function choosePostprocessing(
       labels.ignoreLabel,
       { signal: options.signal },
     );
-  const largest = (of: LabelOrRegion | LabelOrRegion[]): PostprocessingStep => ({
-    kind: largestComponent,
-    labels_or_regions: of,
-  });
+  const diceOf = ({ mean }: NnunetSummary, label: LabelOrRegion) => mean[labelKey(label)].Dice;
 
   report(0, 'evaluate as predicted');
   const before = evaluate([]);
   let steps: PostprocessingStep[] = [];
   let after = before;
-
-  report(1, 'largest component of the foreground');
-  const whole = evaluate([largest(labels.foreground)]);
-  const better = whole.foreground_mean.Dice > before.foreground_mean.Dice;
-  const worse = each.some((label) => whole.mean[labelKey(label)].Dice < before.mean[labelKey(label)].Dice);
-  if (better && !worse) [steps, after] = [[largest(labels.foreground)], whole];
-
-  if (each.length > 1)
-    for (const [i, label] of each.entries()) {
-      report(2 + i, `largest component of ${labelKey(label)}`);
-      const trial = [...steps, largest(label)];
-      const summary = evaluate(trial);
-      if (summary.mean[labelKey(label)].Dice > after.mean[labelKey(label)].Dice) [steps, after] = [trial, summary];
-    }
+  for (const [i, { step, of }] of trials.entries()) {
+    report(1 + i, `${step.kind}${of === undefined ? '' : ` of ${labelKey(of)}`}`);
+    const trial = [...steps, step];
+    const summary = evaluate(trial);
+    const better =
+      of === undefined
+        ? summary.foreground_mean.Dice > after.foreground_mean.Dice &&
+          !each.some((label) => diceOf(summary, label) < diceOf(after, label))
+        : diceOf(summary, of) > diceOf(after, of);
+    if (better) [steps, after] = [trial, summary];
+  }
   return { steps, before, after };
+}
+
+/**
+ * Every step that is tried, built-in ones first.
+ * @throws VoxelbookError for trials that are none
+ */
+function trialsOf(foreground: LabelOrRegion[], each: LabelOrRegion[]): { step: PostprocessingStep; of?: LabelOrRegion }[] {
+  const keys = each.map(labelKey);
+  return definitions('postprocessing').flatMap(({ name, settings, trials }) => {
+    const wanted = trials
+      ? trials({ foreground: [...foreground], evaluated: [...each] })
+      : settings.safeParse({}).success
+        ? [{ settings: {} }]
+        : [];
+    const isTrial = (t: PostprocessingTrial) =>
+      typeof t?.settings === 'object' && (t.of === undefined || keys.includes(labelKey(t.of)));
+    if (!Array.isArray(wanted) || !wanted.every(isTrial))
+      throw new VoxelbookError(`the post-processing ${name} says nothing to try`, {
+        code: 'postprocessing-trials',
+        path: `postprocessing.${name}.trials`,
+        given: (JSON.stringify(wanted) ?? 'nothing').slice(0, 200),
+        expected: `a list of { settings, of }; of left out or one of ${keys.join(', ')}`,
+        fix: 'Correct what it returns.',
+      });
+    return wanted.map(({ settings: own, of }) => ({ step: { ...own, kind: name }, of }));
+  });
 }
 
 const withSteps = (c: EvaluationCase, steps: readonly PostprocessingStep[]): EvaluationCase => ({

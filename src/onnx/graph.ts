@@ -1,8 +1,8 @@
 // An ONNX graph being built, and its form in a file (onnx.proto of onnx 1.13: IR version 8, operators 18).
 import path from 'node:path';
 import { atomicWrite } from '../base/atomicWrite.js';
+import { bytes, float, integer, type Pieces, text } from '../base/protobuf.js';
 import { product } from '../base/shape.js';
-import { bytes, float, integer, type Pieces, text } from './wire.js';
 
 export const operatorSet = 18;
 const irVersion = 8;

@@ -1,6 +1,6 @@
 // Planners by name: what one is, and what an experiment says to choose it.
-import { createHash } from 'node:crypto';
 import type { z } from 'zod';
+import { sha256 } from '../base/checksum.js';
 import { canonicalJson } from '../base/json.js';
 import { lookup, openKind } from '../base/registry.js';
 import type { Dataset } from '../dataset/dataset.js';
@@ -73,5 +73,5 @@ export function plansNameBy(planner?: Planner): string {
   const { kind, settings } = plannerEntry(planner);
   const { plansName } = lookup('planners', kind, 'planner');
   if (Object.keys(settings).length === 0) return plansName;
-  return `${plansName}_${createHash('sha256').update(canonicalJson(settings)).digest('hex').slice(0, 8)}`;
+  return `${plansName}_${sha256(canonicalJson(settings)).slice(0, 8)}`;
 }

@@ -1,11 +1,11 @@
 // The plan of a data set on disk: what the planner wrote, or what a person made of it. A person's plan is what training uses, and it is
 // replaced only when asked. Beside `<plans_name>.json` lies a copy of what was planned, which tells the two apart.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import { sha256 } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
 import { canonicalJson, readJsonFile, shortJson } from '../base/json.js';
 import { hasShape, tableShape } from '../base/storedJson.js';
@@ -40,7 +40,7 @@ export function readPlan(file: string, sha256?: string): Plan {
   return planFromJson(value);
 }
 
-const checksum = (value: unknown) => createHash('sha256').update(canonicalJson(value)).digest('hex');
+const checksum = (value: unknown) => sha256(canonicalJson(value));
 
 /**
  * A plan of one's own as an experiment refers to it: its path and the checksum of what it says.

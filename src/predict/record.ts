@@ -1,10 +1,11 @@
 // Whose the predictions in a folder are: `predictions.record.json` beside them names for each case the model, the images and the labels
 // written, so that files of another model, of other images or half a file never pass for this model's.
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import { sha256 } from '../base/checksum.js';
 import { type Fault, VoxelbookError } from '../base/errors.js';
 import { faultShape, storedJson, tableShape } from '../base/storedJson.js';
 import { Contents } from '../dataset/content.js';
@@ -44,7 +45,7 @@ export function anonymous(forwards: readonly object[], settings: unknown): strin
   return digest([ids, settings]);
 }
 
-export const digest = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
+export const digest = (value: unknown) => sha256(JSON.stringify(value)).slice(0, 16);
 
 /** SHA-256 over the images of a case (and labels of a previous stage), read only where size or time changed. */
 export function imagesDigest(files: CaseFiles, contents: Contents): string {

@@ -1,8 +1,8 @@
 // Preprocessing a data set: cases side by side in workers, each made only if its files or settings changed.
-import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite, sweepTemporaryFiles } from '../base/atomicWrite.js';
+import { sha256 } from '../base/checksum.js';
 import { refuseIfDiskTooSmall } from '../base/disk.js';
 import { casesFolder, preprocessedFolder } from '../base/paths.js';
 import { runJobs } from '../base/pool.js';
@@ -150,5 +150,5 @@ function contentHash({ files, contents, plan, configuration: name, labels: names
     normalisationCode: normalisationCode(config),
     readerCode: readerCode([...files.images, files.label ?? []].flat()),
   };
-  return crypto.createHash('sha256').update(JSON.stringify(settings)).digest('hex');
+  return sha256(JSON.stringify(settings));
 }

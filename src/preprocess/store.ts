@@ -1,11 +1,11 @@
 // A preprocessed case on disk: chunked arrays in <case>.safetensors, what to remember in <case>.json. The JSON is written last and
 // names the hash of what the case was made of; both files carry it, so that halves of different runs are never taken for one.
 // Everything is checked when it is read: chunks and class locations by CRC-32, index and JSON by SHA-256.
-import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import zlib from 'node:zlib';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import { sha256 } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
 import { readRange, safetensorsTable, type TensorRange, writeSafetensors } from '../base/safetensors.js';
 import {
@@ -76,11 +76,6 @@ export function saveCase(
 
 const fileOf = (folder: string, id: string) => path.join(folder, `${id}.safetensors`);
 const bytesOf = (array: Uint32Array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-const sha256 = (...parts: (string | Uint8Array)[]) => {
-  const hash = crypto.createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return hash.digest('hex');
-};
 
 /** Where each class is, read when asked for. */
 export interface StoredLocations {

@@ -1,5 +1,5 @@
 // A volume in a cell: three orthogonal planes with labels, sliders where scripts may run, a still picture everywhere.
-import { createHash } from 'node:crypto';
+import { sha256 } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
 import { type Colour, colourOfLabel } from '../base/labelColours.js';
 import { quantileSorted } from '../score/quantile.js';
@@ -302,7 +302,7 @@ function page(scene: Scene, at: readonly number[], still: Uint8Array, options: V
     const { bytes, columns } = sprite(coarse);
     if (bytes.length > room) continue;
     // Equal views on one page are two.
-    const id = `vb${createHash('sha256').update(bytes).update(JSON.stringify(at)).digest('hex').slice(0, 12)}-${views++}`;
+    const id = `vb${sha256(bytes, JSON.stringify(at)).slice(0, 12)}-${views++}`;
     const settings = {
       shape: coarse.shape,
       spacing: coarse.spacingMm,

@@ -1,6 +1,6 @@
 // What a recording of a desk study stands on: analysis, experiments, voxels of its data, and what its metrics answer. Digests of each, so
 // that a change of any of them is noticed in a second, without a run.
-import { createHash } from 'node:crypto';
+import { sha256 } from '../base/checksum.js';
 import { embeddedNames, generatorOf } from '../demo/index.js';
 import type { DeskStudy } from '../paper/index.js';
 import { volume } from '../score/index.js';
@@ -18,7 +18,7 @@ export interface DeskIdentity {
   rule: string;
 }
 
-const digest = (value: unknown) => createHash('sha256').update(canonicalJson(value)).digest('hex').slice(0, 12);
+const digest = (value: unknown) => sha256(canonicalJson(value)).slice(0, 12);
 
 /** The digits of a study as the library is now. */
 export function identityOf({ plan, experiments }: DeskStudy): DeskIdentity {

@@ -1,11 +1,10 @@
 // An ensemble of finished runs: probabilities of the same held-out cases averaged, then labels, then a rule for tiny findings, then
 // scores. Nothing is trained; the result has a folder of its own, so that it is computed once.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteSealedJson } from '../base/atomicWrite.js';
+import { sha256 } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
-import { runsFolder } from '../base/paths.js';
 import { loadCase, readAs, writeAs } from '../dataset/index.js';
 import { network as networkOf } from '../model/index.js';
 import { inputChannels } from '../plan/index.js';
@@ -26,6 +25,7 @@ import type { Volume } from '../volume/index.js';
 import { readWeights, toParams } from '../weights/index.js';
 import { readScores } from './folder.js';
 import { heldOut } from './heldOut.js';
+import { madeFolder, noteMembers } from './members.js';
 import type { FinishedRun } from './result.js';
 import { caseOf, referenceOf, scoreBy, scorerOf } from './scoring.js';
 
@@ -73,6 +73,7 @@ async function joined(name: string, members: readonly FinishedRun[], options: Om
   const { ids, on } = heldOut(dataset, prepared.split(fold), fold);
   const scorer = scorerOf(experiment.scoring, labels);
   fs.mkdirSync(folder, { recursive: true });
+  noteMembers(folder, members);
   const begin = performance.now();
   // The rule works on the label maps of the plain ensemble, which is computed once.
   if (options.replaceSmall) await joined(name, members, { signal: options.signal });
@@ -134,7 +135,7 @@ async function joined(name: string, members: readonly FinishedRun[], options: Om
 function folderOf(members: readonly FinishedRun[], rule?: EnsembleOptions['replaceSmall']): string {
   const inputs = members.map((m) => [path.basename(m.folder).slice(-12), readInputs(m.folder)]);
   const identity = canonicalJson([inputs, rule ?? null]);
-  return path.join(runsFolder(), 'ensembles', createHash('sha256').update(identity).digest('hex').slice(0, 12));
+  return madeFolder('ensembles', sha256(identity).slice(0, 12));
 }
 
 /** A member's trained network and what it takes of a case; the caller owns the parameters. */

@@ -1,11 +1,10 @@
 // The best of several experiments by cross-validation, and of their pairs, with post-processing (nnU-Net v2 `find_best_configuration`),
 // from the run folders that `run` leaves.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
+import { sha256 } from '../base/checksum.js';
 import { type Fault, VoxelbookError } from '../base/errors.js';
-import { runsFolder } from '../base/paths.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
 import { datasetJsonText, readDatasetJson, writeAs } from '../dataset/index.js';
 import { type Decision, decide, instructions, type MergedModel } from '../nnunet/best.js';
@@ -15,6 +14,7 @@ import { canonicalJson, readInputs, runHash } from '../train/index.js';
 import { predictor } from './ensemble.js';
 import { type RunOrder, readOrder, readScores } from './folder.js';
 import { settled } from './fresh.js';
+import { madeFolder, noteMembers } from './members.js';
 import { caseOf, referenceOf } from './scoring.js';
 
 /** The best experiment or pair, with its post-processing and how to predict with it. */
@@ -44,10 +44,11 @@ export async function findBest(
   const runs = [...models.values()];
   const json = readDatasetJson(path.join(runs[0][0].folder, 'dataset.json'));
   const made = runs.flat().map(({ folder }) => [path.basename(folder), readInputs(folder)]);
-  const hash = createHash('sha256').update(canonicalJson(made)).digest('hex').slice(0, 12);
-  const output = path.join(runsFolder(), 'find-best', hash);
+  const hash = sha256(canonicalJson(made)).slice(0, 12);
+  const output = madeFolder('find-best', hash);
   const references = path.join(output, 'references');
   fs.mkdirSync(references, { recursive: true });
+  noteMembers(output, runs.flat());
   const pairs = ensembles && runs.length > 1;
   const merged: MergedModel[] = [];
   for (const [i, name] of names.entries()) {
@@ -65,7 +66,8 @@ export async function findBest(
     return `npx voxelbook predict INPUT_FOLDER ${out} ${members}${decision.best.members.length > 1 ? ' --probabilities' : ''}`;
   });
   const average = (outputs: readonly string[]) => `npx voxelbook ensemble ${outputs.join(' ')} --out OUTPUT_FOLDER`;
-  const text = instructions(commands, average, path.join(decision.best.folder, 'postprocessing.json'));
+  const { best, postprocessing } = decision;
+  const text = instructions(commands, average, path.join(best.folder, 'postprocessing.json'), postprocessing.steps);
   atomicWriteJson(path.join(output, 'results.json'), { results: decision.results, best: decision.best.name });
   atomicWrite(path.join(output, 'inference_instructions.txt'), text);
   return { ...decision, folder: output, instructions: text };

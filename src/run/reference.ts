@@ -1,7 +1,7 @@
 // What editors and readers get of the schemas: JSON schemas, and a page that lists every key. Made by `npm run schemas`; a test holds the
 // files in environment/docs against what is made here.
 import { z } from 'zod';
-import { definitions, withBuiltInAlone } from '../base/registry.js';
+import { definitions, partName, withBuiltInAlone } from '../base/registry.js';
 import { aboutOf, unwrapped } from '../base/schema.js';
 import { networkSettings } from '../model/settings.js';
 import { bundleSchema } from '../onnx/index.js';
@@ -33,18 +33,29 @@ function jsonSchema(schema: z.ZodType, title: string): Json {
   return { title, ...made };
 }
 
-/** An experiment or a list of them; a network from outside may say what its own module checks. */
+/** An experiment; where a module of "extensions" may bring a part, any name is allowed, and its module checks the rest. */
 function experimentJsonSchema(): Json {
   const one = jsonSchema(experimentSchema(), 'Experiment');
-  const model = (one.properties as Json).model as { oneOf: Json[] };
-  const builtIn = Object.keys(networkSettings);
-  model.oneOf.push({
-    description: 'A network that a module of "extensions" brings',
-    type: 'object',
-    properties: { network: { type: 'string', not: { enum: builtIn } } },
-    required: ['network'],
-  });
+  const { planner, scoring } = one.properties as { planner: { anyOf: Json[] }; scoring: { properties: { metrics: Json } } };
+  planner.anyOf.push({ ...broughtIn, type: 'string', pattern: partName.source });
+  const { metrics } = scoring.properties;
+  metrics.items = { anyOf: [metrics.items, { ...broughtIn, type: 'string', pattern: partName.source }] };
+  allowOwnParts(one);
   return one;
+}
+
+const broughtIn = { description: 'One that a module of "extensions" brings' };
+
+/** Beside the parts that are told apart by their name stands one of any other name, everywhere below a node. */
+function allowOwnParts(node: unknown): void {
+  if (typeof node !== 'object' || node === null) return;
+  for (const below of Object.values(node)) allowOwnParts(below);
+  const forms = (node as Json).oneOf as { properties?: Record<string, Json> }[] | undefined;
+  const key = ['kind', 'transform', 'network'].find((k) => forms?.every(({ properties }) => properties?.[k]?.const));
+  if (!forms || !key) return;
+  const known = forms.map(({ properties }) => properties![key].const);
+  const name = { type: 'string', pattern: partName.source, not: { enum: known } };
+  forms.push({ ...broughtIn, type: 'object', properties: { [key]: name }, required: [key] } as never);
 }
 
 /** Every key of an experiment and a site: what it means, default, unit, values and an example. */
@@ -79,6 +90,7 @@ function page(): string {
         section(`\`${at}\` with \`"kind": "${name}"\``, settings.shape, ''),
       ),
     ),
+    ...transforms(),
     ...section('`prediction`', (unwrapped(shape.prediction) as z.ZodObject).shape, 'prediction.'),
     ...section('`scoring`', (unwrapped(shape.scoring) as z.ZodObject).shape, 'scoring.'),
     '# Networks',
@@ -88,6 +100,27 @@ function page(): string {
     '',
     ...section('', siteSchema.shape, ''),
   ].join('\n');
+}
+
+/** What a line of a pipeline may set; the JSON schema says of which form each is. */
+function transforms(): string[] {
+  const rows = definitions('transforms').map(({ name, settings }) => {
+    const keys = Object.entries(settings.shape).map(([key, s]) =>
+      isOptional(s as z.ZodType) ? `\`${key}\` or none` : `\`${key}\``,
+    );
+    return `| \`${name}\` | ${keys.join(', ')} |`;
+  });
+  const title = '## A line of `recipe.augmentation[]`';
+  return [
+    title,
+    '',
+    '`probability` (of being applied to a sample at all; 1) may stand in every line.',
+    '',
+    '| `transform` | settings |',
+    '|---|---|',
+    ...rows,
+    '',
+  ];
 }
 
 function section(title: string, shape: Record<string, unknown>, at: string): string[] {

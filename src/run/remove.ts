@@ -1,4 +1,4 @@
-// Taking runs away, with the runs that were started from them.
+// Taking runs away, with the runs that were started from them and what was made from any of these.
 import fs from 'node:fs';
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
@@ -7,6 +7,7 @@ import { initOf } from '../train/dependencies.js';
 import { runHash } from '../train/identity.js';
 import { isBeingRemoved, type RunOrder, readOrder, removing, runFolders } from './folder.js';
 import { isAlive, readLease, takeLease } from './lease.js';
+import { madeOf } from './members.js';
 
 /** Whether a run takes weights, or in a cascade the labels of any fold, from another. No data set is opened. */
 function isMadeFrom(run: RunOrder, other: RunOrder): boolean {
@@ -33,7 +34,7 @@ export function withDependents(folders: readonly string[]): string[] {
 }
 
 /**
- * Removes runs, with those that need them.
+ * Removes runs, with those that need them, and ensembles and choices of the best that were made from them.
  * @returns the folders that are gone
  * @throws VoxelbookError, before anything is removed, where one of them is being worked on or is no run folder
  */
@@ -50,6 +51,8 @@ export function remove(folders: readonly string[]): string[] {
   });
   if (faults.length > 0) throw new VoxelbookError('these runs cannot be removed', faults);
   sweep();
+  const made = madeOf(all);
+  for (const folder of made) fs.rmSync(folder, { recursive: true, force: true });
   for (const folder of all) {
     // Nobody starts it while it goes; under its new name it is no run any more, should this process end in the middle.
     const lease = takeLease(folder);
@@ -59,7 +62,7 @@ export function remove(folders: readonly string[]): string[] {
     lease.release();
     fs.rmSync(gone, { recursive: true });
   }
-  return all;
+  return [...all, ...made];
 }
 
 /** What an earlier removal left. */

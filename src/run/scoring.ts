@@ -1,9 +1,8 @@
 // How predictions are scored: what counts as a class, by which definition, at which tolerance; and stored predictions scored by any rule.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWriteJson } from '../base/atomicWrite.js';
-import { fileSha256 } from '../base/checksum.js';
+import { fileSha256, sha256 } from '../base/checksum.js';
 import { FaultList } from '../base/errors.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
 import { type CaseFiles, type Dataset, type Labels, labels, open, readAs } from '../dataset/index.js';
@@ -193,7 +192,7 @@ export async function scoreBy(
   });
   faults.throwIfAny(`the predictions in ${folder} cannot be scored`);
   const scorer = scorerOf(scoring, labels(dataset.json));
-  const name = createHash('sha256').update(canonicalJson(scoring)).digest('hex').slice(0, 12);
+  const name = sha256(canonicalJson(scoring)).slice(0, 12);
   const store = path.join(folder, 'scored', `${name}.json`);
   const known = readScored(store);
   const cases: Scored['cases'] = [];

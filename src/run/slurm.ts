@@ -2,10 +2,10 @@
 //
 // What is done stands in the run folders, what is handed in in their job.json and in Slurm's queue: handing in again, from anywhere, takes
 // only what is neither. That is the whole resume story. Another queue system is another file like this one.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
+import { sha256 } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
 import { withLock } from '../base/lock.js';
 import { runsFolder } from '../base/paths.js';
@@ -49,13 +49,21 @@ interface Scripts {
   summary: string;
 }
 
+/** What handing in a study goes by, from its first job to its last. */
+interface Plan {
+  scripts: Scripts;
+  options: SlurmOptions;
+  needsOf: NeedsOf;
+  /** Largest number of elements of an array. */
+  most: number;
+  /** Seconds that the partition gives at most. */
+  longest: number;
+}
+
 const isMissing = (run: PlannedRun) => !readScores(run.folder);
 
 function writeScripts(runs: readonly PlannedRun[], options: SlurmOptions): Scripts {
-  const hash = createHash('sha256')
-    .update(runs.map((r) => r.hash).join())
-    .digest('hex')
-    .slice(0, 12);
+  const hash = sha256(runs.map((r) => r.hash).join()).slice(0, 12);
   const folder = path.join(runsFolder(), 'submit', hash);
   fs.mkdirSync(path.join(folder, 'log'), { recursive: true });
   atomicWrite(path.join(folder, 'grid.jsonl'), linesOf(runs));
@@ -67,9 +75,9 @@ function writeScripts(runs: readonly PlannedRun[], options: SlurmOptions): Scrip
 }
 
 /**
- * Writes `runs/submit/<hash>/` with `grid.jsonl`, `run.sh`, `summary.sh` and `submit.sh`, and hands in the runs that are missing and not
- * handed in already, as far as the site's limit allows. With `dryRun` nothing else is written or started; `bash submit.sh` hands in
- * what was missing then, without a look at the queue.
+ * Writes `runs/submit/<hash>/` with `grid.jsonl`, `run.sh` and `summary.sh`, and hands in the runs that are missing and not handed in already,
+ * as far as the site's limit allows. With `dryRun` nothing is handed in; `bash submit.sh`, written then, hands in what was missing, without a
+ * look at the queue.
  * @throws VoxelbookError when Slurm takes no job or does not say what it has
  */
 export async function submit(
@@ -79,37 +87,55 @@ export async function submit(
 ): Promise<Submitted> {
   parse(siteSchema, options, 'these job scripts cannot be written');
   const scripts = writeScripts(runs, options);
+  if (!options.dryRun) return begin(runs, await planOf(scripts, options, needsOf));
   const missing = runs.filter(isMissing);
   const unfinished = new Set(missing.map((r) => r.hash));
   const idle = missing.filter((r) => !isAlive(r.folder));
-  const most = options.dryRun ? 1001 : await maxArraySize();
-  const arrays = arraysOf(idle, { unfinished, most, needsOf });
+  const arrays = arraysOf(idle, { unfinished, most: 1001, needsOf });
   const files = arrays.map((array) => writeLines(scripts.folder, array));
   atomicWrite(path.join(scripts.folder, 'submit.sh'), submitScript(arrays, files, scripts, options));
-  if (options.dryRun) return { folder: scripts.folder, jobs: [], pending: 0, left: [] };
+  return { folder: scripts.folder, jobs: [], pending: 0, left: [] };
+}
+
+/** What the cluster allows is asked once a study. */
+const planOf = async (scripts: Scripts, options: SlurmOptions, needsOf: NeedsOf): Promise<Plan> => ({
+  ...{ scripts, options, needsOf },
+  most: await maxArraySize(),
+  longest: await longestTime(options.partition),
+});
+
+async function begin(runs: readonly PlannedRun[], plan: Plan): Promise<Submitted> {
   for (const r of runs) {
     prepareFolder(r);
     await settled(r, r.folder);
   }
-  const { jobs, pending, left } = await handIn(runs.filter(isMissing), { scripts, options, needsOf });
+  const { scripts, options } = plan;
+  const { jobs, pending, left } = await handIn(() => runs.filter(isMissing), plan, patientQueue);
   if (jobs.length > 0 && left.length === 0) jobs.push(await handInSummary(scripts, jobs, options));
   atomicWriteJson(path.join(scripts.folder, 'jobs.json'), jobs);
   return { folder: scripts.folder, jobs, pending, left };
 }
 
-/** One process at a time looks at the queue and hands in: two would hand in the same runs. */
+/**
+ * One process at a time looks at the queue and hands in: two would hand in the same runs.
+ * @param missingOf runs without a result, by what is in the queue
+ */
 async function handIn(
-  missing: readonly PlannedRun[],
-  given: { scripts: Scripts; options: SlurmOptions; needsOf: NeedsOf },
+  missingOf: (there: Map<string, string>) => readonly PlannedRun[],
+  plan: Plan,
+  look: () => Promise<Map<string, string>>,
 ): Promise<Omit<Submitted, 'folder'>> {
-  return withLock(path.join(runsFolder(), 'submit', 'lock.json'), {}, () => handInWhatFits(missing, given));
+  return withLock(path.join(runsFolder(), 'submit', 'lock.json'), {}, async () => {
+    const there = await look();
+    return handInWhatFits(missingOf(there), there, plan);
+  });
 }
 
 async function handInWhatFits(
   missing: readonly PlannedRun[],
-  { scripts, options, needsOf }: { scripts: Scripts; options: SlurmOptions; needsOf: NeedsOf },
+  there: ReadonlyMap<string, string>,
+  { scripts, options, needsOf, most, longest }: Plan,
 ): Promise<Omit<Submitted, 'folder'>> {
-  const there = await patientQueue();
   const jobs: SubmittedJob[] = [];
   const left: PlannedRun[] = [];
   const ids = new Map<string, string>();
@@ -121,8 +147,6 @@ async function handInWhatFits(
   const wanted = missing.filter((run) => !ids.has(run.hash) && !isAlive(run.folder));
   const unfinished = new Set(missing.map((run) => run.hash));
   let room = (options.submitLimit ?? Number.POSITIVE_INFINITY) - there.size - 1; // one for the summary
-  const most = await maxArraySize();
-  const longest = await longestTime(options.partition);
   const within = (needs: Needs): Needs =>
     needs.time !== undefined && secondsOf(needs.time) > longest ? { ...needs, time: undefined } : needs;
   for (const array of arraysOf(wanted, { unfinished, most, needsOf: (run) => within(needsOf(run)) })) {
@@ -181,8 +205,9 @@ export async function slurmStudy(
 ): Promise<FailedRun[]> {
   const { signal, onEvent, onProgress, slurm = {} } = options;
   const site = { ...slurm, atOnce: slurm.atOnce ?? options.atOnce };
-  const first = await submit(runs, site, needsOf);
-  const scripts = { ...first, script: path.join(first.folder, 'run.sh'), summary: path.join(first.folder, 'summary.sh') };
+  parse(siteSchema, site, 'these job scripts cannot be written');
+  const plan = await planOf(writeScripts(runs, site), site, needsOf);
+  const first = await begin(runs, plan);
   let { left } = first;
   const all: SubmittedJob[] = [];
   const tell = (jobs: readonly SubmittedJob[]) => {
@@ -194,6 +219,14 @@ export async function slurmStudy(
   if (first.pending > 0) onEvent?.(`${first.pending} runs wait in Slurm's queue already`);
   tell(first.jobs);
   const seen = new Set(runs.filter((r) => !isMissing(r)).map((r) => r.hash));
+  /** Runs that Slurm has or that are being computed; those that can no longer be are struck off what is left. */
+  let going = new Set<PlannedRun>();
+  const unfinished = (there: ReadonlyMap<string, string>): PlannedRun[] => {
+    going = new Set(runs.filter((r) => isMissing(r) && (there.has(jobOf(r) ?? '') || isAlive(r.folder))));
+    const dead = doomed(runs, left, (r) => going.has(r));
+    left = left.filter((r) => !dead.has(r.hash) && isMissing(r));
+    return runs.filter((r) => isMissing(r) && (going.has(r) || left.includes(r)));
+  };
   for (let silent = 0; ; ) {
     if (signal?.aborted) return stopped(runs, options);
     for (const r of runs) {
@@ -202,29 +235,27 @@ export async function slurmStudy(
       onEvent?.(`${path.basename(r.folder)}: finished`);
     }
     onProgress?.(seen.size, runs.length, 'slurm');
-    let there: Map<string, string>;
+    let next: Omit<Submitted, 'folder'> | undefined;
     try {
-      there = await queue();
+      // One look at the queue, under the lock where there is something to hand in.
+      if (left.length > 0) next = await handIn(unfinished, plan, queue);
+      else unfinished(await queue());
       silent = 0;
     } catch (error) {
       // Jobs do not need the controller's answer to go on: neither does the wait, but for so long.
-      if (!(error instanceof VoxelbookError) || runs.every((r) => !isMissing(r))) throw error;
+      const noAnswer = error instanceof VoxelbookError && ['slurm-queue', 'slurm-absent'].includes(error.code);
+      if (!noAnswer || runs.every((r) => !isMissing(r))) throw error;
       if (silent++ === 0) onEvent?.(`${error.faults[0].given}: asked again`);
       if (silent * (site.pollMs ?? 5000) > 3600_000) throw error;
       await pause(site.pollMs);
       continue;
     }
-    const busy = (r: PlannedRun) => isMissing(r) && (there.has(jobOf(r) ?? '') || isAlive(r.folder));
-    const dead = doomed(runs, left, busy);
-    left = left.filter((r) => !dead.has(r.hash) && isMissing(r));
-    if (left.length === 0 && !runs.some(busy)) break;
-    if (left.length > 0) {
-      const unfinished = runs.filter((r) => isMissing(r) && (busy(r) || left.includes(r)));
-      const next = await handIn(unfinished, { scripts, options: site, needsOf });
+    if (left.length === 0 && going.size === 0) break;
+    if (next && left.length > 0) {
       const fewer = next.left.length < left.length;
       left = next.left;
       if (fewer) tell(next.jobs);
-      if (left.length === 0 && all.length > 0) await handInSummary(scripts, all, site);
+      if (left.length === 0 && all.length > 0) await handInSummary(plan.scripts, all, site);
     }
     await pause(site.pollMs);
   }

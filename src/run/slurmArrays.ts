@@ -1,9 +1,9 @@
 // Which runs of a study go into one job array: those that ask for the same and wait for the same.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { atomicWriteJson } from '../base/atomicWrite.js';
+import { sha256 } from '../base/checksum.js';
 import { canonicalJson } from '../base/json.js';
 import { storedJson } from '../base/storedJson.js';
 import type { PlannedRun } from './folder.js';
@@ -66,7 +66,7 @@ export const linesOf = (runs: readonly PlannedRun[]): string =>
 /** Writes the lines that the elements of an array read, under a name of their own: a job that waits keeps its lines. */
 export function writeLines(folder: string, { runs }: JobArray): string {
   const lines = linesOf(runs);
-  const file = path.join(folder, 'arrays', `${createHash('sha256').update(lines).digest('hex').slice(0, 12)}.jsonl`);
+  const file = path.join(folder, 'arrays', `${sha256(lines).slice(0, 12)}.jsonl`);
   fs.mkdirSync(path.dirname(file), { recursive: true });
   fs.writeFileSync(file, lines);
   return file;

@@ -1,5 +1,5 @@
 // What the test cases of a run on all training cases were when they were scored: a changed test set outdates scores, not the training.
-import { createHash } from 'node:crypto';
+import { sha256 } from '../base/checksum.js';
 import { Contents, type Dataset, open, spacingFile } from '../dataset/index.js';
 import type { RunScores } from '../train/index.js';
 import type { RunOrder } from './folder.js';
@@ -12,10 +12,7 @@ export function testedNow({ folder, testCases }: Pick<Dataset, 'folder' | 'testC
   const contents = new Contents(folder);
   const sum = (files: readonly string[]) => {
     const all = files.flatMap((file) => [file, spacingFile(file) ?? []].flat());
-    return createHash('sha256')
-      .update(all.map((file) => contents.sha256(file)).join())
-      .digest('hex')
-      .slice(0, 16);
+    return sha256(all.map((file) => contents.sha256(file)).join()).slice(0, 16);
   };
   const now = testCases.map(({ id, images, label }) => [id, { images: sum(images), label: label ? sum([label]) : 'missing' }]);
   contents.save();

@@ -1,7 +1,8 @@
 // Bootstrap intervals: percentile, basic and BCa (Efron & Tibshirani 1993), seeded or on given resamples.
+import { normalCdf } from '../base/normal.js';
 import { Random } from '../base/random.js';
 import { quantileSorted } from './quantile.js';
-import { normalCdf, normalQuantile } from './special.js';
+import { normalQuantile } from './special.js';
 
 /** The ends of an interval. */
 export type Interval = [low: number, high: number];

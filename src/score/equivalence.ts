@@ -1,6 +1,7 @@
 // Is a paired difference as good as none? Two one-sided t-tests (Schuirmann 1987), the one-sided test of non-inferiority, and what such
 // tests can see: their power by the spread of a pilot.
-import { chiDensity, normalCdf, studentQuantile, studentTwoSided } from './special.js';
+import { normalCdf } from '../base/normal.js';
+import { chiDensity, studentQuantile, studentTwoSided } from './special.js';
 
 /** The outcome of two one-sided tests. */
 export interface Equivalence {

@@ -1,5 +1,5 @@
 // Wilcoxon's signed-rank test as SciPy computes it (`scipy.stats.wilcoxon`), exact, by permutation and by normal approximation.
-import { normalCdf } from './special.js';
+import { normalCdf } from '../base/normal.js';
 
 /** SciPy's options of the test. */
 export interface WilcoxonOptions {

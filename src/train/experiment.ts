@@ -83,7 +83,7 @@ export interface Hooks {
   log: { every?: number };
 }
 
-/** Which patch of a case is cut; `probabilistic`: each sample holds foreground by chance, `nnunet`: the last of a batch do. */
+/** Which case is drawn and which patch of it is cut; `probabilistic`: each sample holds foreground by chance, `nnunet`: the last of a batch do. */
 export interface Samplers {
   nnunet: object;
   probabilistic: object;

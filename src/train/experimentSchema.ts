@@ -102,7 +102,7 @@ function recipe(partial: boolean) {
       defaultText: "the paper's",
       example: 0.33,
     }),
-    sampler: optional(named('samplers', false), 'Which patch of a case is cut', { defaultText: 'nnunet' }),
+    sampler: optional(named('samplers', false), 'Which case is drawn and which patch of it is cut', { defaultText: 'nnunet' }),
     augmentation: key(augmentation(), 'Augmentation of a paper or a variant of it, or a list of transforms', {
       defaultText: "the paper's",
     }),

@@ -1,8 +1,8 @@
 // What a run is called: a readable name and the hash of everything that can change its numbers.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { sha256 } from '../base/checksum.js';
 import { canonicalJson } from '../base/json.js';
 import { runsFolder } from '../base/paths.js';
 import { withoutDefaults } from '../base/schema.js';
@@ -47,10 +47,7 @@ function essence(experiment: Experiment): unknown {
 
 /** Twelve hexadecimal digits that change with any setting of the experiment, its fold or its seed. */
 export const runHash = (experiment: Experiment, fold: Fold, seed: number): string =>
-  createHash('sha256')
-    .update(canonicalJson([essence(experiment), fold, seed]))
-    .digest('hex')
-    .slice(0, 12);
+  sha256(canonicalJson([essence(experiment), fold, seed])).slice(0, 12);
 
 /** `MedNeXt-S-k3_fold0_seed1-0123456789ab`. */
 export function runName(experiment: Experiment, fold: Fold, seed: number): string {

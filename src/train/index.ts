@@ -33,7 +33,7 @@ export {
 } from './experiment.js';
 export { type Batch, type BatchSource, type FeedOptions, startFeed } from './feed/feed.js';
 export { cutPatch, type Phase, Sampler, type SampleSource, type TrainingSample } from './feed/sample.js';
-export { placeBy, type SamplerDefinition, type SamplerInput } from './feed/samplers.js';
+export { casesBy, placeBy, type SamplerCase, type SamplerDefinition, type SamplerInput } from './feed/samplers.js';
 export {
   type ClassLocations,
   type IntegerDraws,

@@ -1,10 +1,10 @@
 // What a run was made from, by content: `inputs.json` of its folder. A result is shown, and a half-trained network trained on, only while
 // this holds; what changed is said by name.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { atomicWrite, atomicWriteJson } from '../base/atomicWrite.js';
+import { sha256 } from '../base/checksum.js';
 import { storedJson, tableShape } from '../base/storedJson.js';
 import { Contents, type Dataset, type Fold, type Split, spacingFile, tell } from '../dataset/index.js';
 import { configuration, needsStatistics, type Plan } from '../plan/index.js';
@@ -35,7 +35,8 @@ const inputsShape = z.looseObject({
   start: tableShape(text),
 });
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 16);
+/** Enough of a checksum to tell contents apart. */
+const digest = (text: string) => sha256(text).slice(0, 16);
 
 /**
  * What a run would be made from now. Files are read only where size or time changed.
@@ -56,7 +57,7 @@ export function inputsOf(
   for (const { id, images, label } of dataset.cases) {
     if (!used.has(id)) continue;
     const parts = (files: readonly string[]) =>
-      sha256(
+      digest(
         files
           .flatMap((file) => [file, spacingFile(file) ?? []].flat())
           .map((file) => contents.sha256(file))
@@ -95,7 +96,7 @@ function startOf(experiment: Experiment, fold: Fold, seed: number, folderOf: typ
     const folder = folderOf(before.experiment, before.fold, before.seed);
     const file = path.join(folder, 'inputs.json');
     const name = `"${before.experiment.name}" fold ${before.fold} seed ${before.seed}`;
-    start[name] = fs.existsSync(file) ? sha256(canonicalJson(readInputs(folder))) : 'not there';
+    start[name] = fs.existsSync(file) ? digest(canonicalJson(readInputs(folder))) : 'not there';
   }
   return start;
 }

@@ -17,12 +17,27 @@ export interface LabelGrid {
   spacingMm: readonly number[];
 }
 
+type LabelOrRegion = number | number[];
+
+/** Settings that are worth trying on cross-validated predictions. */
+export interface PostprocessingTrial {
+  settings: Record<string, unknown>;
+  /** Taken where the Dice of this label or region rises; left out: where the mean over the foreground rises and no class falls. */
+  of?: LabelOrRegion;
+}
+
 /** A post-processing step by the name that an entry of a list gives it. */
 export interface PostprocessingDefinition {
   name: string;
   settings: z.ZodObject;
   /** @returns the labels as they shall be; those given may be changed and returned */
   apply(labels: Uint8Array | Uint16Array, grid: LabelGrid, settings: any): Uint8Array | Uint16Array;
+  /**
+   * What `find-best` tries of it, in this order, each on top of what was taken before. Left out: the step as it is where nothing must be
+   * set, else nothing.
+   * @param about all foreground labels or regions, and those that are evaluated
+   */
+  trials?(about: { foreground: LabelOrRegion[]; evaluated: LabelOrRegion[] }): PostprocessingTrial[];
 }
 
 declare module '../base/registry.js' {
@@ -54,6 +69,11 @@ register('postprocessing', {
     labels_or_regions: key(labelsOrRegions(), 'Labels of which together only the largest component stays', { example: [1, 2] }),
   }),
   apply: (labels, { shape }, settings) => keepLargestComponent(labels, shape, settings.labels_or_regions),
+  // nnU-Net v2 `determine_postprocessing`: of the whole foreground, then of each label or region where there are several.
+  trials: ({ foreground, evaluated }) => [
+    { settings: { labels_or_regions: foreground } },
+    ...(evaluated.length > 1 ? evaluated.map((of) => ({ settings: { labels_or_regions: of }, of })) : []),
+  ],
 });
 
 register('postprocessing', {

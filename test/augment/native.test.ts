@@ -8,6 +8,7 @@ import { applyGamma } from '../../src/augment/gamma.js';
 import { fromPlanes, type PipelineName, type Planes, pipeline, pipelines, toPlanes } from '../../src/augment/index.js';
 import { applyLowResolution } from '../../src/augment/lowResolution.js';
 import { maskOutside, outsideToBackground } from '../../src/augment/mask.js';
+import { applyMedian } from '../../src/augment/median.js';
 import { applyMirror } from '../../src/augment/mirror.js';
 import { applyNoise } from '../../src/augment/noise.js';
 import { applySpatial, type SpatialDraw } from '../../src/augment/spatial.js';
@@ -170,6 +171,17 @@ describe('compiled augmentation', () => {
     agree(() => applyNoise({ transform: 'noise', sd: 0.1, seed: random.split('n').bits() }, copy(p)), 'noise', 2.5e-7);
   });
 
+  each('median filter', (shape, channels, random) => {
+    const p = sample(shape, Math.min(channels, 2), random);
+    for (const [c, plane] of p.channels.entries())
+      for (let i = c; i < plane.length; i += 5) plane[i] = [Number.NaN, 0, -0, Number.POSITIVE_INFINITY, 1][i % 4];
+    for (const size of [2, 3, 6])
+      agree(
+        () => applyMedian({ transform: 'median', sizes: p.channels.map((_, c) => (c === 0 ? size : null)) }, copy(p)),
+        'median',
+      );
+  });
+
   it('elastic fields', () => {
     const random = new Random('fields');
     for (const shape of [
@@ -320,6 +332,26 @@ describe('compiled functions refuse what does not fit', () => {
         ),
     ],
     ['a neighbour beyond the line', () => f().linearAxis(floats(2), 2, 1, Int32Array.of(1), Float64Array.of(0.5), floats(1))],
+    [
+      'a median beyond the line',
+      () =>
+        f().medianFilter(
+          floats(2),
+          [1, 1, 2],
+          [[0], [0], [0, 1, 2]].map((i) => Int32Array.from(i)),
+          floats(2),
+        ),
+    ],
+    [
+      'a median over less than a line',
+      () =>
+        f().medianFilter(
+          floats(2),
+          [1, 1, 2],
+          [[0], [0], [0]].map((i) => Int32Array.from(i)),
+          floats(2),
+        ),
+    ],
     ['a line of one', () => f().splineAxis(floats(2), 1, 1, 1)],
     ['a state of three', () => f().fillKept(new Int32Array(3), floats(1), 0.5, 1)],
     ['an odd number of deviates', () => f().addNormal(new Int32Array(4), floats(3), 1)],

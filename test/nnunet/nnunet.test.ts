@@ -1,10 +1,12 @@
 import assert from 'node:assert';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Random } from '../../src/base/random.js';
 import { readSafetensors } from '../../src/base/safetensors.js';
+import { nodeArguments } from '../../src/base/workers.js';
 import { findBestConfiguration } from '../../src/nnunet/best.js';
 import { readNnunetJson, toNnunetJson, writeNnunetJson } from '../../src/nnunet/json.js';
 import { applyPostprocessing, readPostprocessing } from '../../src/nnunet/postprocessing.js';
@@ -166,6 +168,66 @@ describe('the best configuration, on folders', () => {
       );
       fs.rmSync(root, { recursive: true });
     });
+
+  it('tries post-processing of one’s own too, on top of nnU-Net’s, and its advice names the module', function () {
+    this.timeout(120_000);
+    const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'best-')));
+    const results = path.join(root, 'Dataset007_Own');
+    const model = path.join(results, 'nnUNetTrainer__nnUNetPlans__2d');
+    const [validation, references] = [path.join(model, 'fold_0', 'validation'), path.join(root, 'gt')];
+    for (const folder of [validation, references]) fs.mkdirSync(folder, { recursive: true });
+    const dataset = { channel_names: { 0: 'x' }, labels: { background: 0, a: 1, b: 2 }, numTraining: 2, file_ending: '.nii.gz' };
+    fs.writeFileSync(path.join(model, 'dataset.json'), JSON.stringify(dataset));
+    fs.writeFileSync(path.join(model, 'plans.json'), '{}');
+    const write = (folder: string, id: string, data: Uint8Array) =>
+      writeVolume(path.join(folder, `${id}.nii.gz`), {
+        ...{ data, shape: [1, 4, 4], channels: 1, spacingMm: [1, 1, 1], originMm: [0, 0, 0], direction: identityDirection },
+      });
+    for (const id of ['c1', 'c2']) {
+      const truth = Uint8Array.of(1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 2, 0, 0, 2, 2);
+      write(references, id, truth);
+      // The first voxel is missed, and a speck of a lies apart: the built-in step takes the speck, the own one brings the voxel.
+      write(validation, id, truth.with(0, 0).with(3, 1));
+    }
+    const module = path.join(root, 'own.ts');
+    fs.writeFileSync(
+      module,
+      `import { extend, z } from 'voxelbook';
+       const apply = (labels, _grid, { at, label }) => labels.with(at, label);
+       const trials = ({ evaluated }) => evaluated.flatMap((of) => [15, 0].map((at) => ({ settings: { at, label: of }, of })));
+       extend({
+         postprocessing: [
+           { name: 'set', settings: z.object({ at: z.number(), label: z.number() }), apply, trials },
+           { name: 'clear', apply: (labels) => labels.fill(0) },
+           { name: 'needs', settings: z.object({ what: z.number() }), apply: () => { throw new Error('never tried'); } },
+         ],
+       });`,
+    );
+    const cli = nodeArguments(new URL('../../src/run/cli.js', import.meta.url));
+    const run = (args: string[]) => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [...cli, ...args], { encoding: 'utf8' });
+      assert.equal(status, 0, stderr + stdout);
+      return stdout;
+    };
+    const advice = run(['find-best', results, references, '-c', '2d', '--extension', module]);
+    const merged = path.join(model, 'crossval_results_folds_0');
+    const file = path.join(merged, 'postprocessing.json');
+    const { kind } = readPostprocessing(file)[0];
+    assert.deepEqual(readPostprocessing(file), [
+      { kind, labels_or_regions: [1, 2] },
+      { kind: 'set', at: 0, label: 1 },
+    ]);
+    const command = /npx voxelbook (postprocess .*)/.exec(advice)![1];
+    assert.ok(command.endsWith(`--steps ${file} --extension ${module}`), command);
+    const words = { OUTPUT_FOLDER: merged, OUTPUT_FOLDER_PP: path.join(root, 'pp') } as Record<string, string>;
+    run(command.split(' ').map((word) => words[word] ?? word));
+    for (const id of ['c1', 'c2'])
+      assert.deepEqual(
+        readVolume(path.join(root, 'pp', `${id}.nii.gz`)).data,
+        readVolume(path.join(references, `${id}.nii.gz`)).data,
+      );
+    fs.rmSync(root, { recursive: true });
+  });
 
   it('names every configuration that is not trained', () => {
     const root = fs.mkdtempSync(path.join(os.tmpdir(), 'best-'));

@@ -1,8 +1,9 @@
 // What a desk study's analysis makes of scores: each verdict from scores made for it.
 import assert from 'node:assert/strict';
-import { aboveFloor, type DeskPlan, decide, decisionTable, planTable, seedDifferences } from '../../src/paper/index.js';
+import { aboveFloor, decide, decisionTable, planTable, seedDifferences } from '../../src/paper/index.js';
 import type { Variant } from '../../src/report/index.js';
 import type { RunScores } from '../../src/train/index.js';
+import { deskPlan as plan } from './deskPlan.js';
 
 /** Twelve cases in three folds, two seeds: a base of 0.6 with a case's own ease, plus the system's own gain. */
 function system(name: string, gain: (c: number, seed: number) => number): Variant {
@@ -29,15 +30,6 @@ const rows = [
   system('same', wobble(0.004)),
   system('noisy', wobble(0.2)),
 ];
-const plan = (claims: DeskPlan['claims']): DeskPlan => ({
-  writtenOn: '2026-01-01',
-  metric: 'dsc',
-  margin: 0.02,
-  marginWhy: 'a test.',
-  alpha: 0.05,
-  correction: 'holm',
-  claims,
-});
 const against = (variant: string, asks: 'better' | 'no better' = 'better') => ({
   says: `${variant} ${asks}`,
   variant,

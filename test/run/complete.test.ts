@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { VoxelbookError } from '../../src/base/errors.js';
@@ -165,6 +166,48 @@ describe('an experiment as a person writes it', () => {
     await assert.rejects(readExperiments(file, silent), /this experiment cannot be read\n.*e\.json: .*; expected JSON/);
     fs.writeFileSync(file, JSON.stringify([text, { ...text, sede: 1 }]));
     await assert.rejects(readExperiments(file, silent), /experiments\[1\]\.sede: an unknown key/);
+  });
+
+  it('an editor takes names of one’s own parts, with any settings; the commands do not before they are brought', async () => {
+    const whole = (change: object) => ({ dataset: 'D', model: { network: 'mednext', size: 'S', kernel: 3 }, ...change });
+    const own = [
+      { model: { network: 'slim', width: 4 } },
+      ...['optimiser', 'schedule', 'loss', 'sampler'].map((key) => ({ recipe: { [key]: { kind: 'mine', some: [1] } } })),
+      {
+        recipe: {
+          augmentation: [
+            { transform: 'offset', by: 0.1 },
+            { transform: 'mirror', perAxis: 0.5 },
+          ],
+        },
+      },
+      { recipe: { hooks: [{ kind: 'rates' }] } },
+      { prediction: { postprocessing: [{ kind: 'atMost', label: 1 }] } },
+      { planner: 'windowed' },
+      { planner: { kind: 'windowed', patch: 16 } },
+      { scoring: { metrics: ['dsc', 'volumeErrorMl'] } },
+    ];
+    const wrong = [
+      { recipe: { loss: { kind: 'focal', gama: 2 } } },
+      { recipe: { loss: { kind: 'no name' } } },
+      { recipe: { loss: { smooth: 1 } } },
+      { recipe: { augmentation: [{ transform: 'noise', sd: 'much' }] } },
+      { planner: 'Experiment Planner' },
+      { recipe: { samplr: { kind: 'mine' } } },
+    ];
+    const script = `import json, sys, jsonschema
+schema, values = json.load(sys.stdin)
+jsonschema.Draft202012Validator.check_schema(schema)
+check = jsonschema.Draft202012Validator(schema)
+print(json.dumps([check.is_valid(value) for value in values]))`;
+    const python = path.join(projectRoot, 'environment/.venv/bin/python');
+    const text = fs.readFileSync(path.join(projectRoot, 'environment/docs/experiment.schema.json'), 'utf8');
+    // Python's regular expressions know no classes of Unicode.
+    const schema = JSON.parse(text.replaceAll('\\\\p{Cc}\\\\p{Zl}\\\\p{Zp}', '\\\\x00-\\\\x1f'));
+    const answer = execFileSync(python, ['-c', script], { input: JSON.stringify([schema, [...own, ...wrong].map(whole)]) });
+    assert.deepEqual(JSON.parse(String(answer)), [...own.map(() => true), ...wrong.map(() => false)]);
+    for (const change of own)
+      assert.match(await faultsOf(whole(change)), /expected (one of|dsc, )|there is no /, JSON.stringify(change));
   });
 
   it('the committed schemas and page are those of the code', () => {

@@ -7,6 +7,7 @@ import { main } from '../../src/run/cli.js';
 import { reproduceDesk } from '../../src/run/commands/reproduceDesk.js';
 import { identityChanges, identityOf } from '../../src/run/deskIdentity.js';
 import { recorded, recordedNames } from '../../src/run/index.js';
+import { deskPlan } from '../paper/deskPlan.js';
 import { leaveWorkplace, tinyExperiment, workplace } from './tiny.js';
 
 describe('a desk study', function () {
@@ -45,17 +46,9 @@ describe('a desk study', function () {
       study: 'tiny',
       experiments: [tinyExperiment(root, of, 3), tinyExperiment(root, of, 5)],
       trial: [tinyExperiment(root, { ...of, name: 'tiny k3 at 0.01', seeds: [1] }, 3)],
-      plan: {
-        writtenOn: '2026-01-01',
-        metric: 'dsc',
-        margin: 0.02,
-        marginWhy: 'a test.',
-        alpha: 0.05,
-        correction: 'holm',
-        claims: [
-          { says: 'large beats small', variant: 'tiny k5', base: 'tiny k3', asks: 'better', pilot: { difference: 0.1, sd: 0.1 } },
-        ],
-      },
+      plan: deskPlan([
+        { says: 'large beats small', variant: 'tiny k5', base: 'tiny k3', asks: 'better', pilot: { difference: 0.1, sd: 0.1 } },
+      ]),
     };
     await reproduce(true);
   });

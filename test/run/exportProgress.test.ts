@@ -1,11 +1,14 @@
-// A run's log as other tools read it: TensorBoard's own reader, where VOXELBOOK_TENSORBOARD names a Python that has it.
+// A run's log as other tools read it: TensorBoard's and wandb's own readers, where VOXELBOOK_TENSORBOARD and VOXELBOOK_WANDB name a
+// Python that has them.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { crc32c, eventFile } from '../../src/run/eventFile.js';
 import { exportProgress } from '../../src/run/exportProgress.js';
+import { wandbFile } from '../../src/run/wandbFile.js';
 
 const line = {
   epoch: 0,
@@ -50,6 +53,21 @@ for event in EventFileLoader(sys.argv[1]).Load():
 print(json.dumps(found))
 `;
 
+/** Every row that wandb's own reader finds. */
+const wandbReader = `
+import json, sys
+from wandb.proto import wandb_internal_pb2 as proto
+from wandb.sdk.internal.datastore import DataStore
+store = DataStore()
+store.open_for_scan(sys.argv[1])
+rows = []
+while (data := store.scan_data()) is not None:
+    record = proto.Record.FromString(data)
+    if record.WhichOneof('record_type') == 'history':
+        rows.append({item.nested_key[0]: json.loads(item.value_json) for item in record.history.item})
+print(json.dumps(rows))
+`;
+
 describe('the progress of a run for other tools', () => {
   it('has Castagnoli’s checksum (RFC 3720, B.4)', () => {
     assert.equal(crc32c(new Uint8Array(32)), 0x8a9136aa);
@@ -78,6 +96,41 @@ describe('the progress of a run for other tools', () => {
     assert.deepEqual(found['validation/pseudo_dice/tumour, core'], [[4, 1_700_000_010, 0.5]]);
     assert.deepEqual(found['validation/loss'], [[4, 1_700_000_010, 0.75]]);
     assert.equal(found['validation/pseudo_dice/shell'], undefined);
+  });
+
+  it('is byte for byte what wandb’s own writer makes of the same run, records over several blocks too', () => {
+    // wandbFile.py wrote it with wandb 0.22.3.
+    const golden = JSON.parse(fs.readFileSync(new URL('./wandbFile.json', import.meta.url), 'utf8'));
+    assert.equal(wandbFile(golden.run).toString('base64'), golden.base64);
+    const { length, rows, sha256 } = golden.long;
+    const long = wandbFile({
+      ...golden.run,
+      config: { filler: 'x'.repeat(length) },
+      rows: Array.from({ length: rows }, (_, i) => ({ step: i + 1, seconds: i, values: { a: i } })),
+    });
+    assert.equal(createHash('sha256').update(long).digest('hex'), sha256);
+  });
+
+  it('is an offline run of W&B with a row a step, named by the run’s hash', () => {
+    const run = exportProgress(runFolder(), 'wandb', fs.mkdtempSync(path.join(os.tmpdir(), 'wandb-')));
+    assert.match(path.basename(run), /^offline-run-20231114_221320-export-\w{6}$/);
+    const [file] = fs.readdirSync(run).filter((name) => name.endsWith('.wandb'));
+    assert.equal(file, `run-${path.basename(run).slice(28)}.wandb`);
+    const python = process.env.VOXELBOOK_WANDB;
+    if (!python) return;
+    const found = JSON.parse(execFileSync(python, ['-c', wandbReader, path.join(run, file)], { encoding: 'utf8' }));
+    assert.deepEqual(
+      found.map((row: Record<string, number>) => [
+        row._step,
+        row._timestamp,
+        row['train/loss'],
+        row['validation/pseudo_dice/tumour, core'],
+      ]),
+      [
+        [2, 1_700_000_005, 0.5, null],
+        [4, 1_700_000_010, 0.5, 0.5],
+      ].map((row) => row.map((v) => v ?? undefined)),
+    );
   });
 
   it('is a table with a column a class, empty where nothing was measured', () => {

@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { nodeArguments } from '../../src/base/workers.js';
 import { findBest, study } from '../../src/run/index.js';
+import { madeOf } from '../../src/run/members.js';
 import { readVolume } from '../../src/volume/index.js';
 import { leaveWorkplace, tinyExperiment, workplace } from './tiny.js';
 
@@ -21,6 +22,7 @@ describe('find-best', function () {
     const folders = runs.map(({ folder }) => folder);
     const found = await findBest(folders);
     assert.deepEqual(Object.keys(found.results), ['tiny-k3', 'tiny-k5', 'ensemble___tiny-k3___tiny-k5']);
+    assert.deepEqual(madeOf([folders[0]]), [found.folder]);
     const merged = path.join(found.folder, 'tiny-k3', 'crossval');
     // Probabilities are predicted again; the labels of a single model are those of its runs.
     for (const run of runs.filter((r) => r.experiment.name === 'tiny k3'))

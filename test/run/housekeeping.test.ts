@@ -7,6 +7,7 @@ import { byteText } from '../../src/base/text.js';
 import { nodeArguments } from '../../src/base/workers.js';
 import { main } from '../../src/run/cli.js';
 import { diskUse, remove, type ShortExperiment, start, stateOf, stop, withDependents } from '../../src/run/index.js';
+import { noteMembers } from '../../src/run/members.js';
 import { type Experiment, runFolderOf } from '../../src/train/index.js';
 import { leaveWorkplace, tinyExperiment, workplace } from './tiny.js';
 
@@ -176,9 +177,28 @@ describe('housekeeping', function () {
     // What an earlier removal left in the middle goes too, and is no run.
     fs.cpSync(folder(grown), `${folder(grown)}.removing`, { recursive: true });
     assert.equal(diskUse().filter((r) => r.state && r.name.endsWith('.removing')).length, 0);
+    // What was made from it says so; what was made from others, or does not say, stays.
+    const made = ['ensembles/of-it', 'find-best/of-it', 'ensembles/of-others', 'ensembles/silent'].map((name) =>
+      path.join(path.dirname(folder(small)), name),
+    );
+    const members = [[folder(small), folder(long)], [folder(grown)], [folder(long)]];
+    for (const [i, at] of made.entries()) {
+      fs.mkdirSync(at, { recursive: true });
+      if (members[i])
+        noteMembers(
+          at,
+          members[i].map((run) => ({ folder: run })),
+        );
+    }
+    kept.push('ensembles', 'find-best');
     const { status, stdout } = await voxelbook('rm', path.basename(folder(small)), '--yes');
     assert.equal(status, 0);
-    assert.match(stdout, /2 removed/);
+    assert.match(stdout, /ensembles\/of-it, \d+ kB, made from one of these/);
+    assert.match(stdout, /4 removed/);
+    assert.deepEqual(
+      made.map((at) => fs.existsSync(at)),
+      [false, false, true, true],
+    );
     assert.deepEqual(fs.readdirSync(path.dirname(folder(small))).sort(), kept.sort());
   });
 });

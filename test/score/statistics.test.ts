@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { normalCdf } from '../../src/base/normal.js';
 import { Random } from '../../src/base/random.js';
 import {
   adjust,
@@ -21,7 +22,7 @@ import {
   summarise,
   wilcoxon,
 } from '../../src/score/index.js';
-import { normalCdf, normalQuantile, studentQuantile, studentTwoSided } from '../../src/score/special.js';
+import { normalQuantile, studentQuantile, studentTwoSided } from '../../src/score/special.js';
 
 describe('statistics of scores', () => {
   const random = new Random('statistics');

@@ -92,6 +92,7 @@ export interface Functions {
     out: readonly Int16Array[],
     nearestLabels: boolean,
   ): void;
+  medianFilter(plane: Float32Array, shape: Sides, index: readonly Int32Array[], out: Float32Array): void;
   splineAxis(values: Float32Array, length: number, inner: number, whole: number): void;
 }
 

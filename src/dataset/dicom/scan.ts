@@ -1,7 +1,7 @@
 // A folder of DICOM files looked through: image series, segmentations, and what was neither. Names of files and folders say nothing.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { sha256 } from '../../base/checksum.js';
 import { type Fault, VoxelbookError } from '../../base/errors.js';
 import { runJobs } from '../../base/pool.js';
 import type { WorkOptions } from '../../base/progress.js';
@@ -28,7 +28,7 @@ export const workerUrl = new URL('./worker.js', import.meta.url);
  * The id of a series' case: no name, number or date of the patient, the same whenever the series is converted again, and found again when
  * a prediction goes back.
  */
-export const caseIdOf = (uid: string) => `case_${createHash('sha256').update(uid).digest('hex').slice(0, 12)}`;
+export const caseIdOf = (uid: string) => `case_${sha256(uid).slice(0, 12)}`;
 
 /** Files below a folder; links are not followed. */
 function filesBelow(folder: string): string[] {

@@ -1,12 +1,12 @@
 // `voxelbook attach`: the progress of a run that is going, until it ends.
 import path from 'node:path';
-import { bar, type Command, extensionHelp, extensionOption, need, print, readRunFolders, usage } from './command.js';
+import { bar, need, ofExperiments, print, readRunFolders, usage } from './command.js';
 
-export const attach: Command = {
+export const attach = ofExperiments({
   about: 'show the progress of a run that is going, until it ends; Ctrl-C leaves it going',
   takes: '<run>',
-  options: extensionOption,
-  help: extensionHelp,
+  options: {},
+  help: {},
   example: 'npx voxelbook attach MedNeXt-S-k3_fold0_seed0-0123456789ab',
   async work(positionals, values) {
     const folders = await readRunFolders(need(positionals, 'run'), values);
@@ -28,4 +28,4 @@ export const attach: Command = {
     const scores = readScores(folder);
     print(`${path.basename(folder)}: ${stateOf(folder)}${scores ? `, ${meanText(scores)}` : ''}`);
   },
-};
+});

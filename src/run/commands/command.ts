@@ -67,9 +67,12 @@ export async function readDataset(file: string): Promise<DatasetJson> {
   return readDatasetJson(file);
 }
 
-/** Every command that reads experiments takes it. */
-export const extensionOption = { 'no-extensions': { type: 'boolean' } } as const;
-export const extensionHelp = { 'no-extensions': 'refuse experiments that bring code of their own' };
+/** A command that reads experiments: it can be told to refuse their code. */
+export const ofExperiments = (command: Command): Command => ({
+  ...command,
+  options: { 'no-extensions': { type: 'boolean' }, ...command.options },
+  help: { 'no-extensions': 'refuse experiments that bring code of their own', ...command.help },
+});
 
 /** Commands that work without an experiment take it. */
 export const moduleOption = { extension: { type: 'string', multiple: true } } as const;

@@ -1,25 +1,13 @@
 // `voxelbook ensemble`: average runs or predictions made with --probabilities.
 import fs from 'node:fs';
 import path from 'node:path';
-import {
-  type Command,
-  extensionHelp,
-  extensionOption,
-  interrupt,
-  need,
-  print,
-  readDataset,
-  readRuns,
-  usage,
-  workProgress,
-} from './command.js';
+import { interrupt, need, ofExperiments, print, readDataset, readRuns, usage, workProgress } from './command.js';
 
-export const ensemble: Command = {
+export const ensemble = ofExperiments({
   about: 'average predictions made with --probabilities (or nnU-Net’s --save_probabilities), or held-out cases of finished runs',
   takes: '<folder | run | experiment.json | model of nnU-Net> …',
-  options: { ...extensionOption, out: { type: 'string' }, probabilities: { type: 'boolean' }, name: { type: 'string' } },
+  options: { out: { type: 'string' }, probabilities: { type: 'boolean' }, name: { type: 'string' } },
   help: {
-    ...extensionHelp,
     out: 'output folder of averaged predictions',
     probabilities: 'write the mean probabilities too',
     name: 'what an ensemble of runs is called (default: its members)',
@@ -48,4 +36,4 @@ export const ensemble: Command = {
     const name = String(values.name ?? runs.map((r) => r.experiment.name).join(' + '));
     print(`${name}: ${meanText(await average(name, runs, { signal: interrupt() }))}`);
   },
-};
+});

@@ -4,14 +4,12 @@ import path from 'node:path';
 import { type Fault, VoxelbookError } from '../../base/errors.js';
 import type { NamedRun } from '../named.js';
 import {
-  type Command,
-  extensionHelp,
-  extensionOption,
   loadModules,
   loadOwn,
   moduleHelp,
   moduleOption,
   need,
+  ofExperiments,
   print,
   readDataset,
   readRuns,
@@ -19,18 +17,16 @@ import {
   workProgress,
 } from './command.js';
 
-export const evaluate: Command = {
+export const evaluate = ofExperiments({
   about: 'compare predictions with reference labels, as nnU-Net does (summary.json)',
   takes: '<prediction folder | run | experiment.json> [<reference folder>]',
   options: {
-    ...extensionOption,
     ...moduleOption,
     dataset: { type: 'string' },
     out: { type: 'string' },
     chill: { type: 'boolean' },
   },
   help: {
-    ...extensionHelp,
     ...moduleHelp,
     dataset: 'dataset.json with the labels (default: the one in the prediction folder)',
     out: 'where to write the summary',
@@ -79,7 +75,7 @@ export const evaluate: Command = {
       );
     }
   },
-};
+});
 
 /** Scores of a run count for the data set as it is now: it is checked, and must be what the run was made from. */
 async function stillHold(runs: readonly NamedRun[], values: Values): Promise<void> {

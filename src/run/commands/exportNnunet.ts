@@ -1,21 +1,10 @@
 // `voxelbook export-nnunet`: finished runs as nnU-Net's results.
-import {
-  type Command,
-  extensionHelp,
-  extensionOption,
-  interrupt,
-  loadOwn,
-  need,
-  print,
-  readRuns,
-  workProgress,
-} from './command.js';
+import { interrupt, loadOwn, need, ofExperiments, print, readRuns, workProgress } from './command.js';
 
-export const exportNnunet: Command = {
+export const exportNnunet = ofExperiments({
   about: 'write finished runs as nnU-Net’s results, which nnUNetv2_predict and nnUNetv2_evaluate_folder take',
   takes: '<run | folder of runs | experiment.json> …',
   options: {
-    ...extensionOption,
     out: { type: 'string' },
     trainer: { type: 'string' },
     dataset: { type: 'string' },
@@ -23,7 +12,6 @@ export const exportNnunet: Command = {
     overwrite: { type: 'boolean' },
   },
   help: {
-    ...extensionHelp,
     out: 'folder of results (default: $nnUNet_results)',
     trainer: 'class name of nnU-Net’s trainer in folder and checkpoint (default nnUNetTrainer)',
     dataset: 'name of the data set there, Dataset042_Name (default: its own)',
@@ -49,4 +37,4 @@ export const exportNnunet: Command = {
     });
     for (const folder of written) print(`written to ${folder}`);
   },
-};
+});

@@ -4,14 +4,12 @@ import path from 'node:path';
 import type { Fold } from '../../dataset/index.js';
 import type { ExportOnnxOptions } from '../exportOnnx.js';
 import {
-  type Command,
   checkpointName,
   checkpointOf,
-  extensionHelp,
-  extensionOption,
   foldOf,
   interrupt,
   need,
+  ofExperiments,
   print,
   readOneExperiment,
   usage,
@@ -21,18 +19,16 @@ import {
   workProgress,
 } from './command.js';
 
-export const exportOnnx: Command = {
+export const exportOnnx = ofExperiments({
   about:
     'write trained runs (several are averaged), or a model of nnU-Net, as a bundle of ONNX graphs with all that a prediction needs',
   takes: '<run | folder of runs | experiment.json> … | <model of nnU-Net>',
   options: {
-    ...extensionOption,
     out: { type: 'string' },
     ...weightsOption,
     overwrite: { type: 'boolean' },
   },
   help: {
-    ...extensionHelp,
     out: 'folder of the bundle (default: <experiment>.bundle)',
     ...weightsHelp,
     overwrite: 'replace a bundle that stands there',
@@ -50,7 +46,7 @@ export const exportOnnx: Command = {
     print(`${bundle.network}, ${bundle.graphs.length} graphs of ${(bytes / 1e6).toFixed(1)} MB together, written to ${out}`);
     print(`python ${out}/predict.py <images> <labels>, or npx voxelbook predict <images> <labels> --run ${out}`);
   },
-};
+});
 
 const outOf = (values: Values, name: string) => (values.out as string | undefined) ?? `${name.replace(/[^\w.-]+/g, '_')}.bundle`;
 

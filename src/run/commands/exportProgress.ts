@@ -1,13 +1,12 @@
-// `voxelbook export-progress`: a run's log for TensorBoard, or as a table.
-import { type Command, extensionHelp, extensionOption, need, print, readRunFolders, usage } from './command.js';
+// `voxelbook export-progress`: a run's log for TensorBoard or Weights & Biases, or as a table.
+import { need, ofExperiments, print, readRunFolders, usage } from './command.js';
 
-export const exportProgress: Command = {
-  about: 'write a run’s progress for TensorBoard, or as CSV',
+export const exportProgress = ofExperiments({
+  about: 'write a run’s progress for TensorBoard, Weights & Biases, or as CSV',
   takes: '<run> …',
-  options: { ...extensionOption, format: { type: 'string' }, out: { type: 'string' } },
+  options: { format: { type: 'string' }, out: { type: 'string' } },
   help: {
-    ...extensionHelp,
-    format: 'tensorboard (default) or csv',
+    format: 'tensorboard (default), wandb (a folder for `wandb sync`) or csv',
     out: 'folder to write into, one below it for each run (default: the run’s own)',
   },
   example: 'npx voxelbook export-progress mednext.json --format tensorboard --out board',
@@ -22,4 +21,4 @@ export const exportProgress: Command = {
       print(write(folder, format, out));
     }
   },
-};
+});

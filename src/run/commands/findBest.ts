@@ -3,13 +3,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import {
-  type Command,
-  extensionHelp,
-  extensionOption,
   integer,
   interrupt,
+  loadModules,
   loadOwn,
+  moduleHelp,
+  moduleOption,
   need,
+  ofExperiments,
   print,
   readRuns,
   usage,
@@ -17,11 +18,11 @@ import {
   workProgress,
 } from './command.js';
 
-export const findBest: Command = {
+export const findBest = ofExperiments({
   about: 'choose among finished runs (or nnU-Net’s results), pairs of them, and their post-processing, as nnU-Net does',
   takes: '<runs | experiments.json> …, or nnU-Net’s <results folder of the data set> [<reference folder>]',
   options: {
-    ...extensionOption,
+    ...moduleOption,
     configuration: { type: 'string', short: 'c', multiple: true },
     plans: { type: 'string' },
     trainer: { type: 'string' },
@@ -29,7 +30,7 @@ export const findBest: Command = {
     'no-ensembles': { type: 'boolean' },
   },
   help: {
-    ...extensionHelp,
+    ...moduleHelp,
     configuration:
       'only these configurations; once for each (default: of runs all, of nnU-Net’s results 2d and 3d_fullres, or all where these are not there)',
     plans: 'nnU-Net’s results: default nnUNetPlans',
@@ -40,10 +41,11 @@ export const findBest: Command = {
   example: 'npx voxelbook find-best mednext.json nnunet.json',
   async work(positionals, values) {
     const [first] = need(positionals, 'runs or experiments.json');
+    await loadModules(values);
     if (!resultsOf(first)) return ofRuns(positionals, values);
     await ofResults(resultsOf(first)!, positionals[1], values);
   },
-};
+});
 
 /** Models in nnU-Net's results: those named, else the usual two, else all that lie there. */
 async function ofResults(results: string, given: string | undefined, values: Values): Promise<void> {

@@ -1,17 +1,5 @@
 // `voxelbook lr-range`: the learning-rate range test of an experiment.
-import {
-  type Command,
-  extensionHelp,
-  extensionOption,
-  foldOf,
-  integer,
-  interrupt,
-  need,
-  print,
-  readExperiments,
-  usage,
-  workProgress,
-} from './command.js';
+import { foldOf, integer, interrupt, need, ofExperiments, print, readExperiments, usage, workProgress } from './command.js';
 
 /** A positive number. */
 const rate = (value: unknown, name: string): number | undefined => {
@@ -20,11 +8,10 @@ const rate = (value: unknown, name: string): number | undefined => {
   return Number(value);
 };
 
-export const lrRange: Command = {
+export const lrRange = ofExperiments({
   about: 'train some steps with a growing learning rate, to see which the network takes',
   takes: '<experiment.json>',
   options: {
-    ...extensionOption,
     from: { type: 'string' },
     to: { type: 'string' },
     steps: { type: 'string' },
@@ -33,7 +20,6 @@ export const lrRange: Command = {
     out: { type: 'string' },
   },
   help: {
-    ...extensionHelp,
     from: 'smallest rate (default 1e-6)',
     to: 'largest rate (default 10)',
     steps: 'steps between them (default 100)',
@@ -65,4 +51,4 @@ export const lrRange: Command = {
     print(inspect(found));
     if (values.out !== undefined) atomicWriteJson(String(values.out), found);
   },
-};
+});

@@ -1,24 +1,13 @@
 // `voxelbook model`: show a network stage by stage, or what training an experiment needs.
 import fs from 'node:fs';
 import { inspect } from 'node:util';
-import {
-  type Command,
-  extensionHelp,
-  extensionOption,
-  integer,
-  need,
-  print,
-  readExperiments,
-  usage,
-  workProgress,
-} from './command.js';
+import { integer, need, ofExperiments, print, readExperiments, usage, workProgress } from './command.js';
 
-export const model: Command = {
+export const model = ofExperiments({
   about: 'show a network stage by stage, or what training an experiment needs',
   takes: '<spec.json or experiment.json>',
-  options: { ...extensionOption, input: { type: 'string' }, channels: { type: 'string' }, classes: { type: 'string' } },
+  options: { input: { type: 'string' }, channels: { type: 'string' }, classes: { type: 'string' } },
   help: {
-    ...extensionHelp,
     input: 'spatial shape in voxels, 128,128,128 (specification only)',
     channels: 'input channels, where the specification does not say (default 1)',
     classes: 'output classes, likewise (default 2)',
@@ -53,4 +42,4 @@ export const model: Command = {
       );
     }
   },
-};
+});

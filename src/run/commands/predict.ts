@@ -3,14 +3,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Fold } from '../../dataset/index.js';
 import {
-  type Command,
   checkpointName,
   checkpointOf,
-  extensionHelp,
-  extensionOption,
   foldOf,
   interrupt,
   need,
+  ofExperiments,
   print,
   readOneExperiment,
   usage,
@@ -20,11 +18,10 @@ import {
   workProgress,
 } from './command.js';
 
-export const predict: Command = {
+export const predict = ofExperiments({
   about: 'predict the cases of a folder with trained runs (several are averaged), a model of nnU-Net or a bundle',
   takes: '<image folder> <output folder>',
   options: {
-    ...extensionOption,
     run: { type: 'string', multiple: true },
     ...weightsOption,
     previous: { type: 'string' },
@@ -35,7 +32,6 @@ export const predict: Command = {
     continue: { type: 'boolean' },
   },
   help: {
-    ...extensionHelp,
     run: 'run folder, folder of runs, or the file of an experiment that was run; may be given again; or nnU-Net’s <trainer>__<plans>__<configuration>, as a path or below $nnUNet_results; or a bundle that export-onnx wrote',
     ...weightsHelp,
     previous: 'cascade: folder of the labels the previous stage predicted for the same cases',
@@ -83,7 +79,7 @@ export const predict: Command = {
     });
     print(`${written} cases written to ${output}`);
   },
-};
+});
 
 function stepOf(value: unknown): number {
   const step = Number(value);

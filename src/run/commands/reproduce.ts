@@ -1,23 +1,11 @@
 // `voxelbook reproduce`: run a paper’s tables again and print them, or say first what that takes.
 import fs from 'node:fs';
-import {
-  type Command,
-  extensionHelp,
-  extensionOption,
-  integer,
-  interrupt,
-  need,
-  print,
-  readSite,
-  studyOf,
-  usage,
-} from './command.js';
+import { integer, interrupt, need, ofExperiments, print, readSite, studyOf, usage } from './command.js';
 
-export const reproduce: Command = {
+export const reproduce = ofExperiments({
   about: 'run a paper’s tables again and print them, or say first what that takes',
   takes: '<mednext | kaist-brats21 | stu-net | swin-umamba | experiments.json>',
   options: {
-    ...extensionOption,
     scale: { type: 'string' },
     table: { type: 'string', multiple: true },
     'dry-run': { type: 'boolean' },
@@ -28,7 +16,6 @@ export const reproduce: Command = {
     csv: { type: 'string' },
   },
   help: {
-    ...extensionHelp,
     scale: 'demo (default), desk (one claim decided in an hour or two, held against its recording) or paper',
     record: 'of a desk study: write notebooks/recorded/<paper>.json instead of comparing with it',
     table: 'only this table of the paper; may be given again (default: all)',
@@ -97,4 +84,4 @@ export const reproduce: Command = {
     if (values.csv) fs.writeFileSync(String(values.csv), csv.join('\n'));
     if (failures.length > 0) throw failures[0].error;
   },
-};
+});

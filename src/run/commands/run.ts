@@ -1,30 +1,17 @@
 // `voxelbook run`: train, predict and score experiments, each with what it starts from.
 import { foldsOf } from '../../train/experiment.js';
-import {
-  bar,
-  type Command,
-  extensionHelp,
-  extensionOption,
-  foldOf,
-  integer,
-  interrupt,
-  need,
-  print,
-  readExperiments,
-} from './command.js';
+import { bar, foldOf, integer, interrupt, need, ofExperiments, print, readExperiments } from './command.js';
 
-export const run: Command = {
+export const run = ofExperiments({
   about: 'train, predict and score experiments, each with what it starts from',
   takes: '<experiment.json>',
   options: {
-    ...extensionOption,
     fold: { type: 'string' },
     seed: { type: 'string' },
     'at-once': { type: 'string' },
     'in-process': { type: 'boolean' },
   },
   help: {
-    ...extensionHelp,
     fold: 'only this fold, or all: trained on every case, scored on the test set (default: those of the experiment)',
     seed: 'only this seed',
     'at-once': 'runs computed at the same time (default 1)',
@@ -58,4 +45,4 @@ export const run: Command = {
     for (const run of runs) print(`${run.name}: ${meanText(run.scores)}`);
     if (failures.length > 0) throw failures[0].error;
   },
-};
+});

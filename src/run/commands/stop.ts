@@ -1,12 +1,12 @@
 // `voxelbook stop`: runs ended with a checkpoint.
 import path from 'node:path';
-import { type Command, extensionHelp, extensionOption, need, print, readRunFolders, usage } from './command.js';
+import { need, ofExperiments, print, readRunFolders, usage } from './command.js';
 
-export const stop: Command = {
+export const stop = ofExperiments({
   about: 'end runs that are going, each with a checkpoint from which it goes on when it is started again',
   takes: '<run> … | --all',
-  options: { ...extensionOption, all: { type: 'boolean' } },
-  help: { ...extensionHelp, all: 'every run that is going' },
+  options: { all: { type: 'boolean' } },
+  help: { all: 'every run that is going' },
   example: 'npx voxelbook stop --all',
   async work(positionals, values) {
     if ((values.all === true) === positionals.length > 0)
@@ -30,4 +30,4 @@ export const stop: Command = {
     );
     if (faults.length > 0) throw faults[0];
   },
-};
+});

@@ -1,23 +1,11 @@
 // `voxelbook study`: run a list of experiments with everything they start from, here or on Slurm.
-import {
-  type Command,
-  extensionHelp,
-  extensionOption,
-  integer,
-  interrupt,
-  need,
-  print,
-  readExperiments,
-  readSite,
-  usage,
-} from './command.js';
+import { integer, interrupt, need, ofExperiments, print, readExperiments, readSite, usage } from './command.js';
 
-export const study: Command = {
+export const study = ofExperiments({
   about: 'run a list of experiments with everything they start from, here or on Slurm',
   takes: '<experiments.json>',
-  options: { ...extensionOption, 'at-once': { type: 'string' }, target: { type: 'string' }, site: { type: 'string' } },
+  options: { 'at-once': { type: 'string' }, target: { type: 'string' }, site: { type: 'string' } },
   help: {
-    ...extensionHelp,
     'at-once': 'runs computed at the same time (default 1)',
     target: 'local (default) or slurm',
     site: 'JSON with partition, account, time, memory … of the cluster',
@@ -41,4 +29,4 @@ export const study: Command = {
     for (const run of runs) print(`${run.name}: ${meanText(run.scores)}`);
     if (failures.length > 0) throw failures[0].error;
   },
-};
+});

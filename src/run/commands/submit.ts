@@ -1,12 +1,11 @@
 // `voxelbook submit`: write job arrays for Slurm and hand in what is missing; returns at once.
-import { type Command, extensionHelp, extensionOption, need, print, readExperiments, readSite } from './command.js';
+import { need, ofExperiments, print, readExperiments, readSite } from './command.js';
 
-export const submit: Command = {
+export const submit = ofExperiments({
   about: 'write job arrays for Slurm and hand in what is missing; returns at once',
   takes: '<experiments.json>',
-  options: { ...extensionOption, site: { type: 'string' }, 'dry-run': { type: 'boolean' } },
+  options: { site: { type: 'string' }, 'dry-run': { type: 'boolean' } },
   help: {
-    ...extensionHelp,
     site: 'JSON with partition, account, time, memory … of the cluster',
     'dry-run': 'write the scripts, hand in nothing',
   },
@@ -32,4 +31,4 @@ export const submit: Command = {
         `${left.length} runs are not handed in yet: there is no room below the site's limit. The same command hands them in later; voxelbook study --target slurm does so by itself.`,
       );
   },
-};
+});

@@ -3,25 +3,13 @@
 import path from 'node:path';
 import { foldsOf } from '../../train/experiment.js';
 import type { ProgressLine } from '../../train/index.js';
-import {
-  bar,
-  type Command,
-  extensionHelp,
-  extensionOption,
-  foldOf,
-  integer,
-  interrupt,
-  need,
-  print,
-  readExperiments,
-} from './command.js';
+import { bar, foldOf, integer, interrupt, need, ofExperiments, print, readExperiments } from './command.js';
 
-export const train: Command = {
+export const train = ofExperiments({
   about: 'train one fold of an experiment in this process, without prediction',
   takes: '<experiment.json>',
-  options: { ...extensionOption, fold: { type: 'string' }, seed: { type: 'string' }, workers: { type: 'string' } },
+  options: { fold: { type: 'string' }, seed: { type: 'string' }, workers: { type: 'string' } },
   help: {
-    ...extensionHelp,
     fold: 'a number or all (default: the first)',
     seed: 'default: the first',
     workers: 'augmentation threads (default 1)',
@@ -48,4 +36,4 @@ export const train: Command = {
     }
     print(`trained: ${path.join(folder, 'checkpoints', 'final.safetensors')}`);
   },
-};
+});

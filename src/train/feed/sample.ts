@@ -5,7 +5,7 @@ import { loadStageLabels, type StageLabels, StoredCase } from '../../preprocess/
 import type { Recipe } from '../experiment.js';
 import { downsampleLabels } from '../loss/downsampleLabels.js';
 import type { PreviousStage } from '../previousStage.js';
-import { placeBy } from './samplers.js';
+import { casesBy, placeBy } from './samplers.js';
 
 /** What a worker must know to make any sample: plain data. */
 export interface SampleSource {
@@ -58,6 +58,7 @@ interface Voxels {
 export class Sampler {
   private readonly cases = new Map<string, { stored: StoredCase; whole?: Voxels }>();
   private heldBytes = 0;
+  private drawCase?: (random: Random) => string;
   private readonly pipelines: Record<Phase, Pipeline>;
 
   constructor(
@@ -79,7 +80,7 @@ export class Sampler {
   async sample(phase: Phase, index: number, position: number): Promise<TrainingSample> {
     const { source } = this;
     const random = new Random(source.seed).split(phase).split(index).split(position);
-    const caseId = random.split('case').choice(phase === 'train' ? source.train : source.validation);
+    const caseId = this.caseOf(phase, random.split('case'));
     this.stage('load', caseId);
     const { stored, whole } = this.open(caseId);
     const augment = this.pipelines[phase];
@@ -113,6 +114,17 @@ export class Sampler {
       channels: done.channels,
       labels: source.outputShapes.map((shape) => downsampleLabels(done.seg, done.shape, shape)),
     };
+  }
+
+  private caseOf(phase: Phase, random: Random): string {
+    const { folder, train, validation, sampler } = this.source;
+    if (phase === 'validation') return random.choice(validation);
+    this.drawCase ??= casesBy(sampler, train, (caseId) => {
+      this.stage('weigh', caseId);
+      const { shape, classLocations: locations } = new StoredCase(folder, caseId);
+      return { caseId, shape, locations };
+    });
+    return this.drawCase(random);
   }
 
   /** The case, its voxels in memory as long as there is room for them. */

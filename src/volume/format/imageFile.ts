@@ -28,6 +28,10 @@ export interface ImageHeader extends Omit<Geometry, 'shape'> {
 /** Bytes within which a text header must end. */
 export const longestText = 4 * 2 ** 20;
 
+/** The beginning of a file as text, as much of it as may be a header. */
+export const headText = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, longestText)).toString('latin1');
+
 /** A format: how its header ends, and what it says. */
 export interface ImageFormat {
   /** Found in the start of a file once the whole header is read. */
@@ -45,8 +49,7 @@ function headerIn(source: ByteSource, { end, read }: ImageFormat): ImageHeader {
   for (let length = 4096; ; length *= 4) {
     const bytes = source.read(0, Math.min(length, longestText + 1));
     const whole = bytes.length === source.size || bytes.length > longestText;
-    if (whole || end.test(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')))
-      return read(bytes, source.name);
+    if (whole || end.test(headText(bytes))) return read(bytes, source.name);
   }
 }
 

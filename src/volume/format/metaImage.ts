@@ -11,9 +11,9 @@ import {
   geometryFromLps,
   geometryToLps,
   HeaderFaults,
+  headText,
   type ImageFormat,
   type ImageHeader,
-  longestText,
   readImage,
   unitAxes,
 } from './imageFile.js';
@@ -64,7 +64,7 @@ export const metaImage: ImageFormat = { end: /^[ \t]*ElementDataFile[ \t]*[=:][^
  */
 function readMetaImageHeader(bytes: Uint8Array, name: string): ImageHeader {
   const faults = new HeaderFaults('metaimage', name);
-  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, longestText)).toString('latin1');
+  const start = headText(bytes);
   const last = /^[ \t]*ElementDataFile[ \t]*[=:][ \t]*([^\r\n]*)\r?(?:\n|$)/m.exec(start);
   if (!last) {
     faults.say(

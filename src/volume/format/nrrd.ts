@@ -11,6 +11,7 @@ import {
   geometryFromLps,
   geometryToLps,
   HeaderFaults,
+  headText,
   type ImageFormat,
   type ImageHeader,
   longestText,
@@ -127,7 +128,7 @@ function readNrrdHeader(bytes: Uint8Array, name: string): ImageHeader {
 /** Fields by name, where the header ends, and whether no empty line ends it (then the voxels must be elsewhere). */
 function fieldsOf(bytes: Uint8Array, faults: HeaderFaults) {
   const fields = new Map<string, string>();
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, longestText)).toString('latin1');
+  const text = headText(bytes);
   const empty = /\n\r?\n/.exec(text);
   const end = empty ? empty.index + empty[0].length : text.length;
   if (!/^NRRD000[1-9]\r?\n/.test(text))

@@ -3,9 +3,11 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { VoxelbookError } from '../../../src/base/errors.js';
+import { loadExtension } from '../../../src/base/extensions.js';
 import { Random } from '../../../src/base/random.js';
+import { extend } from '../../../src/base/registry.js';
 import { saveCase } from '../../../src/preprocess/index.js';
-import { type Batch, cutPatch, type Phase, type SampleSource, startFeed } from '../../../src/train/index.js';
+import { type Batch, casesBy, cutPatch, type Phase, type SampleSource, startFeed } from '../../../src/train/index.js';
 
 const patch: [number, number, number] = [8, 8, 8];
 
@@ -87,6 +89,58 @@ describe('train feed', () => {
       assert.ok(labels[0].subarray(2 * 8 ** 3).includes(1), `batch ${i}`);
     }
     await feed.close();
+  });
+
+  it('nnU-Net’s sampler draws each case as often as the others, by the sample’s name alone', async () => {
+    const from = source();
+    const found = await batches(from, 0);
+    const drawn = (phase: Phase, ids: string[], index: number) =>
+      [0, 1, 2].map((position) => new Random(9).split(phase).split(index).split(position).split('case').choice(ids));
+    assert.deepEqual(
+      found.map(({ caseIds }) => caseIds),
+      [...[0, 1, 2, 3, 4, 5].map((i) => drawn('train', from.train, i)), drawn('validation', from.validation, 0)],
+    );
+  });
+
+  it('a sampler from outside weighs the cases, in workers as without, and leaves the place to nnU-Net', async function () {
+    this.timeout(60_000);
+    const from = { ...source(), sampler: { kind: 'byClass', weight: 8 } as never };
+    const file = path.join(from.folder, 'byClass.ts');
+    fs.writeFileSync(
+      file,
+      `import { extend, z } from 'voxelbook';
+       const caseWeights = (cases, { weight }) => cases.map(({ shape, locations }) => (shape[0] < 10 ? 0 : locations.count('1') > 20 ? weight : 1));
+       extend({ samplers: [{ name: 'byClass', settings: z.object({ weight: z.number() }), caseWeights }] });`,
+    );
+    await loadExtension(file);
+    const [none, two] = [await batches(from, 0), await batches(from, 2)];
+    assert.deepEqual(two, none);
+    assert.ok(none.every(({ caseIds }) => !caseIds.includes('case_2')));
+    assert.deepEqual(none.at(-1)!.caseIds, ['case_3', 'case_3', 'case_3'], 'validation patches are of every case alike');
+    // Drawn, and counted: 28 voxels of class 1 in case_0, 21 in case_1, 10 in case_2.
+    const cases = [
+      { caseId: 'a', shape: [12], locations: { keys: () => ['1'], count: () => 28 } },
+      { caseId: 'b', shape: [6], locations: { keys: () => ['1'], count: () => 28 } },
+      { caseId: 'c', shape: [20], locations: { keys: () => ['1'], count: () => 0 } },
+    ];
+    const draw = casesBy(from.sampler, ['a', 'b', 'c'], (id) => cases.find(({ caseId }) => caseId === id)!);
+    const ids = Array.from({ length: 4000 }, (_, i) => draw(new Random(i)));
+    assert.ok(Math.abs(ids.filter((id) => id === 'a').length / 4000 - 8 / 9) < 0.02);
+    assert.ok(!ids.includes('b'));
+  });
+
+  it('says what is wrong with weights, and with a sampler that chooses nothing', () => {
+    const samplers = (list: object[]) => extend({ samplers: list } as never);
+    const wrong = { few: [1], negative: [1, -1], none: [0, 0], text: ['1', '2'], infinite: [1, Infinity], nothing: undefined };
+    samplers(Object.entries(wrong).map(([name, weights]) => ({ name, caseWeights: () => weights })));
+    const of = (caseId: string) => ({ caseId, shape: [1, 1, 1], locations: { keys: () => [], count: () => 0 } });
+    for (const kind of Object.keys(wrong))
+      assert.throws(
+        () => casesBy({ kind } as never, ['a', 'b'], of),
+        new RegExp(`samplers\\.${kind}\\.caseWeights: .*; expected 2 numbers, one a training case`),
+      );
+    assert.throws(() => samplers([{ name: 'idle' }]), /samplers\.idle\.place: undefined; expected a function/);
+    assert.throws(() => samplers([{ name: 'odd', caseWeights: 3 }]), /samplers\.odd\.caseWeights: number; expected a function/);
   });
 
   it('cuts a patch as the slow way does: zeros and -1 outside of the image', () => {

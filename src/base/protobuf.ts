@@ -1,5 +1,5 @@
-// Protocol Buffers' wire format, as much of it as an ONNX file needs (https://protobuf.dev/programming-guides/encoding): a message is a list
-// of pieces, so that gigabytes of weights are never copied.
+// Protocol Buffers' wire format, as much of it as is written here (https://protobuf.dev/programming-guides/encoding): a message is a list of
+// pieces, so that gigabytes of weights are never copied.
 
 export type Pieces = readonly Uint8Array[];
 
@@ -23,6 +23,12 @@ export const float = (field: number, value: number): Pieces => {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setFloat32(0, value, true);
   return [tag(field, 5), bytes];
+};
+
+export const double = (field: number, value: number): Pieces => {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setFloat64(0, value, true);
+  return [tag(field, 1), bytes];
 };
 
 /** Bytes, or a message within a message. */
