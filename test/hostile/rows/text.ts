@@ -28,7 +28,7 @@ const plain = (what: string, text: string) =>
 const displays: Row = {
   id: 'F7',
   what: 'hostile names through tables (HTML, text, CSV, LaTeX, Markdown), figures, errors, progress, lists',
-  inputs: (n) => n,
+  inputs: (n) => 4 * n,
   begin({ seed }) {
     return (i) => {
       const random = new Random(`text ${i} ${seed}`);
