@@ -25,7 +25,9 @@ export class VoxelbookError extends Error {
   readonly faults: readonly Fault[];
 
   constructor(what: string, faults: Fault | readonly Fault[]) {
-    const list = Array.isArray(faults) ? (faults as readonly Fault[]) : [faults as Fault];
+    const given = Array.isArray(faults) ? (faults as readonly Fault[]) : [faults as Fault];
+    // An empty text would leave a hole in the sentence.
+    const list = given.map((f) => (/\S/.test(f.given) ? f : { ...f, given: 'nothing' }));
     super(
       [printable(what), ...list.map((f) => `  ${oneLine(`${f.path}: ${f.given}; expected ${f.expected}. ${f.fix}`)}`)].join('\n'),
     );
