@@ -47,7 +47,11 @@ export async function tryRow(module: string, row: Row, { count, seed, python = '
   const total = row.inputs(count);
   for (let first = 0; first < total; ) {
     const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-row-'));
-    const end = await leg(row, [script, module, row.id, `${first}`, `${total - first}`, `${seed}`, scratch, python], scratch);
+    const end = await leg(
+      row,
+      [script, module, row.id, `${first}`, `${total - first}`, `${count}`, `${seed}`, scratch, python],
+      scratch,
+    );
     let last = first - 1;
     for (const [i, what, text = ''] of end.told) {
       last = i;
