@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { giveBack, signOfLife, thisProcess, tryClaim } from './claim.mjs';
 import { commandText, isCheckout, packageFolder, places, root } from './places.mjs';
 import { fetchWheel, unpackWheel } from './wheel.mjs';
 
@@ -464,16 +465,54 @@ export async function setup({ from, jupyter = hasJupyter() } = {}) {
       );
   }
   fs.mkdirSync(own.state, { recursive: true });
-  if (jupyter !== hasJupyter()) jupyter ? fs.rmSync(leftOut) : fs.writeFileSync(leftOut, '');
+  // A home that is complete may belong to somebody else, and needs no lock.
+  if (jupyter === hasJupyter() && needed().every(isDone)) return runSteps();
+  await alone(own.state, () => {
+    if (jupyter !== hasJupyter()) jupyter ? fs.rmSync(leftOut) : fs.writeFileSync(leftOut, '');
+    return runSteps();
+  });
+}
+
+const needed = () => steps.filter((step) => !step.skip?.() && (withJupyter || !step.jupyter));
+
+/** One set-up of a home at a time: `work` waits for another one, and says for whom. */
+export async function alone(folder, work) {
+  const file = path.join(folder, 'lock');
+  const mine = thisProcess();
+  for (let said = false; ; said = true) {
+    let owner;
+    try {
+      owner = tryClaim(file, mine);
+    } catch (error) {
+      // A file system without hard links has no locks, and sets up none the less.
+      if (!['ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EPERM'].includes(error.code)) throw error;
+    }
+    if (!owner) break;
+    if (!said)
+      console.log(
+        `Another set-up (process ${owner.pid} on ${owner.host}, since ${owner.since}) works in ${path.dirname(folder)}; this one goes on when it has ended. Ctrl-C stops waiting.`,
+      );
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  const silence = signOfLife(file, mine);
+  try {
+    return await work();
+  } finally {
+    silence();
+    giveBack(file, mine);
+  }
+}
+
+async function runSteps() {
   const begin = Date.now();
-  const needed = steps.filter((step) => !step.skip?.() && (jupyter || !step.jupyter));
-  for (const [i, step] of needed.entries()) {
-    const label = `[${i + 1}/${needed.length}] ${step.name}`;
+  const list = needed();
+  for (const [i, step] of list.entries()) {
+    const label = `[${i + 1}/${list.length}] ${step.name}`;
     if (isDone(step)) {
       console.log(`${label}: already done`);
       continue;
     }
-    const left = needed
+    const left = list
       .slice(i)
       .filter((s) => !isDone(s))
       .reduce((sum, { seconds }) => sum + seconds, 0);

@@ -17,18 +17,30 @@ export const printable = (text: string): string =>
     c === '\n' || c === '\t' ? c : `\\u${c.codePointAt(0)!.toString(16).padStart(4, '0')}`,
   );
 
-/** The same in one line. */
-const oneLine = (text: string) => printable(text).replaceAll('\n', '\\n');
+/** Faults a message shows, and characters of each: a file of thousands must not fill the screen with thousands of lines. */
+const shownFaults = 40;
+const shownCharacters = 2000;
 
-/** Thrown for every fault a person can put right. `faults` is the data; the message is made of it. */
+/** The same in one line, the middle left out where it is very long. */
+function oneLine(text: string): string {
+  const half = shownCharacters / 2;
+  const short = text.length <= shownCharacters ? text : `${text.slice(0, half)} … ${text.slice(-half)}`;
+  return printable(short).replaceAll('\n', '\\n');
+}
+
+/** Thrown for every fault a person can put right. `faults` is the data, all of it; the message is made of it. */
 export class VoxelbookError extends Error {
   readonly faults: readonly Fault[];
 
   constructor(what: string, faults: Fault | readonly Fault[]) {
-    const list = Array.isArray(faults) ? (faults as readonly Fault[]) : [faults as Fault];
-    super(
-      [printable(what), ...list.map((f) => `  ${oneLine(`${f.path}: ${f.given}; expected ${f.expected}. ${f.fix}`)}`)].join('\n'),
-    );
+    const given = Array.isArray(faults) ? (faults as readonly Fault[]) : [faults as Fault];
+    // An empty text would leave a hole in the sentence.
+    const list = given.map((f) => (/\S/.test(f.given) ? f : { ...f, given: 'nothing' }));
+    const lines = list
+      .slice(0, shownFaults)
+      .map((f) => `  ${oneLine(`${f.path}: ${f.given}; expected ${f.expected}. ${f.fix}`)}`);
+    if (list.length > shownFaults) lines.push(`  … and ${list.length - shownFaults} more faults`);
+    super([printable(what), ...lines].join('\n'));
     this.name = 'VoxelbookError';
     this.faults = list;
   }

@@ -68,11 +68,15 @@ export function readSafetensors(source: string | Uint8Array): {
   checked: boolean;
 } {
   if (typeof source !== 'string')
-    return readArrays('safetensors bytes', source.byteLength, (begin, end) => source.subarray(begin, end).slice());
+    return readArrays('safetensors bytes', source.byteLength, (begin, end, sum) => {
+      const bytes = source.subarray(begin, end).slice();
+      sum?.add(bytes);
+      return bytes;
+    });
   try {
     const descriptor = fs.openSync(source, 'r');
     try {
-      return readArrays(source, fs.fstatSync(descriptor).size, (begin, end) => readRange(descriptor, begin, end));
+      return readArrays(source, fs.fstatSync(descriptor).size, (begin, end, sum) => readRange(descriptor, begin, end, sum));
     } finally {
       fs.closeSync(descriptor);
     }
@@ -82,7 +86,7 @@ export function readSafetensors(source: string | Uint8Array): {
 }
 
 /** Every array by its own range, in the file's order, so that a file may be larger than any one array. */
-function readArrays(file: string, size: number, read: (begin: number, end: number) => Uint8Array) {
+function readArrays(file: string, size: number, read: (begin: number, end: number, sum?: Crc32) => Uint8Array) {
   const {
     ranges,
     metadata: { crc32: written, ...metadata },
@@ -92,8 +96,7 @@ function readArrays(file: string, size: number, read: (begin: number, end: numbe
   sum.add(headerOf(ranges, start, metadata));
   const tensors: Record<string, StoredTensor> = Object.create(null);
   for (const [name, { dtype, shape, begin, end }] of Object.entries(ranges).sort(([, a], [, b]) => a.begin - b.begin)) {
-    const bytes = read(begin, end);
-    sum.add(bytes);
+    const bytes = read(begin, end, sum);
     // A Buffer's own `slice` shares memory that is not aligned.
     const own = bytes.byteOffset === 0 && bytes.buffer.byteLength === bytes.length ? bytes : new Uint8Array(bytes);
     tensors[name] = { dtype, shape, data: decode(dtype, own.buffer as ArrayBuffer) };
@@ -131,13 +134,18 @@ export function safetensorsTable(file: string): { ranges: Record<string, TensorR
   }
 }
 
-/** Bytes `begin` to `end` of an open file; fewer where it is shorter. */
-export function readRange(descriptor: number, begin: number, end: number): Uint8Array {
+/** What lies in the processor's cache when it has been read. */
+const piece = 2 ** 18;
+
+/** Bytes `begin` to `end` of an open file, added to `sum` as they come; fewer where it is shorter. */
+export function readRange(descriptor: number, begin: number, end: number, sum?: Crc32): Uint8Array {
   const bytes = new Uint8Array(end - begin);
+  const most = sum ? piece : 2 ** 30;
   let at = 0;
   while (at < bytes.length) {
-    const n = fs.readSync(descriptor, bytes, at, Math.min(bytes.length - at, 2 ** 30), begin + at);
+    const n = fs.readSync(descriptor, bytes, at, Math.min(bytes.length - at, most), begin + at);
     if (n === 0) return bytes.subarray(0, at);
+    sum?.add(bytes.subarray(at, at + n));
     at += n;
   }
   return bytes;

@@ -4,6 +4,7 @@
 // label maps shrink to little, the noise of low bytes is stored as it is. A part that is one value throughout is one byte. Each part
 // carries its CRC-32. Compression is zstd of Node (≥ 22.15), deflate where Node has none; a file says which.
 import zlib from 'node:zlib';
+import { crc32Of } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
 
 export type ChunkedValues = Float32Array | Int16Array | Uint16Array | Uint8Array;
@@ -73,7 +74,7 @@ export function encodeChunks(values: ChunkedValues, grid: ChunkGrid): { bytes: U
             }
             const [how, bytes] = encodePart(plane);
             stored.push(bytes);
-            index.set([bytes.length, how, zlib.crc32(bytes)], part++ * indexWidth);
+            index.set([bytes.length, how, crc32Of(bytes)], part++ * indexWidth);
           }
       }
   const bytes = new Uint8Array(stored.reduce((sum, { length }) => sum + length, 0));
@@ -206,7 +207,7 @@ export class ChunkedArray {
     const [length, how, crc] = this.index.subarray(part * indexWidth, (part + 1) * indexWidth);
     const at = this.offsets[part] - begin;
     const stored = bytes.subarray(at, at + length);
-    if (stored.length !== length || zlib.crc32(stored) !== crc)
+    if (stored.length !== length || crc32Of(stored) !== crc)
       throw damaged(this.what, `part ${part} with another checksum than was written`, 'the bytes that were written');
     let plane: Uint8Array;
     try {

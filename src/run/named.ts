@@ -42,8 +42,9 @@ export const namedFolders = async (names: readonly string[], options: CompleteOp
 
 async function foldersOf(name: string, options: CompleteOptions): Promise<string[]> {
   const place = [name, path.join(runsFolder(), name)].find((p) => fs.existsSync(p));
-  if (!place) throw notThere(name);
-  if (fs.statSync(place).isFile()) {
+  const found = place && fs.statSync(place);
+  if (!found || !(found.isFile() || found.isDirectory())) throw notThere(name);
+  if (found.isFile()) {
     const experiments = await readExperiments(place, options);
     return experiments.flatMap((e) => foldsOf(e).flatMap((fold) => e.seeds.map((seed) => runFolderOf(e, fold, seed))));
   }

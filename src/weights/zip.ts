@@ -4,6 +4,7 @@
 // what the directory declares, nor all that is read together beyond `limit`. Every entry's CRC-32 is checked.
 import fs from 'node:fs';
 import zlib from 'node:zlib';
+import { crc32Of } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
 
 interface ZipEntry {
@@ -78,7 +79,7 @@ export class ZipFile {
   }
 
   private checked({ name, crc }: ZipEntry, data: Buffer): Buffer {
-    const found = zlib.crc32(data);
+    const found = crc32Of(data);
     if (found !== crc)
       this.refuse('checksum', `entry ${name} with CRC-32 ${found.toString(16)}`, `${crc.toString(16)} as declared`);
     return data;

@@ -1,6 +1,6 @@
 // The process that tries the inputs of a row.
 //
-//   node --import tsx test/hostile/child.ts <module> <id> <first> <count> <seed> <scratch folder> <python or ->
+//   node --import tsx test/hostile/child.ts <module> <id> <first> <count> <N> <seed> <scratch folder> <python or ->
 //
 // Before each input its number goes to `at` in the scratch folder, and what became of it to `told`: when the process dies, hangs or is
 // ended, the runner knows at which input, and goes on behind it.
@@ -10,7 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { VoxelbookError } from '../../src/base/errors.js';
 import { Different, Lost, type Row, type Told } from './row.js';
 
-async function main([module, id, first, count, seed, scratch, python]: string[]): Promise<void> {
+async function main([module, id, first, count, asked, seed, scratch, python]: string[]): Promise<void> {
   const { rows } = (await import(pathToFileURL(module).href)) as { rows: Row[] };
   const row = rows.find((r) => r.id === id)!;
   const at = fs.openSync(path.join(scratch, 'at'), 'w');
@@ -22,6 +22,7 @@ async function main([module, id, first, count, seed, scratch, python]: string[])
     seed: Number(seed),
     first: Number(first),
     count: Number(count),
+    asked: Number(asked),
     scratch: own,
     python: python === '-' ? undefined : python,
   });

@@ -2,8 +2,9 @@
 //
 //   npm run hostile -- [--count N] [--row ID …] [--seed S] [--python PATH] [--write]
 //
-// N inputs a row (200), fewer where one takes seconds. With --python (tifffile, Pillow, imagecodecs, SimpleITK, nibabel) every image that
-// is accepted is compared with the peer's reading; without, those whose answers are stored. --write makes RESULTS.md. Exit 1 on anything
+// With the default N of 200 a row tries about what `npm test` tries of it or the matrix asks of each change; 2000 is ten times that. With
+// --python (tifffile, Pillow, imagecodecs, SimpleITK, nibabel) every image that is accepted is compared with the peer's reading; without,
+// those whose answers are stored. --write puts each row into RESULTS.md as it ends, in place of what stood there of it. Exit 1 on anything
 // that crashed, hung, was over memory, was accepted and different, or lost.
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -46,7 +47,11 @@ export async function tryRow(module: string, row: Row, { count, seed, python = '
   const total = row.inputs(count);
   for (let first = 0; first < total; ) {
     const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-row-'));
-    const end = await leg(row, [script, module, row.id, `${first}`, `${total - first}`, `${seed}`, scratch, python], scratch);
+    const end = await leg(
+      row,
+      [script, module, row.id, `${first}`, `${total - first}`, `${count}`, `${seed}`, scratch, python],
+      scratch,
+    );
     let last = first - 1;
     for (const [i, what, text = ''] of end.told) {
       last = i;
@@ -169,42 +174,54 @@ async function main(): Promise<void> {
   });
   const { modules } = await import('./rows/index.js');
   const ask = { count: Number(values.count), seed: Number(values.seed), python: values.python };
-  const lines: string[] = [];
-  let bad = 0;
-  console.log(columns);
+  const all: { module: string; row: Row }[] = [];
   for (const module of modules) {
     const { rows } = (await import(pathToFileURL(module).href)) as { rows: Row[] };
-    for (const row of rows.filter(({ id }) => !values.row || values.row.some((r) => id === r || id.startsWith(`${r} `)))) {
-      const tally = await tryRow(module, row, ask);
-      lines.push(line(row, tally));
-      console.log(lines.at(-1));
-      const faults = faultsIn(tally);
-      for (const text of faults.slice(0, 12)) console.log(`  ${text}`);
-      bad += faults.length;
-    }
+    all.push(...rows.map((row) => ({ module, row })));
   }
-  if (values.write) write(lines, process.argv.slice(2));
+  const ids = all.map(({ row }) => row.id);
+  const wanted = (id: string) => !values.row || values.row.some((r) => id === r || id.startsWith(`${r} `));
+  const unknown = values.row?.filter((r) => !ids.some((id) => id === r || id.startsWith(`${r} `))) ?? [];
+  if (unknown.length > 0) throw new Error(`no row ${unknown.join(', ')}; there are ${ids.join(', ')}`);
+  let bad = 0;
+  console.log(columns);
+  for (const { module, row } of all.filter(({ row }) => wanted(row.id))) {
+    const tally = await tryRow(module, row, ask);
+    console.log(line(row, tally));
+    const faults = faultsIn(tally);
+    for (const text of faults.slice(0, 12)) console.log(`  ${text}`);
+    bad += faults.length;
+    if (values.write) write(row, tally, ask, ids);
+  }
   console.log(bad === 0 ? 'nothing crashed, hung, was over memory, different or lost' : `${bad} faults`);
   process.exit(bad > 0 ? 1 : 0);
 }
 
-function write(lines: readonly string[], args: readonly string[]): void {
-  const shown = args.map((arg, i) => (args[i - 1] === '--python' ? 'PYTHON' : arg)).filter((arg) => arg !== '--write');
+const results = fileURLToPath(new URL('./RESULTS.md', import.meta.url));
+
+/** Puts a row's line into RESULTS.md; lines of rows that are no more go. */
+function write(row: Row, tally: Tally, { count, seed, python }: Ask, ids: readonly string[]): void {
   const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).stdout.trim();
+  const how = [`--count ${count}`, ...(seed === 1 ? [] : [`--seed ${seed}`]), ...(python ? ['--python'] : [])].join(' ');
+  const run = `${how}, ${new Date().toISOString().slice(0, 10)}, ${commit}`;
+  const old = fs.existsSync(results) ? fs.readFileSync(results, 'utf8').split('\n') : [];
+  const lineOf = (id: string) =>
+    id === row.id ? `${line(row, tally)} ${run} |` : old.find((text) => text.startsWith(`| ${id} |`));
   const text = [
     '# What hostile inputs did',
     '',
-    `\`npm run hostile -- ${shown.join(' ')} --write\`, ${new Date().toISOString().slice(0, 10)}, commit ${commit}, Node ${process.version}, ${os.cpus().length} cores. Made by the command; not edited.`,
+    'Made by `npm run hostile -- [--row ROW …] --count N --python PYTHON --write`, a row as it ends; not edited. The last column says with',
+    `which N a row ran, when, and at which commit. Node ${process.version}, ${os.cpus().length} cores.`,
     '',
     'Every input is tried in a process with limits of time and memory. *Refused*: by a typed error that names place, found, expected and',
     'what to do. *Accepted and equal*: as the peer reads it (images: Pillow and libpng, tifffile, ITK, nibabel), or as it was written.',
     '*Accepted, no peer*: sound (finite, sizes agree), with nobody to compare with. Everything else is a fault.',
     '',
-    columns,
-    ...lines,
+    ...columns.split('\n').map((text, i) => `${text}${i === 0 ? ' run' : '---'} |`),
+    ...ids.map(lineOf).filter((text) => text !== undefined),
     '',
   ];
-  fs.writeFileSync(fileURLToPath(new URL('./RESULTS.md', import.meta.url)), text.join('\n'));
+  fs.writeFileSync(results, text.join('\n'));
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();

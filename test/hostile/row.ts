@@ -11,6 +11,8 @@ export interface Context {
   /** Inputs first … first + count − 1 are tried. */
   first: number;
   count: number;
+  /** The N that was asked for. */
+  asked: number;
   /** An empty folder of this process alone. */
   scratch: string;
   /** A Python with the peers' packages. */

@@ -163,6 +163,7 @@ describe('the command line agrees with itself', () => {
     assert.equal(nowhere.status, 1);
     assert.ok(!fs.existsSync(path.join(root, 'o')));
     assert.match(said('predict', root, path.join(root, 'o'), '--run', 'nobody').text, /nobody: neither a file nor a folder/);
+    assert.match(said('find-best', '/dev/null').text, /null: neither a file nor a folder/);
     const other = path.join(root, 'other.json');
     const gentler = { ...experiment, name: 'other', recipe: { ...experiment.recipe, gradientClip: 5 } };
     fs.writeFileSync(other, JSON.stringify(gentler));

@@ -1,4 +1,5 @@
 // A process that trains a few steps of one network on noise and prints what it needed: forecast.test.ts, soak.test.ts.
+import { createHash } from 'node:crypto';
 import { peakResidentBytes } from '../../src/base/memory.js';
 import { Random } from '../../src/base/random.js';
 import { labels } from '../../src/dataset/index.js';
@@ -66,4 +67,8 @@ for (let step = 0; step < steps; step++) {
   milliseconds.push(performance.now() - begin);
 }
 const peakBytes = peakResidentBytes();
-process.stdout.write(JSON.stringify({ forecast: found.bytes, peakBytes, tensors, rss, milliseconds }));
+const hash = createHash('sha256');
+for (const name of Object.keys(state.params).sort())
+  hash.update(new Uint8Array(state.params[name].dataSync().buffer as ArrayBuffer));
+const digest = hash.digest('hex');
+process.stdout.write(JSON.stringify({ forecast: found.bytes, peakBytes, tensors, rss, milliseconds, digest }));

@@ -40,6 +40,7 @@ constexpr napi_typedarray_type kind() {
   else if constexpr (std::is_same_v<T, double>) return napi_float64_array;
   else if constexpr (std::is_same_v<T, int16_t>) return napi_int16_array;
   else if constexpr (std::is_same_v<T, int32_t>) return napi_int32_array;
+  else if constexpr (std::is_same_v<T, uint8_t>) return napi_uint8_array;
   else return napi_uint32_array;
 }
 
@@ -49,6 +50,7 @@ constexpr const char* kindName() {
   else if constexpr (std::is_same_v<T, double>) return "Float64Array";
   else if constexpr (std::is_same_v<T, int16_t>) return "Int16Array";
   else if constexpr (std::is_same_v<T, int32_t>) return "Int32Array";
+  else if constexpr (std::is_same_v<T, uint8_t>) return "Uint8Array";
   else return "Uint32Array";
 }
 
@@ -155,6 +157,7 @@ KIND(double)
 KIND(int16_t)
 KIND(int32_t)
 KIND(uint32_t)
+KIND(uint8_t)
 #undef KIND
 
 }  // namespace voxelbook

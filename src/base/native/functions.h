@@ -38,7 +38,7 @@ class Arguments {
   std::vector<double> list(size_t i) const;
   /// `[depth, height, width]`, or another three sides: whole, 0 to 2^31, at most 2^40 voxels in all.
   std::vector<int64_t> sides(size_t i) const;
-  /// Float32Array, Float64Array, Int16Array, Int32Array, Uint32Array.
+  /// Float32Array, Float64Array, Int16Array, Int32Array, Uint32Array, Uint8Array.
   template <class T>
   Values<T> values(size_t i) const {
     return array<T>(argument(i), i);

@@ -39,6 +39,8 @@ type Sides = readonly number[];
 
 /** What the sources in `native/` of base, volume and augment say of each. Sizes that do not fit together throw a RangeError. */
 export interface Functions {
+  /** CRC-32, on from the sum that is given; not there on processors without carry-less products. */
+  crc32?(bytes: Uint8Array, sum: Uint32Array): void;
   fillUniform(state: Int32Array, out: Float64Array, low: number, high: number): void;
   fillKept(state: Int32Array, out: Float32Array, rate: number, kept: number): void;
   addNormal(state: Int32Array, values: Float32Array, sd: number): void;

@@ -19,12 +19,12 @@ const variants =
 const alone = ['tensor/module.cc', 'base/processor.cc'];
 
 /**
- * @param {{ root: string, run: (command: string, args: string[], options?: object) => Promise<string>, folder?: string, sanitize?: string }} context
+ * @param {{ root: string, run: (command: string, args: string[], options?: object) => Promise<string>, folder?: string, sanitize?: string, besides?: string[] }} context
  *   the project's folder, a function that runs a command, and where the compiled files go; `sanitize` (`address,undefined`, `thread`) adds
- *   the compiler's own checks, to the narrowest variant alone
+ *   the compiler's own checks, to the narrowest variant alone; `besides` are objects that are linked into each
  * @returns the compiled files
  */
-export async function build({ root, run, folder = places().native, sanitize }) {
+export async function build({ root, run, folder = places().native, sanitize, besides = [] }) {
   const source = path.join(root, 'src');
   const { tensorflow } = places();
   fs.mkdirSync(folder, { recursive: true });
@@ -79,7 +79,7 @@ export async function build({ root, run, folder = places().native, sanitize }) {
     ];
     const linked = modules.map(async ({ file, sources, tensorflow }) => {
       const compiled = sources.map((name) => objectOf(file, name));
-      const output = ['-shared', '-fopenmp', ...checks, ...compiled, '-o', path.join(objects, file)];
+      const output = ['-shared', '-fopenmp', ...checks, ...compiled, ...besides, '-o', path.join(objects, file)];
       await run('g++', [...output, ...(tensorflow ? libraries : [])], { hint });
     });
     await Promise.all(linked);

@@ -178,21 +178,24 @@ const knownFields = new Set([
   ...['content', 'number', 'min', 'max', 'old min', 'old max', 'sample units'],
 ]);
 
+const quoted = /^("[^"]*"(\s+|$))+$/;
+const inBrackets = /^((\([^()]*\)|none)(\s+|$))+$/i;
+
 /** Fields that we do not use are read as teem reads them: an entry for each axis, none where the axis has a direction. */
 function checkEntries(fields: Map<string, string>, dimension: number, faults: HeaderFaults): void {
   const count = (key: string, pattern: RegExp) => (fields.get(key)?.match(pattern) ?? []).length;
   for (const key of ['axis maxs', 'thicknesses', 'kinds', 'centers'])
     if (fields.has(key) && count(key, /\S+/g) !== dimension) faults.say(key, fields.get(key), `${dimension} entries`);
   for (const key of ['labels', 'units'])
-    if (fields.has(key) && (count(key, /"[^"]*"/g) !== dimension || !/^("[^"]*"(\s+|$))+$/.test(fields.get(key)!)))
+    if (fields.has(key) && (count(key, /"[^"]*"/g) !== dimension || !quoted.test(fields.get(key)!)))
       faults.say(key, fields.get(key), `${dimension} entries in quotes`);
   for (const center of (fields.get('centers') ?? 'none').toLowerCase().split(/\s+/))
     if (!centerings.includes(center)) faults.say('centers', center, `one of ${centerings.join(', ')}`);
   for (const kind of (fields.get('kinds') ?? 'none').toLowerCase().split(/\s+/))
     if (!voxelKinds.includes(kind) && !valueKinds.test(kind)) faults.say('kinds', kind, 'a kind that NRRD names');
-  if (fields.has('space directions') && !/^((\([^()]*\)|none)(\s+|$))+$/i.test(fields.get('space directions')!))
+  if (fields.has('space directions') && !inBrackets.test(fields.get('space directions')!))
     faults.say('space directions', fields.get('space directions'), `${dimension} vectors, or none for an axis of channels`);
-  for (const key of ['axis maxs', 'thicknesses'])
+  for (const key of ['spacings', 'axis mins', 'axis maxs', 'thicknesses'])
     if (
       fields.has(key) &&
       !fields
@@ -266,11 +269,12 @@ function geometryOf(fields: Map<string, string>, voxelAxes: number[], dimension:
   if (dimensions > 0 && dimensions !== voxelAxes.length)
     faults.say('space', `${dimensions} dimensions`, `${voxelAxes.length}, one for each axis of voxels`);
   const units = fields.get('space units');
-  if (units !== undefined && (units.match(/"[^"]*"/g) ?? []).length !== dimensions)
+  if (units !== undefined && (units.match(/"[^"]*"/g)?.length !== dimensions || !quoted.test(units)))
     faults.say('space units', units, `${dimensions} entries in quotes`);
   const frame = fields.get('measurement frame');
-  if (frame !== undefined && vectors(frame).length !== dimensions)
-    faults.say('measurement frame', frame, `${dimensions} vectors`);
+  const isFrame = (text: string) =>
+    inBrackets.test(text) && vectors(text).length === dimensions && !vectors(text).flat().includes(Number.POSITIVE_INFINITY);
+  if (frame !== undefined && !isFrame(frame)) faults.say('measurement frame', frame, `${dimensions} vectors`);
   const rank = Math.min(voxelAxes.length, 3);
   const turned = (v: number[]) => v.slice(0, rank).map((value, i) => value * signs[i]);
   const axes = axesOf(fields, voxelAxes, dimensions, faults)?.map(turned);
@@ -306,7 +310,7 @@ function axesOf(fields: Map<string, string>, voxelAxes: number[], dimensions: nu
 function originOf(fields: Map<string, string>, dimensions: number, faults: HeaderFaults) {
   if (!fields.has('space origin')) return undefined;
   const [origin, ...more] = vectors(fields.get('space origin'));
-  if (origin?.length !== dimensions || more.length > 0)
+  if (origin?.length !== dimensions || more.length > 0 || !inBrackets.test(fields.get('space origin')!))
     faults.say('space origin', fields.get('space origin'), `${dimensions} numbers in brackets`);
   return origin?.includes(Number.NaN) ? undefined : (origin ?? undefined);
 }

@@ -476,12 +476,16 @@ function expandChunk(
   return out.subarray(0, length);
 }
 
-/** Runs of literal bytes (n, then n+1 bytes) and of one byte repeated (-n, then the byte), until `out` is full, or more than that. */
+/**
+ * Runs of literal bytes (n, then n+1 bytes) and of one byte repeated (-n, then the byte), until `out` is full, or more than that. A run
+ * that goes on behind the last byte counts for nothing.
+ */
 function expandPackBits(packed: Uint8Array, out: Uint8Array): number {
   let written = 0;
   for (let at = 0; at < packed.length && written < out.length; ) {
     const n = packed[at++];
     if (n === 128) continue;
+    if (at + (n < 128 ? n + 1 : 1) > packed.length) break;
     const run = n < 128 ? packed.subarray(at, at + n + 1) : new Uint8Array(257 - n).fill(packed[at]);
     at += n < 128 ? n + 1 : 1;
     out.set(run.subarray(0, out.length - written), written);

@@ -6,11 +6,36 @@ import { Random } from '../../../src/base/random.js';
 import { artefacts } from '../artefacts.js';
 import { Lost, must, type Row } from '../row.js';
 
-const faults = ['full', 'full', 'full', 'full', 'read-only', 'gone', 'a file in the way', 'fine'] as const;
+const faults = [
+  'full',
+  'full',
+  'full',
+  'full',
+  'read-only',
+  'gone',
+  'a file in the way',
+  'fine',
+  'EDQUOT',
+  'EIO',
+  'ESTALE',
+] as const;
+
+/** What no file system here says by itself: the write after `fine` good ones, or the sync behind them, fails. @returns what ends it */
+function failing(code: string, fine: number): () => void {
+  const { writeSync, fsyncSync } = fs;
+  const or = <F extends (...args: never[]) => unknown>(work: F) =>
+    ((...args: Parameters<F>) => {
+      if (fine-- <= 0) throw Object.assign(new Error(`${code}: said by the test`), { code });
+      return work(...args);
+    }) as F;
+  fs.writeSync = or(writeSync as never);
+  fs.fsyncSync = or(fsyncSync as never);
+  return () => Object.assign(fs, { writeSync, fsyncSync });
+}
 
 const disk: Row = {
   id: 'C3',
-  what: 'every artefact written on a 1 MiB tmpfs that is full after k bytes, read-only, or without its folder',
+  what: 'every artefact written on a 1 MiB tmpfs that is full after k bytes, read-only, or without its folder; EDQUOT, EIO, ESTALE at any write',
   inputs: (n) => n,
   begin({ seed, scratch }) {
     const mount = path.join(scratch, 'disk');
@@ -36,11 +61,13 @@ const disk: Row = {
         }
         if (fault === 'read-only') remount('ro');
         if (fault === 'gone') fs.rmSync(folder, { recursive: true });
+        const mend = fault.startsWith('E') ? failing(fault, random.int(0, 4)) : () => {};
         let wrote = false;
         try {
           artefact.write(folder, 2);
           wrote = true;
         } finally {
+          mend();
           if (fault === 'read-only') remount('rw');
           fs.rmSync(filler, { force: true });
           if (!wrote && fault !== 'gone') {

@@ -59,7 +59,7 @@ function guard(work: () => unknown): Promise<void> {
 const given = (name: string, what: string, door: (folder: string) => { seeds: unknown[]; read(file: string): unknown }): Row => ({
   id: `F6 ${name}`,
   what,
-  inputs: (n) => n,
+  inputs: (n) => Math.ceil(1.5 * n),
   begin({ seed, scratch }) {
     process.env.JUPYTER_TOKEN = secret;
     process.env.VOXELBOOK_RUNS = path.join(scratch, 'runs');

@@ -109,7 +109,7 @@ const acts = ['fine', 'fine', 'throw', 'reject', 'fault', 'exit', 'unhandled', '
 const workers: Row = {
   id: 'W1',
   what: 'jobs that throw, reject, exit, never answer or die beside good ones: all named, the others done',
-  inputs: (n) => Math.ceil(n / 10),
+  inputs: (n) => Math.ceil(0.21 * n),
   seconds: 120,
   begin({ seed }) {
     const url = new URL('../../base/poolJobs.js', import.meta.url);
@@ -139,7 +139,7 @@ const workers: Row = {
 const aborts: Row = {
   id: 'W2',
   what: 'training aborted at a random moment: no tensor left behind, and resumed to the bits of the uninterrupted run',
-  inputs: (n) => Math.ceil(n / 10),
+  inputs: (n) => Math.ceil(n / 4),
   seconds: 120,
   async begin({ seed, scratch }) {
     const bits = (params: Record<string, tf.Tensor>) =>

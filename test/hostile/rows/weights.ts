@@ -35,7 +35,7 @@ function mustBeClean(): void {
 const chance: Row = {
   id: 'F4 F5',
   what: 'safetensors, .pth, zip and pickle by chance; one flipped bit of a file of ours; nothing runs, nothing is written',
-  inputs: (n) => 10 * n,
+  inputs: (n) => 20 * n,
   begin({ seed, scratch }) {
     process.chdir(scratch);
     return (i) => {

@@ -1,7 +1,7 @@
-// Calls our operators with shapes and settings that mostly do not fit, in a process of its own: a crash is a result.
+// Calls our operators with shapes and settings that mostly do not fit, by one to eight threads, in a process of its own: a crash is a result.
 // Arguments: the seed, the number of calls. Prints `<returned> <refused>`; dies where a kernel dies.
 import { Random } from '../../../src/base/random.js';
-import { execute, executeOnList, native } from '../../../src/tensor/native/load.js';
+import { execute, executeOnList, native, setNativeThreads } from '../../../src/tensor/native/load.js';
 import { tf } from '../../../src/tensor/tf.js';
 
 interface Call {
@@ -210,6 +210,15 @@ function changed(call: Call, random: Random): Call {
   return { ...call, shapes, ints, floats };
 }
 
+/** One length exchanged for another wherever it stands: most operators take that. */
+function resized(call: Call, random: Random): Call {
+  const lengths = [...new Set(call.shapes.flat())].filter((n) => n > 1);
+  const from = lengths[Math.floor(random.uniform(0, lengths.length))];
+  const to = 1 + Math.floor(random.uniform(0, 40));
+  const other = (n: number) => (n === from ? to : n);
+  return { ...call, shapes: call.shapes.map((s) => s.map(other)), ints: call.ints.map(other), contents: undefined };
+}
+
 const [seed, count] = process.argv.slice(2).map(Number);
 const random = new Random(`mutations/${seed}`);
 let [returned, refused] = [0, 0];
@@ -227,8 +236,11 @@ fitting.push({
 tf.dispose([...zeros, ...kept]);
 for (let i = 0; i < count; i++) {
   let call = fitting[i % fitting.length];
-  for (let changes = i < fitting.length ? 0 : 1 + Math.floor(random.uniform(0, 3)); changes > 0; changes--)
-    call = changed(call, random);
+  if (i >= fitting.length && random.uniform(0, 1) < 0.3) call = resized(call, random);
+  else
+    for (let changes = i < fitting.length ? 0 : 1 + Math.floor(random.uniform(0, 3)); changes > 0; changes--)
+      call = changed(call, random);
+  setNativeThreads(1 + Math.floor(random.uniform(0, 8)));
   const inputs = call.shapes.map((s, k) => {
     const own = call.contents?.[k];
     if (call.integers?.includes(k)) return tf.randomUniform(s, -2, 8, 'int32', 1);

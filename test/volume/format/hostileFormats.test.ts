@@ -92,6 +92,21 @@ describe('hostile NRRD, MetaImage and GIPL files', () => {
     ['channels of 2^53', 'a.mha', meta({ ElementNumberOfChannels: huge }), /4 3 2 9007199254740992/],
     ['fewer sizes than dimensions', 'a.nrrd', nrrd({ sizes: '4 6' }), /dimension: 3; expected 2, the number of sizes/],
     ['fewer sizes than dimensions', 'a.mha', meta({ DimSize: '4 6' }), /DimSize: 4 6; expected 3 sizes/],
+    ['no type', 'a.nrrd', nrrd({ type: '' }), /type: nothing; expected one of/],
+    ['a least position without end', 'a.nrrd', nrrd({ 'axis mins': '10 -inf 30' }), /axis mins: 10 -inf 30; expected numbers/],
+    ['least positions that are words', 'a.nrrd', nrrd({ 'axis mins': 'list 2 3' }), /axis mins: list 2 3; expected numbers/],
+    [
+      'units with something between',
+      'a.nrrd',
+      nrrd({ space: 'LPS', 'space directions': '(1,0,0) (0,1,0) (0,0,1)', 'space units': '"mm"5"mm" "mm"' }),
+      /space units: "mm"5"mm" "mm"; expected 3 entries in quotes/,
+    ],
+    [
+      'an origin behind something',
+      'a.nrrd',
+      nrrd({ space: 'LPS', 'space directions': '(1,0,0) (0,1,0) (0,0,1)', 'space origin': '7(1,2,3)' }),
+      /space origin: 7\(1,2,3\); expected 3 numbers in brackets/,
+    ],
     ['a voxel size of 0', 'a.nrrd', nrrd({ spacings: '1 0 1' }), /spacing: 1 0 1; expected voxels between/],
     [
       'a voxel size of NaN',

@@ -193,6 +193,8 @@ describe('hostile TIFF files', () => {
   it('codes and runs that end too early are refused', () => {
     for (const compression of [5, 32773])
       refused(tiff([Buffer.from([128, 0, 0, 1])], { compression }), /bytes when expanded; expected 6/);
+    // Six bytes said, five there, of which four are wanted.
+    refused(tiff([Buffer.from([254, 7, 5, 1, 2, 3])], { compression: 32773 }), /3 bytes when expanded; expected 6/);
     refused(
       tiff([lzwZeros(1)], { compression: 5, width: 3000, height: 3000 }),
       /\d+ bytes when expanded; expected 9000000 bytes/,
