@@ -70,7 +70,7 @@ export function exportBundle(
     const graph = networkGraph(network, tensors, config.patch_size, inputChannels(model.dataset, config));
     const name = `model_${fold.replace(/\W+/g, '_')}.onnx`;
     const [file, data] = graph.write(path.join(folder, name), { network: model.kind, name: model.name });
-    return { ...stored(file), fold, ...(data && { data: stored(data) }) };
+    return { ...stored(file), fold, passBytes: graph.passBytes, ...(data && { data: stored(data) }) };
   });
   const bundle = parse(bundleSchema(), { ...description(model, config), graphs }, 'this bundle cannot be written');
   fs.copyFileSync(path.join(projectRoot, 'environment/onnx/predict.py'), path.join(folder, 'predict.py'));

@@ -42,6 +42,8 @@ export class Graph {
   readonly nodes: Node[] = [];
   readonly inputs: Port[] = [];
   readonly outputs: Port[] = [];
+  /** Forecast of what a pass holds at once besides weights. */
+  passBytes = 0;
   private readonly constants: Constant[] = [];
   private readonly known = new Map<string, string>();
 

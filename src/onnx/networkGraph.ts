@@ -1,7 +1,7 @@
 // A trained network as an ONNX graph: its own `forward`, traced, operator by operator.
 import type { StoredTensor } from '../base/safetensors.js';
 import type { Network } from '../model/network.js';
-import { trace, type Values } from '../tensor/trace.js';
+import { peakBytes, trace, type Values } from '../tensor/trace.js';
 import { toParams } from '../weights/params.js';
 import { Emission } from './emission.js';
 import type { Graph } from './graph.js';
@@ -38,6 +38,7 @@ export function networkGraph(
   for (const operator of traced.operators) emit(e, operator);
   const logits = e.graph.fresh('logits');
   e.graph.nodes.push({ op: 'Identity', inputs: [e.get(traced.output, 'first')], outputs: [logits], attributes: {} });
+  e.graph.passBytes = peakBytes(traced);
   e.graph.outputs.push({ name: logits, shape: shape(traced.output) });
   return e.graph;
 }
