@@ -73,6 +73,8 @@ export async function buildPages() {
     ...(await bundle(esbuild, 'src/onnx/page/page.ts', 'dist/onnx/page/page.js', 'iife')),
     ...(await bundle(esbuild, 'src/onnx/page/worker.ts', 'dist/onnx/page/worker.js', 'iife')),
   ];
+  const live = await bundle(esbuild, 'src/report/page/live.ts', 'dist/report/page/live.js', 'esm');
+  fs.writeFileSync(at('dist/report/page/licences.txt'), notices(live));
   const runtime = (ending) => at(`node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.${ending}`);
   for (const ending of ['mjs', 'wasm']) fs.copyFileSync(runtime(ending), at(`dist/onnx/page/ort.${ending}`));
   fs.copyFileSync(at('src/onnx/page/page.html'), at('dist/onnx/page/page.html'));

@@ -41,7 +41,10 @@ describe('a network as an ONNX graph', function () {
       const image = first(x);
       const stored = fromParams(network, drawn) as Record<string, StoredTensor>;
       const before = tf.memory().numTensors;
-      const graph = networkGraph(network, stored, input, ends.inputChannels);
+      // MedNeXt's blocks in slabs, as large patches have them; whole they are in the bundles' tests.
+      const cut = name.startsWith('mednext');
+      const graph = networkGraph(network, stored, input, ends.inputChannels, cut ? 4000 : undefined);
+      if (cut && !name.includes('GRN')) assert.ok(graph.nodes.filter(({ op }) => op === 'Slice').length > 10);
       assert.equal(tf.memory().numTensors, before);
       const file = path.join(folder, 'network.onnx');
       assert.deepEqual(graph.write(file), ['network.onnx']);

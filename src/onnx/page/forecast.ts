@@ -9,12 +9,14 @@ import { type Bundle, modelOf } from '../bundle.js';
 
 /** Of the page besides: scripts, ONNX Runtime, heaps. */
 const pageBytes = 250e6;
-/** The viewer holds the image, and image and labels once more as textures of four bytes. */
-const viewerBytes = 12;
+/** Bytes a voxel in the viewer: the image as it is stored, and as a texture. */
+const viewerBytes = 8;
+/** The same of labels, which come when the network is gone. */
+const overlayBytes = 6;
 
 /** Parts of a forecast, bytes. */
 export interface Forecast {
-  /** Image, labels and their pictures, all the time. */
+  /** The image and its picture, all the time. */
   viewer: number;
   /** Reading, cropping, normalising, resampling: before the network runs. */
   preprocessing: number;
@@ -42,12 +44,18 @@ export function forecast(bundle: Bundle, image: { shape: readonly number[]; spac
   const weights = bundle.graphs.reduce((sum, { bytes, data }) => sum + bytes + (data?.bytes ?? 0), 0);
   const pass = Math.max(...bundle.graphs.map(({ passBytes = 0 }) => passBytes));
   // ONNX Runtime reads a file before it makes tensors of it, and works on copies of single layers.
-  const webAssembly = 2 * weights + 1.25 * pass + 100e6;
+  const webAssembly = 2 * weights + 1.15 * pass + 150e6;
   const tiles = 4 * rolling * (bundle.heads + 1) + 4 * tile * (2 * channels + 3 * bundle.heads);
   const viewer = before * viewerBytes;
   const preprocessing = caseBytes(before, product(after), channels);
   const network = weights + webAssembly + tiles + 4 * product(after) * channels + before;
-  return { viewer, preprocessing, network, webAssembly, total: pageBytes + viewer + Math.max(preprocessing, network) };
+  return {
+    viewer,
+    preprocessing,
+    network,
+    webAssembly,
+    total: pageBytes + viewer + Math.max(preprocessing, network, overlayBytes * before),
+  };
 }
 
 export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;

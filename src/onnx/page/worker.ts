@@ -98,9 +98,12 @@ function network({ model, data }: Order['graphs'][number], beside: string | unde
     explained(async () => {
       session ??= await InferenceSession.create(model, {
         executionProviders: ['wasm'],
-        // What was once taken stays taken in WebAssembly: nothing is kept in reserve.
+        // What was once taken stays taken in WebAssembly: nothing is kept in reserve. One after the other, a finished tensor's memory
+        // would be held until another of its size comes, which doubles what a pass takes; the parallel mode lets go at once.
         enableCpuMemArena: false,
         enableMemPattern: false,
+        executionMode: 'parallel',
+        interOpNumThreads: 1,
         logSeverityLevel: 3,
         ...(data && { externalData: [{ path: beside!, data }] }),
       });
