@@ -25,7 +25,22 @@ const library = {
   },
 };
 
-async function bundle(esbuild, from, to, format) {
+/** Of zod's words for faults, which are our own here, the English ones are enough. */
+const oneLanguage = {
+  name: 'one language',
+  setup: (build) => build.onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({ contents: 'export {}' })),
+};
+
+/** niivue comes once, as a script of its own in front of what uses it. */
+const niivue = {
+  name: 'niivue',
+  setup(build) {
+    build.onResolve({ filter: /^@niivue\/niivue$/ }, ({ path: name }) => ({ path: name, namespace: 'script' }));
+    build.onLoad({ filter: /.*/, namespace: 'script' }, () => ({ contents: 'module.exports = niivue', loader: 'js' }));
+  },
+};
+
+async function bundle(esbuild, from, to, format, more = { plugins: [library, oneLanguage, niivue] }) {
   const { metafile } = await esbuild.build({
     entryPoints: [at(from)],
     outfile: at(to),
@@ -38,7 +53,7 @@ async function bundle(esbuild, from, to, format) {
     legalComments: 'none',
     // Of modules that are left out after all.
     logLevel: 'error',
-    plugins: [library],
+    ...more,
   });
   const [{ imports, inputs }] = Object.values(metafile.outputs);
   const foreign = imports.filter(({ external }) => external).map(({ path }) => path);
@@ -69,12 +84,13 @@ function notices(inputs) {
 export async function buildPages() {
   const esbuild = await import('esbuild');
   fs.mkdirSync(at('dist/onnx/page'), { recursive: true });
+  const script = at('node_modules/@niivue/niivue/build/niivue/index.js');
   const inputs = [
+    ...(await bundle(esbuild, path.relative(root, script), 'dist/onnx/page/niivue.js', 'iife', { globalName: 'niivue' })),
     ...(await bundle(esbuild, 'src/onnx/page/page.ts', 'dist/onnx/page/page.js', 'iife')),
     ...(await bundle(esbuild, 'src/onnx/page/worker.ts', 'dist/onnx/page/worker.js', 'iife')),
   ];
-  const live = await bundle(esbuild, 'src/report/page/live.ts', 'dist/report/page/live.js', 'esm');
-  fs.writeFileSync(at('dist/report/page/licences.txt'), notices(live));
+  await bundle(esbuild, 'src/report/page/live.ts', 'dist/report/page/live.js', 'esm');
   const runtime = (ending) => at(`node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.${ending}`);
   for (const ending of ['mjs', 'wasm']) fs.copyFileSync(runtime(ending), at(`dist/onnx/page/ort.${ending}`));
   fs.copyFileSync(at('src/onnx/page/page.html'), at('dist/onnx/page/page.html'));

@@ -126,6 +126,20 @@ export const bundleSchema = () =>
         'The label that each region writes where its probability exceeds one half, later ones over earlier ones',
       ),
       postprocessing: key(list(openObject({ kind: line(256) }), 0, 64, 'steps'), 'Of the labels, in this order'),
+      precision: optional(
+        object({
+          kind: key(z.literal('fp16'), 'Weights and values in half precision, norms and sums in single'),
+          validation: optional(
+            object({
+              cases: key(whole(1), 'Validation cases of the runs, each predicted by its own fold'),
+              dsc: key(number(0, 1), 'Their mean DSC, of all classes, as the runs scored it'),
+              lost: key(number(-1, 1), 'What the same cases lose of it by this bundle’s graphs'),
+            }),
+            'What it costs, measured',
+          ),
+        }),
+        'Of the graphs; absent: single precision',
+      ),
       graphs: key(
         list(
           object({

@@ -63,6 +63,7 @@ export function pageFiles(bundle: string): PageFile[] {
   const copy = (name: string, type: PageFile['type']): PageFile => ({ name, type, bytes: () => fs.readFileSync(own(name)) });
   return [
     { name: 'index.html', type: 'text/html', bytes: () => Buffer.from(html()) },
+    copy('niivue.js', 'text/javascript'),
     copy('page.js', 'text/javascript'),
     copy('licences.txt', 'text/plain'),
     ...scripts,
@@ -87,7 +88,7 @@ function pieceOf(file: string, piece: number): string {
  */
 export function writePage(bundle: string, folder: string, work: WorkOptions = {}): void {
   const files = pageFiles(bundle);
-  const ours = ['index.html', 'page.js', 'licences.txt', 'parts'];
+  const ours = ['index.html', 'niivue.js', 'page.js', 'licences.txt', 'parts'];
   const others = fs.existsSync(folder) ? fs.readdirSync(folder).filter((name) => !ours.includes(name)) : [];
   const faults = new FaultList();
   if (others.length > 0)

@@ -91,8 +91,11 @@ function oneChannel({ data, channels }: Volume, channel: number): VoxelArray {
   return out;
 }
 
-function script(): string {
-  const file = path.join(projectRoot, 'dist/report/page/live.js');
+/** niivue, and what uses it. */
+const script = () => ['onnx/page/niivue.js', 'report/page/live.js'].map(built).join('\n');
+
+function built(name: string): string {
+  const file = path.join(projectRoot, 'dist', name);
   if (fs.existsSync(file)) return fs.readFileSync(file, 'utf8');
   throw new VoxelbookError('this volume cannot be shown live', {
     code: 'page-scripts',

@@ -140,6 +140,22 @@ describe('a bundle', function () {
     await assertRuns(bundle, images, expected, 2);
     assert.equal(await main(['predict', images, place('by-command'), '--run', bundle]), 0);
     assertSame(expected, place('by-command'), 2);
+
+    const half = place('half');
+    assert.equal(await main(['export-onnx', ...folders, '--out', half, '--precision', 'fp16']), 0);
+    const { graphs, precision } = readBundle(half);
+    assert.ok(graphs[0].bytes < 0.8 * readBundle(bundle).graphs[0].bytes, `${graphs[0].bytes} bytes`);
+    const validation = runs.reduce((sum, { scores }) => sum + scores.cases.length, 0);
+    assert.equal(precision?.validation?.cases, validation);
+    const dsc = runs.flatMap(({ scores }) => scores.cases.flatMap(({ classes }) => Object.values(classes).map((c) => c.dsc)));
+    const known = dsc.filter(Number.isFinite);
+    assert.ok(Math.abs(precision!.validation!.dsc - known.reduce((sum, v) => sum + v, 0) / known.length) < 1e-12);
+    assert.ok(Math.abs(precision!.validation!.lost) < 0.02, `${precision!.validation!.lost}`);
+    const inHalf = `${half}-labels`;
+    await predictFolder(images, inHalf, await loadBundle(half));
+    const { equal, voxels } = compared(expected, inHalf);
+    assert.ok(equal > 0.98 * voxels, `${voxels - equal} of ${voxels} voxels differ`);
+
     assert.throws(() => exportOnnx(folders, bundle), /a bundle that stands there; expected a new or empty folder/);
     exportOnnx(folders, bundle, { overwrite: true });
   });

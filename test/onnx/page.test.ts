@@ -55,16 +55,15 @@ function body(shape: [number, number, number]): Volume {
   return { data, shape, channels: 1, spacingMm: [2.5, 0.8, 0.8], originMm: [0, 0, 0], direction: [...identityDirection] };
 }
 
-/** Memory of a process and all below it, shared pages divided among those who share them. */
+/** Memory of a process and all below it, shared pages divided among those who share them; 0 of one that has ended. */
 function heldBy(pid: number): number {
-  const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(/\s+/).filter(Boolean);
-  let own = 0;
   try {
-    own = 1024 * Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))![1]);
+    const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(/\s+/).filter(Boolean);
+    const [, own] = /^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))!;
+    return children.reduce((sum, child) => sum + heldBy(Number(child)), 1024 * Number(own));
   } catch {
-    // It has ended.
+    return 0;
   }
-  return children.reduce((sum, child) => sum + heldBy(Number(child)), own);
 }
 
 describe('the page of a bundle', function () {
@@ -95,7 +94,12 @@ describe('the page of a bundle', function () {
       for (const file of cases[0].images) fs.copyFileSync(file, place(`${id}-images`, path.basename(file)));
     }
     const args = ['--no-sandbox', '--disable-dev-shm-usage', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'];
-    browser = await puppeteer.launch({ executablePath, args, defaultViewport: { width: 1200, height: 1000 } });
+    browser = await puppeteer.launch({
+      executablePath,
+      args,
+      defaultViewport: { width: 1200, height: 1000 },
+      protocolTimeout: 0,
+    });
   });
   after(async () => {
     await browser?.close();
