@@ -339,7 +339,7 @@ export const steps = [
     name: 'library',
     seconds: 8,
     skip: () => !isCheckout,
-    key: () => hashOf(['src', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']),
+    key: () => hashOf(['src', 'tsconfig.json', 'tsconfig.build.json', 'environment/page.mjs', 'package-lock.json']),
     // npm removes the link whenever it installs something.
     done: () => fs.existsSync(at('dist/index.js')) && fs.existsSync(at('node_modules/voxelbook')),
     async work() {
@@ -348,6 +348,8 @@ export const steps = [
       await run(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.build.json')], {
         hint: 'the compiler lists the faults of the source above',
       });
+      const { buildPages } = await import(at('environment/page.mjs'));
+      await buildPages();
       // `import … from 'voxelbook'` resolves inside the project itself, in cells, under tslab and in child processes.
       const link = at('node_modules/voxelbook');
       fs.rmSync(link, { recursive: true, force: true });

@@ -81,11 +81,17 @@ export declare function interact<C extends Record<string, Control<any>>>(
 /**
  * Any anywidget (https://anywidget.dev).
  * @param esm text of a module whose default export has `render({ model, el })`
- * @param state what page and cell share
+ * @param state what page and cell share; typed arrays reach the page as a DataView of their bytes
  * @param options.still HTML for pages without anywidget
+ * @param options.show takes the bundle that stands for it in a cell; by default it is shown at once
  */
 export declare function widget<S extends Record<string, unknown>>(
   esm: string,
   state: S,
-  options?: { css?: string; still?: string; onChange?: (changed: Partial<S>) => void },
+  options?: {
+    css?: string;
+    still?: string;
+    onChange?: (changed: Partial<S>) => void;
+    show?: (bundle: Record<string, unknown>) => void;
+  },
 ): { readonly state: S; set(changed: Partial<S>): void; close(): void };

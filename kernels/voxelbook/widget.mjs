@@ -78,8 +78,11 @@ export const check = ({ value = false, label } = {}) => control('check', { value
  * @param hide marks a value that is no result of a cell
  */
 export function widgets({ openComm, displayBundle, display }, hide) {
-  /** Any anywidget: `esm` is a module whose default export has `render({ model, el })`; `state` is shared with it. */
-  function widget(esm, state, { css = '', still = '', onChange } = {}) {
+  /**
+   * Any anywidget: `esm` is a module whose default export has `render({ model, el })`; `state` is shared with it.
+   * `show` takes the bundle that stands for it in a cell.
+   */
+  function widget(esm, state, { css = '', still = '', onChange, show = displayBundle } = {}) {
     const current = { ...state };
     const names = { _model_module: 'anywidget', _model_name: 'AnyModel', _view_module: 'anywidget', _view_name: 'AnyView' };
     const version = {
@@ -88,10 +91,12 @@ export function widgets({ openComm, displayBundle, display }, hide) {
       _view_count: null,
       _anywidget_id: 'voxelbook',
     };
-    const data = () => ({ state: { ...names, ...version, _esm: esm, _css: css, ...current }, buffer_paths: [] });
-    const comm = openComm('jupyter.widget', data(), { metadata: { version: '2.1.0' } });
+    const whole = () => inBuffers({ ...names, ...version, _esm: esm, _css: css, ...current });
+    const { data, buffers } = whole();
+    const comm = openComm('jupyter.widget', data, { metadata: { version: '2.1.0' }, buffers });
+    const update = ({ data, buffers }) => comm.send({ method: 'update', ...data }, { buffers });
     comm.onMessage = (message) => {
-      if (message.method === 'request_state') comm.send({ method: 'update', ...data() });
+      if (message.method === 'request_state') update(whole());
       else if (message.method === 'update') {
         // What the page sets is what this widget has, nothing else.
         const changed = Object.fromEntries(Object.entries(message.state ?? {}).filter(([name]) => Object.hasOwn(current, name)));
@@ -99,7 +104,7 @@ export function widgets({ openComm, displayBundle, display }, hide) {
         onChange?.(changed);
       }
     };
-    displayBundle({
+    show({
       [widgetMime]: { version_major: 2, version_minor: 0, model_id: comm.id },
       'text/html': `${still}<p><small>To use the controls: <code>pip install anywidget</code> beside Jupyter, and run this cell.</small></p>`,
       'text/plain': `widget (${Object.keys(current).join(', ')}): its controls need Jupyter with anywidget`,
@@ -110,7 +115,7 @@ export function widgets({ openComm, displayBundle, display }, hide) {
       },
       set(changed) {
         Object.assign(current, changed);
-        comm.send({ method: 'update', state: changed, buffer_paths: [] });
+        update(inBuffers(changed));
       },
       close: () => comm.close(),
     });
@@ -171,6 +176,14 @@ export function widgets({ openComm, displayBundle, display }, hide) {
   }
 
   return { widget, interact, slider, select, check };
+}
+
+/** A state as messages have it: bytes go beside the JSON, and reach the page as a DataView. */
+function inBuffers(state) {
+  const isBytes = (value) => ArrayBuffer.isView(value);
+  const bytes = Object.entries(state).filter(([, value]) => isBytes(value));
+  const rest = Object.fromEntries(Object.entries(state).filter(([, value]) => !isBytes(value)));
+  return { data: { state: rest, buffer_paths: bytes.map(([name]) => [name]) }, buffers: bytes.map(([, value]) => value) };
 }
 
 /** Values a control can have; others stay what they were. */

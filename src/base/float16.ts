@@ -14,3 +14,13 @@ export function toHalf(x: number): number {
   if (rounded > 65504 || rounded < -65504) return x > 0 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
   return rounded;
 }
+
+/** The bits of `x` as a half number. */
+export function halfBits(x: number): number {
+  cell[0] = toHalf(x);
+  const sign = (bits[0] >>> 16) & 0x8000;
+  const exponent = ((bits[0] >>> 23) & 255) - 127;
+  if (exponent > 15) return sign | 0x7c00 | (Number.isNaN(x) ? 1 : 0);
+  if (exponent >= -14) return sign | ((exponent + 15) << 10) | ((bits[0] >>> 13) & 1023);
+  return sign | (Math.abs(cell[0]) * 2 ** 24);
+}

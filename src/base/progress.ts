@@ -28,3 +28,10 @@ export function progressOf(total: number, { signal, onProgress }: WorkOptions = 
   };
   return report;
 }
+
+/** Lets signals and messages have their turn in long work; also in a page, which has no `setImmediate`. */
+export const turn = (): Promise<void> =>
+  new Promise((go) => {
+    if (typeof setImmediate === 'function') setImmediate(go);
+    else setTimeout(go);
+  });

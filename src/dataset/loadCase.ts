@@ -23,9 +23,18 @@ const asFloat32 = (data: ArrayLike<number>) => (data instanceof Float32Array ? d
  */
 export function loadCase(files: CaseFiles): LoadedCase {
   const parts = files.images.map((file) => readAs(file, files.reader, { onWarning: () => {} }));
+  const label = files.label ? readAs(files.label, files.reader, { onWarning: () => {} }) : undefined;
+  return caseOf(files, parts, label);
+}
+
+/**
+ * A case from volumes that were read.
+ * @param files name them in errors
+ * @throws VoxelbookError as `loadCase`
+ */
+export function caseOf(files: Pick<CaseFiles, 'id' | 'images' | 'label'>, parts: Volume[], label?: Volume): LoadedCase {
   const [first] = parts;
   const faults = files.images.flatMap((file, i) => gridFault(file, parts[i], first));
-  const label = files.label ? readAs(files.label, files.reader, { onWarning: () => {} }) : undefined;
   if (label) faults.push(...gridFault(files.label!, label, first));
   if (label && label.channels !== 1)
     faults.push({
@@ -67,7 +76,7 @@ function joined(parts: Volume[]): Float32Array {
   return out;
 }
 
-function checkFinite(files: CaseFiles, { data }: Volume<Float32Array>): void {
+function checkFinite(files: Pick<CaseFiles, 'id' | 'images'>, { data }: Volume<Float32Array>): void {
   let bad = 0;
   for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) bad++;
   if (bad > 0)

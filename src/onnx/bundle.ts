@@ -10,6 +10,8 @@ import { above, either, flag, key, line, list, number, object, one, openObject, 
 import type { DatasetJson } from '../dataset/dataset.js';
 import { labels } from '../dataset/labels.js';
 import type { Plan } from '../plan/plan.js';
+import type { CaseModel } from '../predict/case.js';
+import type { PatchNetwork } from '../predict/windows.js';
 import type { PredictionSettings } from '../train/experiment.js';
 
 export const bundleFile = 'bundle.json';
@@ -124,11 +126,26 @@ export const bundleSchema = () =>
         'The label that each region writes where its probability exceeds one half, later ones over earlier ones',
       ),
       postprocessing: key(list(openObject({ kind: line(256) }), 0, 64, 'steps'), 'Of the labels, in this order'),
+      precision: optional(
+        object({
+          kind: key(z.literal('fp16'), 'Weights and values in half precision, norms and sums in single'),
+          validation: optional(
+            object({
+              cases: key(whole(1), 'Validation cases of the runs, each predicted by its own fold'),
+              dsc: key(number(0, 1), 'Their mean DSC, of all classes, as the runs scored it'),
+              lost: key(number(-1, 1), 'What the same cases lose of it by this bundle’s graphs'),
+            }),
+            'What it costs, measured',
+          ),
+        }),
+        'Of the graphs; absent: single precision',
+      ),
       graphs: key(
         list(
           object({
             ...stored(),
             fold: key(line(16), 'Fold or seed it was trained on'),
+            passBytes: optional(whole(1), 'Forecast of what one pass holds at once besides the weights', { unit: 'bytes' }),
             data: optional(object(stored()), 'Its weights, where they are too large for one file'),
           }),
           1,
@@ -149,24 +166,35 @@ export type Bundle = z.output<ReturnType<typeof bundleSchema>>;
  * @throws VoxelbookError for a folder that is none, a newer form, a damaged file; with what was found and what was expected
  */
 export function readBundle(folder: string): Bundle {
-  const what = `${folder} cannot predict`;
   const file = path.join(folder, bundleFile);
-  const value = readJsonFile(file, 'this bundle') as Partial<Record<'format' | 'version', unknown>> | null;
-  if (value?.format !== format || value.version !== version) {
-    const newer = value?.format === format && Number(value.version) > version;
+  const bundle = bundleOf(readJsonFile(file, 'this bundle'), file);
+  const faults = new FaultList();
+  for (const graph of bundle.graphs)
+    for (const part of [graph, ...(graph.data ? [graph.data] : [])]) checkFile(path.join(folder, part.file), part, faults);
+  faults.throwIfAny(`${folder} cannot predict`);
+  return bundle;
+}
+
+/**
+ * What stands in a `bundle.json`, checked.
+ * @param file names it in errors
+ * @throws VoxelbookError for another or a newer form, and with everything that is wrong in it
+ */
+export function bundleOf(value: unknown, file: string): Bundle {
+  const what = `${file} cannot predict`;
+  const { format: found, version: ofForm } = (value ?? {}) as Partial<Record<'format' | 'version', unknown>>;
+  if (found !== format || ofForm !== version) {
+    const newer = found === format && Number(ofForm) > version;
     throw new VoxelbookError(what, {
       code: newer ? 'bundle-version' : 'bundle-format',
       path: file,
-      given: `${shortJson(value?.format)}, version ${shortJson(value?.version)}`,
+      given: `${shortJson(found)}, version ${shortJson(ofForm)}`,
       expected: `${JSON.stringify(format)}, version ${version}`,
       fix: newer ? 'Update voxelbook, or export the model again with this one.' : 'Name a folder that export-onnx wrote.',
     });
   }
   const bundle = parse(bundleSchema(), value, what);
-  const faults = consistency(bundle, file);
-  for (const graph of bundle.graphs)
-    for (const part of [graph, ...(graph.data ? [graph.data] : [])]) checkFile(path.join(folder, part.file), part, faults);
-  faults.throwIfAny(what);
+  consistency(bundle, file).throwIfAny(what);
   return bundle;
 }
 
@@ -199,8 +227,18 @@ function checkFile(file: string, { bytes, sha256 }: { bytes: number; sha256: str
   }
 }
 
+/** What predicts with a bundle's networks, in the order of its graphs. */
+export const modelOf = (bundle: Bundle, networks: readonly PatchNetwork[]): CaseModel => ({
+  networks,
+  plan: planOf(bundle),
+  configuration: bundle.configuration,
+  dataset: datasetOf(bundle),
+  settings: settingsOf(bundle),
+  batchTiles: 1,
+});
+
 /** What `dataset.json` would say. */
-export function datasetOf(bundle: Bundle): DatasetJson {
+function datasetOf(bundle: Bundle): DatasetJson {
   return {
     channel_names: Object.fromEntries(bundle.channels.map(({ name }, i) => [String(i), name])),
     labels: Object.fromEntries(bundle.labels.map(({ name, label }) => [name, label])),
@@ -213,7 +251,7 @@ export function datasetOf(bundle: Bundle): DatasetJson {
 }
 
 /** The part of `plans.json` that a prediction needs. */
-export function planOf(bundle: Bundle): Plan {
+function planOf(bundle: Bundle): Plan {
   const entry = bundle.resampling.skip ? 'no_resampling_hack' : 'resample_data_or_seg_to_shape';
   const how = ({ order, orderZ, separateAxis }: Bundle['resampling']['image' | 'outputs']) => ({
     order,
@@ -260,7 +298,7 @@ export function planOf(bundle: Bundle): Plan {
 }
 
 /** How its windows are laid and averaged. */
-export const settingsOf = ({ stepSize, gaussian, mirrorAxes, average, postprocessing }: Bundle): PredictionSettings => ({
+const settingsOf = ({ stepSize, gaussian, mirrorAxes, average, postprocessing }: Bundle): PredictionSettings => ({
   stepSize,
   gaussian,
   mirrorAxes,

@@ -1,9 +1,9 @@
 // A bundle as a model that predicts: its graphs run in ONNX Runtime, everything around them is this library's own prediction.
 import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
-import type { Forward, PredictionModel } from '../predict/index.js';
-import { tf } from '../tensor/tf.js';
-import { datasetOf, planOf, readBundle, settingsOf } from './bundle.js';
+import type { ForeignModel } from '../predict/index.js';
+import { modelOf, readBundle } from './bundle.js';
+import { patchNetwork } from './patchNetwork.js';
 import { loadRuntime, type Runtime, type RuntimeName, type Session, sessionOptions } from './runtime.js';
 
 /**
@@ -14,7 +14,7 @@ import { loadRuntime, type Runtime, type RuntimeName, type Session, sessionOptio
 export async function loadBundle(
   folder: string,
   { runtime: name }: { runtime?: RuntimeName } = {},
-): Promise<{ model: PredictionModel; dispose(): void }> {
+): Promise<{ model: ForeignModel; dispose(): void }> {
   const bundle = readBundle(folder);
   const runtime = await loadRuntime(name);
   const sessions: Session[] = [];
@@ -29,13 +29,11 @@ export async function loadBundle(
   }
   return {
     model: {
-      forwards: sessions.map((session) => forwardOf(runtime, session)),
-      plan: planOf(bundle),
-      configuration: bundle.configuration,
-      dataset: datasetOf(bundle),
-      settings: settingsOf(bundle),
+      ...modelOf(
+        bundle,
+        sessions.map((session) => networkOf(runtime, session)),
+      ),
       identity: bundle.graphs.map(({ sha256 }) => sha256).join(),
-      batchTiles: 1,
     },
     dispose,
   };
@@ -55,16 +53,6 @@ async function open(runtime: Runtime, file: string): Promise<Session> {
   }
 }
 
-/** A graph as a network: the graph has its channels first, and takes one patch. */
-function forwardOf(runtime: Runtime, session: Session): Forward {
-  return async (x) => {
-    const axes = Array.from({ length: x.rank - 2 }, (_, i) => i + 1);
-    const image = tf.transpose(x, [0, x.rank - 1, ...axes]);
-    const given = new runtime.Tensor('float32', image.dataSync<'float32'>(), image.shape);
-    image.dispose();
-    const { logits } = await session.run({ image: given });
-    return tf.tidy(() =>
-      tf.transpose(tf.tensor(logits.data as Float32Array, [...logits.dims], 'float32'), [0, ...axes.map((a) => a + 1), 1]),
-    );
-  };
-}
+/** A graph's session as tiles see a network. */
+const networkOf = (runtime: Runtime, session: Session) =>
+  patchNetwork(async (image, shape) => (await session.run({ image: new runtime.Tensor('float32', image, shape) })).logits);

@@ -14,6 +14,8 @@ const toLast = (rank: number) => [0, ...Array.from({ length: rank - 2 }, (_, i) 
 export class Emission {
   readonly graph: Graph;
   private readonly places = new Map<number, Partial<Record<Layout, string>>>();
+  /** By value and order of axes: several operators may share a weight. */
+  private readonly turnedConstants = new Map<string, string>();
 
   constructor(
     readonly trace: Trace,
@@ -89,13 +91,15 @@ export class Emission {
   turned(value: number, order: readonly number[]): string {
     const { data, name } = this.trace.values[value];
     const shape = this.shape(value);
-    if (data)
-      return this.graph.constant(
-        permuted(data, shape, order),
-        order.map((axis) => shape[axis]),
-        this.type(value),
-        name,
-      );
+    const key = `${value} ${order}`;
+    const known = this.turnedConstants.get(key);
+    if (known) return known;
+    if (data) {
+      const turned = order.map((axis) => shape[axis]);
+      const made = this.graph.constant(permuted(data, shape, order), turned, this.type(value), name);
+      this.turnedConstants.set(key, made);
+      return made;
+    }
     const first = this.isFirst(value);
     const perm = first ? order.map((axis) => toFirst(shape.length).indexOf(axis)) : order;
     return this.graph.add('Transpose', [this.get(value, first ? 'first' : 'last')], { perm: { ints: perm } });

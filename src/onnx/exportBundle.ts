@@ -20,6 +20,7 @@ import type { Configuration, Plan } from '../plan/plan.js';
 import { type Resampling, resamplingOf } from '../plan/resampling.js';
 import type { PredictionSettings } from '../train/experiment.js';
 import { type Bundle, bundleFile, bundleHead, bundleSchema } from './bundle.js';
+import { halve } from './half.js';
 import { networkGraph } from './networkGraph.js';
 
 /** What is exported: the networks of folds or seeds of one experiment, and what they were trained by. */
@@ -33,6 +34,14 @@ export interface ExportModel {
   settings: PredictionSettings;
   /** Read one after another: weights may be large. */
   members: readonly { fold: string; load(): { network: Network; tensors: Record<string, StoredTensor> } }[];
+}
+
+/** How a bundle is written. */
+export interface ExportOptions extends WorkOptions {
+  /** Replace a bundle that stands there. */
+  overwrite?: boolean;
+  /** `fp16`: weights and values in half precision, norms and sums in single; half the size. */
+  precision?: 'fp32' | 'fp16';
 }
 
 /** What other programs can run: names that a module brought mean nothing elsewhere. */
@@ -53,7 +62,7 @@ const postprocessings = ['remove_all_but_largest_component_from_segmentation', '
 export function exportBundle(
   model: ExportModel,
   folder: string,
-  { overwrite = false, ...work }: { overwrite?: boolean } & WorkOptions = {},
+  { overwrite = false, precision = 'fp32', ...work }: ExportOptions = {},
 ): Bundle {
   const config = configuration(model.plan, model.configuration);
   check(model, config, folder, overwrite);
@@ -68,11 +77,20 @@ export function exportBundle(
     report(i, `fold ${fold}`);
     const { network, tensors } = load();
     const graph = networkGraph(network, tensors, config.patch_size, inputChannels(model.dataset, config));
+    if (precision === 'fp16') halve(graph);
     const name = `model_${fold.replace(/\W+/g, '_')}.onnx`;
     const [file, data] = graph.write(path.join(folder, name), { network: model.kind, name: model.name });
-    return { ...stored(file), fold, ...(data && { data: stored(data) }) };
+    return { ...stored(file), fold, passBytes: graph.passBytes, ...(data && { data: stored(data) }) };
   });
-  const bundle = parse(bundleSchema(), { ...description(model, config), graphs }, 'this bundle cannot be written');
+  const bundle = parse(
+    bundleSchema(),
+    {
+      ...description(model, config),
+      ...(precision === 'fp16' && { precision: { kind: precision } }),
+      graphs,
+    },
+    'this bundle cannot be written',
+  );
   fs.copyFileSync(path.join(projectRoot, 'environment/onnx/predict.py'), path.join(folder, 'predict.py'));
   // Last: a folder without it is no bundle.
   atomicWriteJson(path.join(folder, bundleFile), bundle);

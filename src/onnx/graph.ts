@@ -7,21 +7,22 @@ import { product } from '../base/shape.js';
 export const operatorSet = 18;
 const irVersion = 8;
 
-const elementTypes = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9 } as const;
+export const elementTypes = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 export type ElementType = keyof typeof elementTypes;
 
-type Data = Float32Array | Int32Array | Uint8Array | BigInt64Array;
+/** float16 as its bits. */
+type Data = Float32Array | Int32Array | Uint8Array | BigInt64Array | Uint16Array;
 
 export type Attribute = { int: number } | { float: number } | { ints: readonly number[] } | { text: string } | { graph: Graph };
 
-interface Node {
+export interface Node {
   op: string;
   inputs: readonly string[];
   outputs: readonly string[];
   attributes: Record<string, Attribute>;
 }
 
-interface Constant {
+export interface Constant {
   name: string;
   type: ElementType;
   shape: readonly number[];
@@ -42,7 +43,9 @@ export class Graph {
   readonly nodes: Node[] = [];
   readonly inputs: Port[] = [];
   readonly outputs: Port[] = [];
-  private readonly constants: Constant[] = [];
+  /** Forecast of what a pass holds at once besides weights. */
+  passBytes = 0;
+  readonly constants: Constant[] = [];
   private readonly known = new Map<string, string>();
 
   /** @param names how often each name was taken; a body within a graph shares its graph's, for it sees that graph's values */

@@ -1,6 +1,7 @@
 // The room of ONNX: trained networks as bundles that other programs run, and bundles as models that predict here.
-export { type Bundle, bundleSchema, readBundle } from './bundle.js';
+export { type Bundle, bundleFile, bundleSchema, readBundle } from './bundle.js';
 export { loadBundle } from './bundleModel.js';
-export { type ExportModel, exportBundle } from './exportBundle.js';
+export { type PageFile, pageFiles, writePage } from './demoPage.js';
+export { type ExportModel, type ExportOptions, exportBundle } from './exportBundle.js';
 export type { Graph } from './graph.js';
 export { networkGraph } from './networkGraph.js';

@@ -1,17 +1,19 @@
 // A trained network as an ONNX graph: its own `forward`, traced, operator by operator.
 import type { StoredTensor } from '../base/safetensors.js';
 import type { Network } from '../model/network.js';
-import { trace, type Values } from '../tensor/trace.js';
+import { peakBytes, trace, type Values } from '../tensor/trace.js';
 import { toParams } from '../weights/params.js';
 import { Emission } from './emission.js';
 import type { Graph } from './graph.js';
 import { emit } from './operators.js';
+import { inSlabs } from './slabs.js';
 
 /**
  * Writes a network's forward pass down as an ONNX graph.
  * @param tensors a checkpoint of the network
  * @param patch the input's spatial shape, voxels
  * @param channels of the input
+ * @param most bytes that a wide layer may take whole; above, it is computed in slabs (`slabs.ts`)
  * @returns a graph `image` `[1, channel, …patch]` → `logits` `[1, head, …patch]`, whose weights bear the checkpoint's names
  * @throws VoxelbookError naming an operator that has no form in ONNX
  */
@@ -20,6 +22,7 @@ export function networkGraph(
   tensors: Record<string, StoredTensor>,
   patch: readonly number[],
   channels: number,
+  most?: number,
 ): Graph {
   const params = toParams(network, tensors);
   const parameters: Record<string, { shape: readonly number[]; data: Values }> = {};
@@ -27,9 +30,10 @@ export function networkGraph(
     parameters[name] = { shape: tensor.shape, data: tensor.dataSync() as Values };
     tensor.dispose();
   }
-  const traced = trace([1, ...patch, channels], parameters, (x, params) =>
+  const whole = trace([1, ...patch, channels], parameters, (x, params) =>
     network.forward({ params, training: false, updates: {} }, x),
   );
+  const traced = inSlabs(whole, most);
   const e = new Emission(traced, 'network');
   const shape = (value: number) => e.perAxis(e.shape(value), 'first');
   const image = e.graph.fresh('image');
@@ -38,6 +42,7 @@ export function networkGraph(
   for (const operator of traced.operators) emit(e, operator);
   const logits = e.graph.fresh('logits');
   e.graph.nodes.push({ op: 'Identity', inputs: [e.get(traced.output, 'first')], outputs: [logits], attributes: {} });
+  e.graph.passBytes = peakBytes(traced);
   e.graph.outputs.push({ name: logits, shape: shape(traced.output) });
   return e.graph;
 }

@@ -3,7 +3,7 @@ import { product } from '../base/shape.js';
 import { tf } from '../tensor/tf.js';
 import type { TracedOperator } from '../tensor/trace.js';
 import { type Emission, type Layout, refused } from './emission.js';
-import type { Attribute, Graph } from './graph.js';
+import { type Attribute, elementTypes, type Graph } from './graph.js';
 import { scanNodes } from './scan.js';
 
 export type Emit = (e: Emission, operator: TracedOperator) => void;
@@ -37,7 +37,7 @@ const table: Record<string, Emit> = {
       e.graph.add('Clip', [x, e.graph.scalar(o.attributes.clipValueMin), e.graph.scalar(o.attributes.clipValueMax)]),
     ),
   Identity: (e, o) => e.inPlace(o, (x) => x),
-  Cast: (e, o) => e.elementwise(o, 'Cast', { to: { int: castTypes[e.type(o.outputs[0])] } }),
+  Cast: (e, o) => e.elementwise(o, 'Cast', { to: { int: elementTypes[e.type(o.outputs[0])] } }),
   ZerosLike: (e, o) => filled(e, o, 0),
   OnesLike: (e, o) => filled(e, o, 1),
   FloorDiv: (e, o) => {
@@ -148,8 +148,6 @@ const table: Record<string, Emit> = {
   AvgPool: (e, o) => pool(e, o, 'AveragePool'),
   AvgPool3D: (e, o) => pool(e, o, 'AveragePool'),
 };
-
-const castTypes = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9 } as const;
 
 /** ONNX's operator where it is the same by another, or by the same name. */
 const same: Record<string, string> = {

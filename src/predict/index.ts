@@ -7,6 +7,7 @@ export {
   postprocess,
   replaceIfSmall,
 } from '../volume/postprocess.js';
+export type { PredictCaseOptions, Predicted } from './case.js';
 export {
   average,
   ensembleFolders,
@@ -17,8 +18,7 @@ export {
 export { gaussianMap } from './gaussian.js';
 export { type CaseGeometry, labelsForNextStage, type Restored, type RestoreSettings, restore, restorer } from './restore.js';
 export {
-  type PredictCaseOptions,
-  type Predicted,
+  type ForeignModel,
   type PredictionModel,
   predictCase,
   type RunOptions,
@@ -31,7 +31,6 @@ export {
   forwardOf,
   predictLogits,
   predictSlabs,
-  type SlabConsumer,
-  type SlidingWindowOptions,
 } from './slidingWindow.js';
 export { padToPatch, tileStarts } from './tiles.js';
+export type { PatchNetwork, SlabConsumer, SlidingWindowOptions } from './windows.js';

@@ -10,7 +10,7 @@ import { type Resampling, resamplingOf } from '../plan/resampling.js';
 import { separateAxis } from '../volume/index.js';
 import { linearTaps, nearestIndices } from '../volume/resize.js';
 import { type Heads, probabilities, segmentation } from './segmentation.js';
-import type { SlabConsumer } from './slidingWindow.js';
+import type { SlabConsumer } from './windows.js';
 
 /** What preprocessing remembers of a case, under nnU-Net's names. `spacing` in the file's axes, all shapes in the plan's. */
 export interface CaseGeometry {

@@ -5,62 +5,40 @@ import { atomicWrite } from '../base/atomicWrite.js';
 import { refuseIfDiskTooSmall } from '../base/disk.js';
 import { VoxelbookError } from '../base/errors.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
-import { rollingAxis } from '../base/shape.js';
 import { tell, warningText } from '../dataset/check.js';
 import { Contents } from '../dataset/content.js';
-import type { CaseFiles, DatasetJson } from '../dataset/dataset.js';
+import type { CaseFiles } from '../dataset/dataset.js';
 import { datasetJsonText } from '../dataset/labelOrder.js';
 import { labels } from '../dataset/labels.js';
 import { type LoadedCase, loadCase } from '../dataset/loadCase.js';
 import { writeAs } from '../dataset/reader.js';
 import { configuration } from '../plan/configuration.js';
-import type { Configuration, Fingerprint, Plan } from '../plan/plan.js';
-import { type PreprocessedCase, preprocessCase } from '../preprocess/preprocessCase.js';
-import { type StageLabels, withPreviousStage } from '../preprocess/previousStage.js';
-import type { PredictionSettings } from '../train/experiment.js';
+import type { Fingerprint } from '../plan/plan.js';
+import type { PreprocessedCase } from '../preprocess/preprocessCase.js';
 import { readGrid, type Volume, voxelCount, writeVolume } from '../volume/index.js';
-import { postprocess } from '../volume/postprocess.js';
+import { type CaseModel, checkPrevious, type PredictCaseOptions, type Predicted, predictOwned } from './case.js';
 import { checkImages } from './compare.js';
 import { probabilityFile, writeProbabilities } from './ensemble.js';
 import { anonymous, digest, imagesDigest, keptCases, readRecord, writeRecord } from './record.js';
-import { labelsForNextStage, type Restored, restorer } from './restore.js';
-import { type Forward, predictSlabs } from './slidingWindow.js';
-import { padToPatch } from './tiles.js';
+import type { Restored } from './restore.js';
+import { type Forward, networksOf } from './slidingWindow.js';
 
-/** Everything a prediction needs to know about what was trained. */
-export interface PredictionModel {
-  /** One network, or the networks of several folds, averaged as `settings.average` says. The caller keeps their tensors. */
-  forwards: readonly Forward[];
-  plan: Plan;
-  configuration: string;
-  dataset: DatasetJson;
-  settings: PredictionSettings;
-  /** Tells this model from others in the record of what it predicts; default: these very functions. */
+/** Which model it is. */
+interface Known {
+  /** Tells this model from others in the record of what it predicts; default: its very networks. */
   identity?: string;
   /** Of the data set that was trained on: what is predicted on is compared with it. */
   fingerprint?: Fingerprint;
-  /** Instead of the plan's. */
-  patchSize?: readonly number[];
-  /** `float16` gives nnU-Net's very numbers; `float32` (default) is more exact. */
-  precision?: 'float32' | 'float16';
-  batchTiles?: number;
 }
 
-/** What is computed of a case besides its labels. */
-export interface PredictCaseOptions extends WorkOptions {
-  /** Also return probabilities in the original geometry. */
-  keepProbabilities?: boolean;
-  /** Cascade: labels of the previous stage in the original geometry. */
-  previous?: Volume<Int16Array>;
-  /** Cascade: preprocessed shape of the case in the next stage; its labels are returned too. */
-  nextStage?: readonly number[];
+/** Everything a prediction needs to know about what was trained. */
+export interface PredictionModel extends Omit<CaseModel, 'networks'>, Known {
+  /** One network, or the networks of several folds, averaged as `settings.average` says. The caller keeps their tensors. */
+  forwards: readonly Forward[];
 }
 
-/** A predicted case on the grid of its image; in a cascade with the labels for the next stage. */
-export interface Predicted extends Restored {
-  /** Labels for the next stage, `[depth, height, width]` at its preprocessed shape. */
-  nextStage?: StageLabels;
-}
+/** The same, of networks that something else than TensorFlow runs. */
+export interface ForeignModel extends CaseModel, Known {}
 
 /**
  * Predicts one case.
@@ -68,77 +46,16 @@ export interface Predicted extends Restored {
  * @returns labels in the original geometry; no tensor is left behind
  */
 export async function predictCase(
-  model: PredictionModel,
+  model: PredictionModel | ForeignModel,
   source: LoadedCase | PreprocessedCase,
   options: PredictCaseOptions = {},
 ): Promise<Predicted> {
-  if (!('image' in source)) return predictOwned(model, source, options);
-  return predictOwned(model, { ...source, image: { ...source.image, data: source.image.data.slice() } }, options);
+  const owned = 'image' in source ? { ...source, image: { ...source.image, data: source.image.data.slice() } } : source;
+  return predictOwned(caseModel(model), owned, options);
 }
 
-/** `predictCase` that may change the image it is given. */
-async function predictOwned(
-  model: PredictionModel,
-  source: LoadedCase | PreprocessedCase,
-  { keepProbabilities = false, previous, nextStage, ...work }: PredictCaseOptions,
-): Promise<Predicted> {
-  const config = configuration(model.plan, model.configuration);
-  const heads = labels(model.dataset);
-  if ('image' in source) checkPrevious(model.configuration, config, source.id, previous !== undefined);
-  const done = 'image' in source ? preprocessCase({ ...source, label: previous }, model.plan, model.configuration) : source;
-  const image = 'image' in source && previous ? withPreviousStage(done, done.seg, heads.foreground) : done;
-  const { average, postprocessing = [], ...settings } = model.settings;
-  const patchSize = model.patchSize ?? config.patch_size;
-  // nnU-Net's very numbers need its order of tiles; a network of slices holds one slice whatever the axis.
-  const inOrder = model.precision === 'float16' || patchSize.length === 2;
-  const axis = inOrder ? 0 : rollingAxis(padToPatch(done.shape, patchSize).padded, patchSize).axis;
-  const how = { plan: model.plan, configuration: config, heads, kind: average, precision: model.precision, axis };
-  const restored = restorer(done.shape, done.properties, { ...how, keepProbabilities });
-  const next = nextStage && labelsForNextStage(done.shape, done.properties, nextStage, how);
-  await predictSlabs(
-    model.forwards,
-    image,
-    {
-      ...settings,
-      ...work,
-      average,
-      axis,
-      patchSize,
-      heads: heads.heads,
-      activation: heads.hasRegions ? 'sigmoid' : 'softmax',
-      precision: model.precision,
-      batchTiles: model.batchTiles,
-    },
-    async (values, from, to) => {
-      await next?.consume(values, from, to);
-      await restored.consume(values, from, to);
-    },
-  );
-  const found = restored.result();
-  const grid = { shape: found.shape, spacingMm: done.properties.spacing };
-  if (postprocessing.length > 0) found.labels = postprocess(found.labels, grid, postprocessing);
-  return { ...found, ...(next ? { nextStage: next.result() } : {}) };
-}
-
-/** A second stage takes images with labels, any other configuration takes images alone. */
-function checkPrevious(name: string, { previous_stage: before }: Configuration, where: string, given: boolean): void {
-  if (Boolean(before) === given) return;
-  throw before
-    ? new VoxelbookError(`${name} needs the previous stage`, {
-        code: 'no-previous-stage',
-        path: where,
-        given: 'images only',
-        expected: `labels predicted by ${before}`,
-        fix: `Predict with ${before} first and give its output folder.`,
-      })
-    : new VoxelbookError(`${name} has no previous stage`, {
-        code: 'previous-stage',
-        path: where,
-        given: 'labels of a previous stage',
-        expected: 'images only',
-        fix: 'Leave them out, or predict with the second stage of a cascade.',
-      });
-}
+const caseModel = (model: PredictionModel | ForeignModel): CaseModel =>
+  'networks' in model ? model : { ...model, networks: networksOf(model.forwards) };
 
 /** How the cases of a folder are predicted. */
 export interface RunOptions extends WorkOptions {
@@ -164,7 +81,7 @@ export interface RunOptions extends WorkOptions {
  * @throws VoxelbookError with every fault of the images, and for files in the folder that are not this model's, before anything is computed
  */
 export async function run(
-  model: PredictionModel,
+  model: PredictionModel | ForeignModel,
   cases: readonly CaseFiles[],
   output: string,
   options: RunOptions = {},
@@ -198,9 +115,11 @@ export async function run(
   const withPrevious = cases.map((files): CaseFiles => ({ ...files, label: previousOf(files.id) }));
   const images = Object.fromEntries(withPrevious.map((files) => [files.id, imagesDigest(files, contents)]));
   contents.save();
-  const { forwards, plan, configuration: name, dataset, settings, patchSize, precision } = model;
+  const { plan, configuration: name, dataset, settings, patchSize, precision } = model;
   const acting = [plan, name, labels(dataset), settings, patchSize, precision];
-  const identity = model.identity ? digest([model.identity, acting]) : anonymous(forwards, acting);
+  const identity = model.identity
+    ? digest([model.identity, acting])
+    : anonymous('networks' in model ? model.networks : model.forwards, acting);
   const plans = `${JSON.stringify(plan, null, 2)}\n`;
   const standing = keptCases(images, { output, ending, model: identity, plans, overwrite, keep: options.continue });
   const kept = standing.filter((id) => !keepProbabilities || fs.existsSync(probabilityFile(output, id)));
@@ -228,7 +147,7 @@ export async function run(
     report(i, `predict ${files_.id}`);
     if (kept.includes(files_.id)) continue;
     const loaded = loadCase(files_);
-    const restored = await predictOwned(model, loaded, {
+    const restored = await predictOwned(caseModel(model), loaded, {
       keepProbabilities,
       previous: loaded.label,
       signal,

@@ -28,15 +28,20 @@ function voxelsOf({ images }: CaseFiles, plan: Plan, configurationName: string):
 }
 
 /**
- * Forecast of what one case needs at most, bytes: image, labels and masks before, and float64 passes, values and labels after resampling.
- * Pictures are small and counted as nothing but the thread.
+ * Forecast of what preprocessing a case needs at most, bytes: image, labels and masks before, and float64 passes, values and labels after
+ * resampling.
+ * @param before voxels as it is and @param after as it will be
  */
+export const caseBytes = (before: number, after: number, channels: number): number =>
+  before * (8 * channels + 16) + after * (4 * channels + 16);
+
+/** Forecast of what the largest case of a data set needs, bytes. Pictures are small and counted as nothing but the thread. */
 export function forecastBytes(dataset: Dataset, plan: Plan, configurationName: string): number {
   const channels = Object.keys(dataset.json.channel_names).length;
   let most = 0;
   for (const files of dataset.cases) {
     const { before, after } = voxelsOf(files, plan, configurationName) ?? { before: 0, after: 0 };
-    most = Math.max(most, before * (8 * channels + 16) + after * (4 * channels + 16));
+    most = Math.max(most, caseBytes(before, after, channels));
   }
   return most + threadBytes;
 }

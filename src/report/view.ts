@@ -5,7 +5,8 @@ import { type Colour, colourOfLabel } from '../base/labelColours.js';
 import { quantileSorted } from '../score/quantile.js';
 import { turnOf } from '../volume/reorient.js';
 import type { LabelMap, Volume } from '../volume/volume.js';
-import { escapeText, type MimeBundle, NotebookOutput, plainText } from './display.js';
+import { display, escapeText, type MimeBundle, NotebookOutput, plainText } from './display.js';
+import { checkLive, type LiveScene, liveBundle, services } from './liveView.js';
 import { agreementColours, besideEachOther, dataUri, type Plane, paint, png } from './picture.js';
 import { encodePng } from './pngEncoder.js';
 import { viewerScript } from './viewerScript.js';
@@ -24,6 +25,11 @@ export interface ViewOptions {
   at?: readonly [number, number, number];
   /** Upper bound of the notebook output in bytes; the sliders' copy of the volume is made coarser to keep it. Default 200 000. */
   maxBytes?: number;
+  /**
+   * Beside the still picture, where kernel and page allow it, a viewer to work with: window, opacity, classes on and off, crosshair,
+   * 3-D render, two masks. Sends the whole volume to the page, and stays out of the stored notebook.
+   */
+  live?: boolean;
 }
 
 /** Three planes of a volume in a cell. */
@@ -32,6 +38,7 @@ export class VolumeView extends NotebookOutput {
     private readonly html: string,
     private readonly still: Uint8Array,
     private readonly description: string,
+    private readonly live?: LiveScene,
   ) {
     super();
   }
@@ -49,6 +56,14 @@ export class VolumeView extends NotebookOutput {
     return { 'text/html': this.html, 'text/plain': this.toString() };
   }
 
+  override [display](): MimeBundle {
+    const kernel = this.live && services();
+    if (!kernel) return this.bundle();
+    // An output of its own: a stored notebook opens with it.
+    kernel.displayBundle(this.bundle());
+    return liveBundle(kernel, this.live!);
+  }
+
   override toString(): string {
     return plainText(this.description);
   }
@@ -63,7 +78,9 @@ export class VolumeView extends NotebookOutput {
 export function view(volume: Volume, labelMap?: LabelMap | null, options: ViewOptions = {}): VolumeView {
   const { channel = 0, prediction, maxBytes = 200_000 } = options;
   check(volume, labelMap, options);
-  const grey = toGrey(volume, channel, options.window);
+  if (options.live) checkLive({ volume, reference: labelMap, prediction });
+  const window = windowOf(volume, channel, options.window);
+  const grey = toGrey(volume, channel, window);
   const scene: Scene = {
     shape: volume.shape,
     spacingMm: volume.spacingMm,
@@ -77,7 +94,8 @@ export function view(volume: Volume, labelMap?: LabelMap | null, options: ViewOp
   const still = png(besideEachOther(planes(scene, at).map((p) => paint(p, pixelsPerMm(scene)))));
   const [z, y, x] = at;
   const description = `${options.title ?? 'Volume'} [${volume.shape}] voxels of ${volume.spacingMm.map((s) => +s.toFixed(3)).join(' × ')} mm, planes at z ${z}, y ${y}, x ${x}${labelMap ? ', with labels' : ''}${prediction ? ' and prediction' : ''}.`;
-  return new VolumeView(page(scene, at, still, options, maxBytes), still, description);
+  const live = options.live ? { volume, channel, reference: labelMap, prediction, names: namesOf(options), window } : undefined;
+  return new VolumeView(page(scene, at, still, options, maxBytes), still, description, live);
 }
 
 interface Scene {
@@ -140,10 +158,11 @@ function check(volume: Volume, labelMap: LabelMap | null | undefined, { channel 
   if (faults.length > 0) throw new VoxelbookError('this volume cannot be shown', faults);
 }
 
-function toGrey({ data, channels }: Volume, channel: number, window?: readonly [number, number]): Uint8Array {
-  const count = data.length / channels;
+/** The values shown black and white. */
+function windowOf({ data, channels }: Volume, channel: number, window?: readonly [number, number]): [number, number] {
   let [low, high] = window ?? [0, 0];
   if (!window) {
+    const count = data.length / channels;
     const sample: number[] = [];
     const step = Math.max(1, Math.floor(count / 50_000));
     for (let i = 0; i < count; i += step) {
@@ -155,9 +174,12 @@ function toGrey({ data, channels }: Volume, channel: number, window?: readonly [
     // Background 0 stays black where the values are positive, as in MR.
     if (low > 0) low = 0;
   }
-  if (!(high > low)) high = low + 1;
-  const grey = new Uint8Array(count);
-  for (let i = 0; i < count; i++) {
+  return [low, high > low ? high : low + 1];
+}
+
+function toGrey({ data, channels }: Volume, channel: number, [low, high]: readonly [number, number]): Uint8Array {
+  const grey = new Uint8Array(data.length / channels);
+  for (let i = 0; i < grey.length; i++) {
     const v = ((data[i * channels + channel] - low) / (high - low)) * 255;
     grey[i] = Math.min(255, Math.max(0, v));
   }
@@ -336,11 +358,11 @@ function legend(scene: Scene, options: ViewOptions): string {
   const map = scene.reference ?? scene.prediction;
   if (!map) return '';
   const present = [...new Set(map)].filter((v) => v > 0).sort((a, b) => a - b);
-  const names = new Map(
-    Object.entries(options.labels ?? {}).flatMap(([name, labels]) =>
-      typeof labels === 'number' ? [[labels, name] as const] : [],
-    ),
-  );
+  const names = namesOf(options);
   const list = present.slice(0, 32).map((label) => swatch(colourOfLabel(label), names.get(label) ?? `label ${label}`));
   return list.join('') + (present.length > 32 ? `and ${present.length - 32} more` : '');
 }
+
+/** Names of single labels. */
+const namesOf = ({ labels = {} }: ViewOptions): Map<number, string> =>
+  new Map(Object.entries(labels).flatMap(([name, label]) => (typeof label === 'number' ? [[label, name] as const] : [])));

@@ -8,6 +8,7 @@ import { attach } from './commands/attach.js';
 import { check } from './commands/check.js';
 import { type Command, print, stopped, type Values } from './commands/command.js';
 import { convert } from './commands/convert.js';
+import { demo } from './commands/demo.js';
 import { dicomSeg } from './commands/dicomSeg.js';
 import { disk } from './commands/disk.js';
 import { ensemble } from './commands/ensemble.js';
@@ -64,6 +65,7 @@ const commands: Record<string, Command> = {
   'find-best': findBest,
   'export-nnunet': exportNnunet,
   'export-onnx': exportOnnx,
+  demo,
   'import-nnunet': importNnunet,
   'move-plans': movePlans,
   postprocess,

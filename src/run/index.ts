@@ -8,7 +8,7 @@ export { type DiskUse, diskText, diskUse } from './disk.js';
 export { type DryRunOptions, dryRun } from './dryRun.js';
 export { DryRun, type DryRunRow, type DryRunTotals } from './dryRunTable.js';
 export { type EnsembleOptions, ensemble } from './ensemble.js';
-export { type ExportOnnxOptions, exportNnunetModel, exportOnnx } from './exportOnnx.js';
+export { type ExportOnnxOptions, exportNnunetModel, exportOnnx, measurePrecision } from './exportOnnx.js';
 export { exportProgress, type ProgressFormat } from './exportProgress.js';
 export { type FoundBest, findBest } from './findBest.js';
 export { type PlannedRun, type RunOrder, type RunState, readProgress, readScores } from './folder.js';

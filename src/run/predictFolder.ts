@@ -7,7 +7,7 @@ import { faultsOf } from '../base/schema.js';
 import { Contents, casesIn, type Fold, imageNameFindings, labels, readDatasetJson, readerFor } from '../dataset/index.js';
 import { type Network, network as networkOf, type Params } from '../model/index.js';
 import { configuration, inputChannels, readFingerprint, readPlan } from '../plan/index.js';
-import { forwardOf, type PredictionModel, run as predict, type RunOptions } from '../predict/index.js';
+import { type ForeignModel, forwardOf, type PredictionModel, run as predict, type RunOptions } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
 import type { Experiment, PredictionSettings } from '../train/experiment.js';
 import { experimentSchema } from '../train/experimentSchema.js';
@@ -120,7 +120,7 @@ export interface PredictFolderOptions extends Omit<RunOptions, 'keepProbabilitie
 
 /** Networks ready to predict, with their tensors. */
 export interface Loaded {
-  model: PredictionModel;
+  model: PredictionModel | ForeignModel;
   dispose(): void;
 }
 

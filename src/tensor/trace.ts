@@ -1,5 +1,6 @@
 // A forward pass as a list of operators: the pass runs on shapes alone while every operator is written down, with the values of its
 // constants. What leaves this library (ONNX) is made of it.
+import { product } from '../base/shape.js';
 import { withPlainOperators } from './native/load.js';
 import { type Recorder, symbolic, symbolicOutput } from './symbolic.js';
 import { tf } from './tf.js';
@@ -86,6 +87,22 @@ function neededFor(output: number, operators: readonly TracedOperator[]): Traced
     kept.push(operator);
   }
   return kept.reverse();
+}
+
+/** Largest sum of bytes alive at once in a pass that frees what no later operator needs; constants do not count. */
+export function peakBytes({ values, operators, input, output }: Trace): number {
+  const last = new Map<number, number>();
+  for (const [i, { inputs }] of operators.entries()) for (const value of Object.values(inputs)) last.set(value, i);
+  last.set(output, operators.length);
+  const bytes = (value: number) => (values[value].data ? 0 : 4 * product(values[value].shape));
+  let alive = bytes(input);
+  let most = alive;
+  for (const [i, { inputs, outputs }] of operators.entries()) {
+    for (const value of outputs) alive += bytes(value);
+    most = Math.max(most, alive);
+    for (const value of new Set([...Object.values(inputs), ...outputs])) if ((last.get(value) ?? i) <= i) alive -= bytes(value);
+  }
+  return most;
 }
 
 /** Computes a kernel of tfjs whose inputs are all constants. @returns whether it was one */

@@ -47,7 +47,7 @@ export function decodeNumbers(
 ): VoxelArray {
   const size = bytesOf[type];
   const swap = !littleEndian && size > 1;
-  // A typed array needs an aligned start. Not `slice`: on a Buffer that shares memory.
+  // A typed array needs an aligned start. Not `slice`: on a buffer of Node's that shares memory.
   const own = (swap && !owned) || bytes.byteOffset % size !== 0 ? new Uint8Array(bytes) : bytes;
   if (swap) swapInPlace(own, size);
   const range = [own.buffer as ArrayBuffer, own.byteOffset, own.byteLength / size] as const;
@@ -65,10 +65,12 @@ export function encodeNumbers(data: VoxelArray, littleEndian = true): Uint8Array
 }
 
 function swapInPlace(bytes: Uint8Array, size: number): void {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (size === 2) buffer.swap16();
-  else if (size === 4) buffer.swap32();
-  else buffer.swap64();
+  for (let at = 0; at < bytes.length; at += size)
+    for (let i = at, j = at + size - 1; i < j; i++, j--) {
+      const byte = bytes[i];
+      bytes[i] = bytes[j];
+      bytes[j] = byte;
+    }
 }
 
 /** 64-bit integers from their halves, the low one first: no BigInt is made for each value. */

@@ -32,7 +32,8 @@ describe('JupyterLab', function () {
     folder = fs.mkdtempSync(path.join(os.tmpdir(), 'voxelbook-lab-'));
     fs.copyFileSync(path.join(here, 'small.ipynb'), path.join(folder, 'small.ipynb'));
     lab = await startLab({ folder, expose: true });
-    const args = ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--window-size=1400,1000'];
+    const gl = ['--use-angle=swiftshader', '--enable-unsafe-swiftshader'];
+    const args = ['--no-sandbox', '--disable-dev-shm-usage', ...gl, '--window-size=1400,1000'];
     browser = await puppeteer.launch({ executablePath, args, defaultViewport: { width: 1400, height: 1000 } });
   });
 
@@ -126,6 +127,76 @@ interact({ metric: select(['dsc', 'nsd'] as const, { label: 'metric' }) }, ({ me
     const heights = await page.$eval('.js-plotly-plot', (plot: any) => plot.data[0].y.map((v: number) => Math.round(v * 100)));
     assert.deepEqual(heights, [60, 95, 50]);
     await picture('controls-after.png');
+  });
+
+  it('a live viewer: window, opacity, classes, masks, 3-D; a stored notebook opens with the still picture', async () => {
+    const source = `import * as vb from 'voxelbook';
+const shape: [number, number, number] = [24, 32, 32];
+const ball = (at: number, r: number) => Uint8Array.from({ length: 24 * 32 * 32 }, (_, i) => {
+  const [z, y, x] = [Math.floor(i / 1024) - 12, (Math.floor(i / 32) % 32) - 16, (i % 32) - at];
+  return z * z + y * y + x * x < r * r ? (x < 0 ? 1 : 2) : 0;
+});
+const geometry = { shape, channels: 1, spacingMm: [1.5, 1, 1] as [number, number, number], originMm: [0, 0, 0] as [number, number, number], direction: vb.volume.identityDirection };
+const volume = { ...geometry, data: Float32Array.from(ball(16, 13), (v, i) => (v > 0 ? 100 + (i % 32) : 0)) };
+vb.report.view(volume, { ...geometry, data: ball(16, 8) }, { prediction: { ...geometry, data: ball(18, 8) }, labels: { organ: 1, tumour: 2 }, live: true })`;
+    const cell = { cell_type: 'code', id: 'live', source, metadata: {}, outputs: [], execution_count: null };
+    const kernelspec = { name: 'voxelbook', display_name: 'TypeScript (voxelbook)', language: 'typescript' };
+    const notebook = { cells: [cell], metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 };
+    fs.writeFileSync(path.join(folder, 'live.ipynb'), JSON.stringify(notebook));
+    const page = await open('live.ipynb');
+    await page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')");
+    await page.waitForSelector('.vb-niivue[data-state=ready]', { timeout: 120_000 });
+    const picture = async (name: string) => {
+      await new Promise((r) => setTimeout(r, 500));
+      if (process.env.VOXELBOOK_SCREENSHOTS)
+        await page.screenshot({ path: path.join(process.env.VOXELBOOK_SCREENSHOTS, name) as `${string}.png` });
+    };
+    await page.$eval('.vb-niivue', (e: any) => e.scrollIntoView());
+    await picture('live.png');
+    const canvas = (await page.$('.vb-niivue canvas'))!;
+    const seen = async () => Buffer.from(await canvas.screenshot()).toString('base64');
+    assert.equal(await seen(), await seen());
+    const set = async (selector: string, change: (input: any) => void) => {
+      const before = await seen();
+      await page.$eval(selector, change as never);
+      assert.ok((await seen()) !== before, `${selector} changes nothing`);
+    };
+    await set('.vb-niivue input[name=white]', (input) => {
+      input.value = String(Number(input.max) / 2);
+      input.dispatchEvent(new Event('input'));
+    });
+    await set('.vb-niivue input[name=organ]', (input) => input.click());
+    for (const name of ['reference', 'prediction'])
+      await set(`.vb-niivue input[name=${name}]`, (input) => {
+        input.value = '0';
+        input.dispatchEvent(new Event('input'));
+      });
+    await set('.vb-niivue input[name=crosshair]', (input) => input.click());
+    await set('.vb-niivue select[name=layout]', (select) => {
+      select.value = '3-D';
+      select.dispatchEvent(new Event('input'));
+    });
+    await picture('live-3d.png');
+    await page.select('.vb-niivue select[name=layout]', 'axial');
+    await page.$eval('.vb-niivue select[name=layout]', (select) => select.dispatchEvent(new Event('input')));
+    await canvas.click();
+    await page.waitForFunction("document.querySelector('.vb-place').textContent !== ''");
+
+    // Saved and opened where no kernel has run: the picture stands in the file.
+    await page.evaluate("jupyterapp.commands.execute('docmanager:save')");
+    const stored = path.join(folder, 'live.ipynb');
+    for (let i = 0; i < 100 && !fs.readFileSync(stored, 'utf8').includes('three planes'); i++)
+      await new Promise((r) => setTimeout(r, 100));
+    assert.ok(fs.statSync(stored).size < 400_000, `${fs.statSync(stored).size} bytes`);
+    fs.copyFileSync(stored, path.join(folder, 'stored.ipynb'));
+    await page.close();
+    const again = await open('stored.ipynb');
+    await again.waitForSelector('.jp-OutputArea-output[data-mime-type="text/html"] .vb-still img, .vb-live canvas', {
+      timeout: 30_000,
+    });
+    if (process.env.VOXELBOOK_SCREENSHOTS)
+      await again.screenshot({ path: path.join(process.env.VOXELBOOK_SCREENSHOTS, 'live-stored.png') });
+    await again.close();
   });
 
   /** Opens the notebook in a workspace of its own and waits for the kernel itself, not for its idle badge. */

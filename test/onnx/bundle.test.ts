@@ -6,24 +6,20 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { StoredTensor } from '../../src/base/safetensors.js';
-import { casesIn, type DatasetJson, labels, readerFor } from '../../src/dataset/index.js';
-import { build, type ModelSpec } from '../../src/model/index.js';
+import { casesIn, readerFor } from '../../src/dataset/index.js';
 import { loadModelFolder } from '../../src/nnunet/modelFolder.js';
 import { type ExportModel, exportBundle, loadBundle, readBundle } from '../../src/onnx/index.js';
 import { type RuntimeName, runtimeNames } from '../../src/onnx/runtime.js';
-import { configuration, inputChannels, type Plan } from '../../src/plan/index.js';
-import { forwardOf, type PredictionModel, run } from '../../src/predict/index.js';
+import { configuration } from '../../src/plan/index.js';
+import { run } from '../../src/predict/index.js';
 import { main } from '../../src/run/cli.js';
 import { exportNnunetModel, exportOnnx, predictFolder, study } from '../../src/run/index.js';
 import { tf } from '../../src/tensor/tf.js';
 import { readVolume } from '../../src/volume/index.js';
-import { fromParams } from '../../src/weights/index.js';
-import { tinyNetworks } from '../model/tinyNetworks.js';
 import { leaveWorkplace, tinyExperiment, workplace } from '../run/tiny.js';
+import { drawn, golden, rows } from './drawn.js';
 
 const python = process.env.ONNX_PYTHON;
-const golden = fileURLToPath(new URL('../golden/nnunet/preprocessing', import.meta.url));
 const installed = (name: RuntimeName) => {
   try {
     return Boolean(createRequire(import.meta.url).resolve(name));
@@ -77,90 +73,6 @@ async function assertRuns(bundle: string, images: string, expected: string, pres
   assert.equal(status, 0, stderr);
   assertSame(expected, out, present);
 }
-
-/** A small network with drawn weights on a plan of the golden data. */
-interface Drawn {
-  set: string;
-  configuration: string;
-  patch: number[];
-  spec: ModelSpec;
-  settings?: Partial<PredictionModel['settings']>;
-  folds?: number;
-  /** Of the plan, instead of its own. */
-  reader?: string;
-}
-
-function drawn({ set, configuration: name, patch, spec, settings, folds = 1, reader }: Drawn) {
-  const read = <T>(file: string): T => JSON.parse(fs.readFileSync(path.join(golden, set, file), 'utf8'));
-  const plan = read<Plan>('nnUNetPlans.json');
-  plan.configurations[name].patch_size = patch;
-  if (reader) plan.image_reader_writer = reader;
-  const dataset = read<DatasetJson>('raw/dataset.json');
-  const config = configuration(plan, name);
-  const ends = { inputChannels: inputChannels(dataset, config), classes: labels(dataset).heads };
-  const models = Array.from({ length: folds }, (_, seed) => build(spec, config, { seed, ...ends }));
-  const model: ExportModel = {
-    name: 'drawn',
-    kind: spec.network,
-    plan,
-    configuration: name,
-    dataset,
-    settings: { stepSize: 0.5, gaussian: true, mirrorAxes: [], average: 'logits', ...settings },
-    members: models.map(({ network, params }, i) => ({
-      fold: String(i),
-      load: () => ({ network, tensors: fromParams(network, params) as Record<string, StoredTensor> }),
-    })),
-  };
-  const forwards = models.map(({ network, params }) => forwardOf(network, params));
-  const prediction: PredictionModel = { ...model, forwards };
-  const images = path.join(golden, set, 'raw', 'imagesTr');
-  return { model, prediction, images, dispose: () => tf.dispose(models.map(({ params }) => params)) };
-}
-
-const spec = (name: string, more: object = {}) => ({ ...tinyNetworks[name].spec, ...more }) as ModelSpec;
-
-const rows: Record<string, Drawn & { labels: number }> = {
-  'CT of thick slices, cubic to the plan and back, two folds': {
-    set: 'Dataset721_CTaniso',
-    configuration: '3d_custom',
-    patch: [8, 16, 16],
-    spec: spec('plain-conv-unet'),
-    settings: { mirrorAxes: [2] },
-    folds: 2,
-    labels: 3,
-  },
-  'regions, z-score inside the mask, probabilities averaged': {
-    set: 'Dataset722_MRI4regions',
-    configuration: '3d_custom',
-    patch: [16, 16, 16],
-    spec: spec('mednext, deep supervision'),
-    settings: { average: 'probabilities', mirrorAxes: [1] },
-    folds: 2,
-    labels: 3,
-  },
-  'turned to RAS and axes exchanged, largest component': {
-    set: 'Dataset724_SagittalMR',
-    configuration: '3d_custom',
-    patch: [4, 16, 16],
-    reader: 'NibabelIOWithReorient',
-    spec: spec('stunet'),
-    settings: {
-      gaussian: false,
-      postprocessing: [
-        { kind: 'remove_all_but_largest_component_from_segmentation', labels_or_regions: [1] },
-        { kind: 'replace_if_small', label: 1, by: 2, belowMm3: 1 },
-      ],
-    },
-    labels: 2,
-  },
-  'slice by slice, selective scans': {
-    set: 'Dataset721_CTaniso',
-    configuration: '2d',
-    patch: [64, 64],
-    spec: spec('swin-umamba-d'),
-    labels: 2,
-  },
-};
 
 describe('a bundle', function () {
   this.timeout(600_000);
@@ -228,6 +140,22 @@ describe('a bundle', function () {
     await assertRuns(bundle, images, expected, 2);
     assert.equal(await main(['predict', images, place('by-command'), '--run', bundle]), 0);
     assertSame(expected, place('by-command'), 2);
+
+    const half = place('half');
+    assert.equal(await main(['export-onnx', ...folders, '--out', half, '--precision', 'fp16']), 0);
+    const { graphs, precision } = readBundle(half);
+    assert.ok(graphs[0].bytes < 0.8 * readBundle(bundle).graphs[0].bytes, `${graphs[0].bytes} bytes`);
+    const validation = runs.reduce((sum, { scores }) => sum + scores.cases.length, 0);
+    assert.equal(precision?.validation?.cases, validation);
+    const dsc = runs.flatMap(({ scores }) => scores.cases.flatMap(({ classes }) => Object.values(classes).map((c) => c.dsc)));
+    const known = dsc.filter(Number.isFinite);
+    assert.ok(Math.abs(precision!.validation!.dsc - known.reduce((sum, v) => sum + v, 0) / known.length) < 1e-12);
+    assert.ok(Math.abs(precision!.validation!.lost) < 0.02, `${precision!.validation!.lost}`);
+    const inHalf = `${half}-labels`;
+    await predictFolder(images, inHalf, await loadBundle(half));
+    const { equal, voxels } = compared(expected, inHalf);
+    assert.ok(equal > 0.98 * voxels, `${voxels - equal} of ${voxels} voxels differ`);
+
     assert.throws(() => exportOnnx(folders, bundle), /a bundle that stands there; expected a new or empty folder/);
     exportOnnx(folders, bundle, { overwrite: true });
   });

@@ -3,7 +3,7 @@ import type { VoxelbookError } from '../../src/base/errors.js';
 import { Random } from '../../src/base/random.js';
 import { rollingAxis } from '../../src/base/shape.js';
 import { gaussianMap, padToPatch, predictLogits, predictSlabs, tileStarts } from '../../src/predict/index.js';
-import { subsets } from '../../src/predict/slidingWindow.js';
+import { subsets } from '../../src/predict/windows.js';
 import { tf } from '../../src/tensor/tf.js';
 
 function imageOf(shape: number[], channels = 1) {

@@ -2,11 +2,11 @@
 import fs from 'node:fs';
 import { atomicWrite } from '../../base/atomicWrite.js';
 import { VoxelbookError } from '../../base/errors.js';
-import { channelArrays, channelsLast, decodeNumbers, encodeNumbers } from '../dtype.js';
-import { checkLength, type Volume, type VoxelArray, voxelCount } from '../volume.js';
+import type { Volume } from '../volume.js';
 import { type ByteSource, sourceOf, withFile } from './bytes.js';
 import { expand, gunzipStart, gzipped, isGzip } from './gzip.js';
-import { datatypes, longestHeader, type NiftiHeader, niftiHeaderOf, readNiftiHeader } from './niftiHeader.js';
+import { longestHeader, type NiftiHeader, readNiftiHeader } from './niftiHeader.js';
+import { niftiParts, voxelBytes, voxelsOf } from './niftiVoxels.js';
 
 /**
  * Reads .nii, .nii.gz or the .hdr of a pair.
@@ -48,55 +48,16 @@ function imageOfPair(file: string): string {
 }
 
 function volumeOf(source: ByteSource, header: NiftiHeader): Volume {
-  const type = datatypes[header.datatype];
-  const [width, height, depth] = header.size;
-  const voxels = width * height * depth;
-  const bytes = voxels * header.frames * header.bytesPerVoxel;
   const { name } = source;
-  const whole = () => expand(source.read(0, source.size), header.offset + bytes, name);
+  const whole = () => expand(source.read(0, source.size), header.offset + voxelBytes(header), name);
   const file = isPacked(source) ? sourceOf(whole(), name, true) : source;
-  if (file.size < header.offset + bytes)
-    throw new VoxelbookError(`${name} cannot be read`, {
-      code: 'nifti-cut',
-      path: name,
-      given: `${Math.max(0, file.size - header.offset)} bytes of voxels`,
-      expected: `${bytes} (${[...header.size, header.frames].join('×')} of ${type.name})`,
-      fix: 'The file is cut short; fetch it again.',
-    });
-  let values = decodeNumbers(file.read(header.offset, bytes), type.number, header.littleEndian, name, file.owned);
-  if (header.slope !== 1 || header.intercept !== 0) values = scaled(values, header.slope, header.intercept);
-  const channels = header.frames * type.values;
-  return {
-    // RGB already has its channels last; frames of a 4-D file have them first.
-    data: header.frames === 1 ? values : channelsLast(values, voxels, header.frames, type.values),
-    shape: [depth, height, width],
-    channels,
-    spacingMm: header.spacingMm,
-    ...(header.stepMm ? { stepMm: header.stepMm } : {}),
-    originMm: header.originMm,
-    direction: header.direction,
-  };
-}
-
-function scaled(values: VoxelArray, slope: number, intercept: number): Float32Array | Float64Array {
-  const out = values instanceof Float64Array ? new Float64Array(values.length) : new Float32Array(values.length);
-  for (let i = 0; i < out.length; i++) out[i] = values[i] * slope + intercept;
-  return out;
+  return voxelsOf(file, header);
 }
 
 /** Writes a volume as .nii or .nii.gz, with the header of `niftiHeaderOf`. */
 export function writeNifti(file: string, volume: Volume): void {
-  atomicWrite(file, /\.gz$/i.test(file) ? gzipped(partsOf(volume)) : partsOf(volume));
+  atomicWrite(file, /\.gz$/i.test(file) ? gzipped(niftiParts(volume)) : niftiParts(volume));
 }
 
 /** The bytes of `writeNifti` before compression. */
-export const encodeNifti = (volume: Volume): Uint8Array => new Uint8Array(Buffer.concat([...partsOf(volume)]));
-
-/** Header and voxels, a channel at a time. */
-function* partsOf(volume: Volume): Generator<Uint8Array> {
-  checkLength(volume);
-  const { channels, data } = volume;
-  yield niftiHeaderOf(volume);
-  if (channels === 1) yield encodeNumbers(data);
-  else for (const channel of channelArrays(data, voxelCount(volume), channels)) yield encodeNumbers(channel);
-}
+export const encodeNifti = (volume: Volume): Uint8Array => new Uint8Array(Buffer.concat([...niftiParts(volume)]));

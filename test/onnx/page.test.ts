@@ -1,0 +1,340 @@
+// The page of a bundle in a real browser: labels as `predict`'s, nothing asked of the network, Stop, refusals; served, from a plain server
+// and from a file.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import puppeteer, { type Browser, type Page } from 'puppeteer-core';
+import type { Progress } from '../../src/base/progress.js';
+import { Random } from '../../src/base/random.js';
+import { casesIn, loadCase, readerFor } from '../../src/dataset/index.js';
+import { exportBundle, pageFiles, writePage } from '../../src/onnx/index.js';
+import { configuration } from '../../src/plan/index.js';
+import { predictCase, run, writeLabels } from '../../src/predict/index.js';
+import { main } from '../../src/run/cli.js';
+import { servePage } from '../../src/run/servePage.js';
+import { identityDirection, readVolume, type Volume, writeVolume } from '../../src/volume/index.js';
+import { leaveWorkplace, workplace } from '../run/tiny.js';
+import { drawn, rows } from './drawn.js';
+
+// Lives in the page.
+declare const document: any;
+
+const executablePath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  (file) => file && fs.existsSync(file),
+);
+/** Where screenshots go, for a person. */
+const pictures = process.env.PAGE_PICTURES;
+
+/** Serves a folder as a plain server does: no header of ours. */
+async function plainly(folder: string): Promise<{ url: string; close(): void }> {
+  const server = http.createServer(({ url = '/' }, response) => {
+    const file = path.join(folder, url === '/' ? 'index.html' : url);
+    if (!fs.existsSync(file)) return response.writeHead(404).end();
+    response.writeHead(200, { 'Content-Type': file.endsWith('.html') ? 'text/html' : 'text/javascript' });
+    return response.end(fs.readFileSync(file));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close: () => server.close() };
+}
+
+/** A body of soft tissue with bones, in HU. */
+function body(shape: [number, number, number]): Volume {
+  const [depth, height, width] = shape;
+  const data = new Int16Array(depth * height * width);
+  const random = new Random('body');
+  for (let z = 0, i = 0; z < depth; z++)
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++, i++) {
+        const [u, v] = [(2 * x) / width - 1, (2 * y) / height - 1];
+        const inside = u * u + 1.6 * v * v < 0.8;
+        const bone = Math.hypot(u, v - 0.4) < 0.08 || Math.abs(Math.hypot(u, 1.2 * v) - 0.75 - 0.05 * Math.sin(z / 3)) < 0.02;
+        data[i] = (inside ? (bone ? 500 : 40) : -1000) + 40 * (random.uniform() - 0.5);
+      }
+  return { data, shape, channels: 1, spacingMm: [2.5, 0.8, 0.8], originMm: [0, 0, 0], direction: [...identityDirection] };
+}
+
+/** Memory of a process and all below it, shared pages divided among those who share them; 0 of one that has ended. */
+function heldBy(pid: number): number {
+  try {
+    const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(/\s+/).filter(Boolean);
+    const [, own] = /^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))!;
+    return children.reduce((sum, child) => sum + heldBy(Number(child)), 1024 * Number(own));
+  } catch {
+    return 0;
+  }
+}
+
+describe('the page of a bundle', function () {
+  this.timeout(240_000);
+  let browser: Browser;
+  let root: string;
+  const place = (...names: string[]) => path.join(root, ...names);
+  const names = {
+    ct: 'CT of thick slices, cubic to the plan and back, two folds',
+    mr: 'regions, z-score inside the mask, probabilities averaged',
+    ras: 'turned to RAS and axes exchanged, largest component',
+  };
+
+  before(async function () {
+    if (!executablePath) {
+      console.log('    no Chromium found: install it (apt-get install chromium) or set CHROMIUM to see these tests run');
+      return this.skip();
+    }
+    root = workplace();
+    for (const [id, name] of Object.entries(names)) {
+      const { labels: _, ...row } = rows[name];
+      const { model, prediction, images, dispose } = drawn(row);
+      exportBundle(model, place(id));
+      const cases = casesIn(images, model.dataset.file_ending, readerFor(model.plan.image_reader_writer)).slice(0, 1);
+      await run(prediction, cases, place(`${id}-expected`), { onWarning: () => {} });
+      dispose();
+      fs.mkdirSync(place(`${id}-images`));
+      for (const file of cases[0].images) fs.copyFileSync(file, place(`${id}-images`, path.basename(file)));
+    }
+    const args = ['--no-sandbox', '--disable-dev-shm-usage', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'];
+    browser = await puppeteer.launch({
+      executablePath,
+      args,
+      defaultViewport: { width: 1200, height: 1000 },
+      protocolTimeout: 0,
+    });
+  });
+  after(async () => {
+    await browser?.close();
+    if (root) leaveWorkplace();
+  });
+
+  /** A page that is ready, and what it asked for since, of servers and files. */
+  async function open(url: string) {
+    const page = await browser.newPage();
+    const asked: string[] = [];
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(String(error)));
+    page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+    await page.goto(url);
+    await page.waitForSelector('body:not([data-state=loading])');
+    assert.equal(await page.$eval('#message', (e: any) => e.textContent), '', errors.join('\n'));
+    page.on('request', (request) => /^(blob|data):/.test(request.url()) || asked.push(request.url()));
+    return { page, asked, errors };
+  }
+
+  const imagesOf = (id: string) => fs.readdirSync(place(`${id}-images`)).map((name) => place(`${id}-images`, name));
+
+  async function give(page: Page, files: readonly string[]): Promise<void> {
+    const input = (await page.$('#files')) as any;
+    await input.uploadFile(...files);
+    await page.waitForFunction("document.getElementById('chosen').textContent !== ''");
+  }
+
+  async function segment(page: Page, files: readonly string[]): Promise<string> {
+    await give(page, files);
+    await page.waitForSelector('#start:not([disabled])');
+    await page.click('#start');
+    await page.waitForSelector('body[data-state=done], body[data-state=refused]', { timeout: 120_000 });
+    assert.equal(await page.$eval('#message', (e: any) => e.textContent), '');
+    return saved(page);
+  }
+
+  async function saved(page: Page): Promise<string> {
+    const bytes: string = await page.evaluate(async () => {
+      const blob = await (await (globalThis as any).fetch(document.getElementById('save').href)).blob();
+      return Array.from(new Uint8Array(await blob.arrayBuffer()), (b) => String.fromCharCode(b)).join('');
+    });
+    const file = place(`saved-${Math.random()}.nii.gz`);
+    fs.writeFileSync(file, Buffer.from(bytes, 'latin1'));
+    return file;
+  }
+
+  function assertAsPredicted(id: string, file: string): void {
+    const [expected] = fs.readdirSync(place(`${id}-expected`)).filter((name) => name.endsWith('.nii.gz'));
+    const [there, here] = [readVolume(place(`${id}-expected`, expected)), readVolume(file)];
+    assert.deepEqual(here.shape, there.shape);
+    assert.deepEqual(
+      [...here.direction, ...here.originMm, ...here.spacingMm],
+      [...there.direction, ...there.originMm, ...there.spacingMm],
+    );
+    let different = 0;
+    for (let i = 0; i < there.data.length; i++) if (here.data[i] !== there.data[i]) different++;
+    assert.ok(different <= 0.0001 * there.data.length, `${different} of ${there.data.length} voxels differ`);
+    assert.ok(new Set(there.data).size > 1);
+  }
+
+  /** Opens a page, segments, compares; the page stays open. */
+  async function segmentsAt(url: string, id: keyof typeof names, threads: RegExp) {
+    const { page, asked, errors } = await open(url);
+    assert.match(await page.$eval('#threads', (e: any) => e.textContent), threads);
+    assertAsPredicted(id, await segment(page, imagesOf(id)));
+    assert.deepEqual([asked, errors], [[], []]);
+    const table: string = await page.$eval('#volumes tbody', (e: any) =>
+      [...e.rows].map((row: any) => [...row.cells].map((c: any) => c.textContent).join(' ')).join('\n'),
+    );
+    assert.match(table, /^ \S.* \d+\.\d\d$/m);
+    if (pictures) await page.screenshot({ path: path.join(pictures, `page-${id}.png`) as `${string}.png` });
+    return page;
+  }
+
+  it(`served with its headers, by threads: labels as predict's, nothing asked for: ${names.mr}`, async () => {
+    const { url, close } = await servePage(pageFiles(place('mr')));
+    const page = await segmentsAt(url, 'mr', / \d+ threads\.$/);
+    assert.equal(await page.evaluate('crossOriginIsolated'), true);
+    await page.close();
+    await close();
+  });
+
+  it(`from a plain server, by one thread: ${names.ras}`, async () => {
+    writePage(place('ras'), place('plain'));
+    const server = await plainly(place('plain'));
+    await (await segmentsAt(server.url, 'ras', / one thread: /)).close();
+    server.close();
+  });
+
+  it(`from a file; stops and begins again: ${names.ct}`, async () => {
+    assert.equal(await main(['demo', place('ct'), '--out', place('page')]), 0);
+    const page = await segmentsAt(`file://${place('page', 'index.html')}`, 'ct', / one thread: /);
+    await page.click('#start');
+    // In one go: the case is soon done.
+    await page.waitForFunction(
+      "/^tile [1-9]\\d* of \\d+, .* left$/.test(document.getElementById('status').textContent) && (document.getElementById('stop').click(), true)",
+    );
+    assert.equal(await page.$eval('#status', (e: any) => e.textContent), 'stopped');
+    assert.equal(page.workers().length, 0);
+    assertAsPredicted('ct', await segment(page, imagesOf('ct')));
+    await page.close();
+  });
+
+  it('refuses other channels, other files, and what does not fit into memory, with what was found and expected', async () => {
+    const { page } = await open(`file://${place('page', 'index.html')}`);
+    const message = async (expected: RegExp) => {
+      await page.waitForSelector('body[data-state=refused]');
+      assert.match(await page.$eval('#message', (e: any) => e.textContent), expected);
+    };
+    await give(page, imagesOf('mr'));
+    await message(/not for this network\s+4 channels; expected 1: /);
+    assert.equal(await page.$eval('#start', (e: any) => e.disabled), true);
+    fs.writeFileSync(place('notes.nii'), 'no volume');
+    await give(page, [place('notes.nii')]);
+    await message(/this is no NIfTI file/);
+    await give(page, imagesOf('ct'));
+    await page.waitForSelector('#start:not([disabled])');
+    await page.$eval('#budget', (e: any) => {
+      e.value = '0.2';
+    });
+    await page.click('#start');
+    await message(
+      /does not fit into the memory budget[\s\S]*0\.20 GB, and a volume that needs 0\.\d\d GB \(viewer .*\); expected at least/,
+    );
+    if (pictures) await page.screenshot({ path: path.join(pictures, 'page-refused.png') });
+    await page.close();
+  });
+
+  // Opt-in, long: PAGE_CT=200x512x512 npx mocha --exit test/onnx/page.test.ts -g 'a CT of'; PAGE_TILES=2 stops both after so many tiles.
+  const large = process.env.PAGE_CT?.split('x').map(Number) as [number, number, number] | undefined;
+  const tiles = process.env.PAGE_TILES ? Number(process.env.PAGE_TILES) : Number.POSITIVE_INFINITY;
+  (large ? it : it.skip)('a CT of 200 slices of 512×512 with MedNeXt-S at 128³, within 3 GB, as predict does', async function () {
+    this.timeout(4 * 3600_000);
+    const spec = { network: 'mednext', size: 'S', kernel: 3, deepSupervision: false } as const;
+    const { model, prediction, dispose } = drawn({
+      set: 'Dataset721_CTaniso',
+      configuration: '3d_custom',
+      patch: [128, 128, 128],
+      spec,
+    });
+    configuration(model.plan, '3d_custom').spacing = [2.5, 1.6, 1.6];
+    exportBundle(model, place('large'));
+    fs.mkdirSync(place('large-images'));
+    writeVolume(place('large-images', 'ct_0000.nii.gz'), body(large!));
+    const image = loadCase({ id: 'ct', images: [place('large-images', 'ct_0000.nii.gz')] });
+    const enough = new AbortController();
+    const times: number[] = [];
+    const onProgress = ({ what, done, total }: Progress) => {
+      if (what !== 'predict') return;
+      times.push(performance.now() / 1000);
+      if (done >= tiles && done < total) enough.abort();
+    };
+    const expected = await predictCase(prediction, image, { signal: enough.signal, onProgress }).catch((error) => {
+      if (!enough.signal.aborted) throw error;
+    });
+    dispose();
+    const perTile = (list: number[]) => Math.round((list.at(-1)! - list[0]) / (list.length - 1));
+    const { url, close } = await servePage(pageFiles(place('large')));
+    const { page, asked } = await open(url);
+    page.setDefaultTimeout(600_000);
+    await page.evaluate(`
+      globalThis.tileTimes = [];
+      new MutationObserver(() => {
+        if (!/^tile /.test(document.getElementById('status').textContent)) return;
+        tileTimes.push(performance.now() / 1000);
+        if (tileTimes.length > ${Number.isFinite(tiles) ? tiles : 1e9}) document.getElementById('stop').click();
+      }).observe(document.getElementById('status'), { childList: true });`);
+    let most = 0;
+    const watch = setInterval(() => {
+      most = Math.max(most, heldBy(browser.process()!.pid!));
+    }, 1000);
+    await give(page, imagesOf('large'));
+    await page.waitForSelector('#start:not([disabled])');
+    const begun = performance.now();
+    await page.click('#start');
+    await page.waitForSelector('body[data-state=done], body[data-state=refused], body[data-state=ready] #status:not(:empty)', {
+      timeout: 4 * 3600_000,
+    });
+    const seconds = Math.round((performance.now() - begun) / 1000);
+    clearInterval(watch);
+    const there = await page.$eval('#message', (e: any) => e.textContent);
+    assert.equal(there, '');
+    const inPage = (await page.evaluate('tileTimes')) as number[];
+    console.log(
+      `    a tile: predict ${perTile(times)} s, page ${perTile(inPage)} s; page ${seconds} s in all; ${await page.$eval('#needs', (e: any) => e.textContent)}; browser held ${(most / 1e9).toFixed(2)} GB; ${await page.$eval('#status', (e: any) => e.textContent)}`,
+    );
+    if (pictures) await page.screenshot({ path: path.join(pictures, 'page-large.png') });
+    assert.deepEqual(asked, []);
+    if (expected) {
+      fs.mkdirSync(place('large-expected'));
+      writeLabels(place('large-expected', 'ct.nii.gz'), expected, image.image);
+      assertAsPredicted('large', await saved(page));
+    }
+    assert.ok(most < 3e9, `${most} bytes`);
+    await page.close();
+    await close();
+  });
+
+  it('that is damaged, incomplete or of a newer form says so', async () => {
+    const folder = place('damaged');
+    const opened = async (expected: RegExp) => {
+      const page = await browser.newPage();
+      await page.goto(`file://${path.join(folder, 'index.html')}`);
+      await page.waitForSelector('body:not([data-state=loading])');
+      if ((await page.$eval('body', (e: any) => e.dataset.state)) === 'ready') {
+        await give(page, imagesOf('ct'));
+        await page.waitForSelector('#start:not([disabled])');
+        await page.click('#start');
+        await page.waitForSelector('body[data-state=refused]');
+      }
+      assert.match(await page.$eval('#message', (e: any) => e.textContent), expected);
+      await page.close();
+    };
+    const changed = async (name: string, change: (base64: string) => string, expected: RegExp) => {
+      writePage(place('ct'), folder);
+      const file = path.join(folder, 'parts', `${name}.0.js`);
+      fs.writeFileSync(
+        file,
+        fs.readFileSync(file, 'utf8').replace(/"([A-Za-z0-9+/=]+)"\)\n$/, (_, text) => `"${change(text)}")\n`),
+      );
+      await opened(expected);
+    };
+    await changed(
+      'model_1.onnx',
+      (text) => `${text.slice(0, 4000)}AAAA${text.slice(4004)}`,
+      /model_1\.onnx: checksum [0-9a-f]{64}; expected [0-9a-f]{64}/,
+    );
+    const newer = (text: string) =>
+      Buffer.from(Buffer.from(text, 'base64').toString().replace('"version": 1', '"version": 9')).toString('base64');
+    await changed('bundle.json', newer, /version 9; expected "voxelbook-onnx", version 1/);
+    writePage(place('ct'), folder);
+    fs.rmSync(path.join(folder, 'parts', 'ort.wasm.1.js'));
+    await opened(/not complete: part 2 of ort\.wasm did not load/);
+    fs.writeFileSync(path.join(folder, 'thesis.txt'), '');
+    assert.throws(() => writePage(place('ct'), folder), /a folder with thesis\.txt; expected a new or empty folder/);
+  });
+});
