@@ -341,7 +341,7 @@ export const steps = [
     skip: () => !isCheckout,
     key: () => hashOf(['src', 'tsconfig.json', 'tsconfig.build.json', 'environment/page.mjs', 'package-lock.json']),
     // npm removes the link whenever it installs something.
-    done: () => fs.existsSync(at('dist/index.js')) && fs.existsSync(at('node_modules/voxelbook')),
+    done: () => ['dist/index.js', 'dist/onnx/page/page.js', 'node_modules/voxelbook'].every((name) => fs.existsSync(at(name))),
     async work() {
       // Files that left src/ must not stay importable.
       fs.rmSync(at('dist'), { recursive: true, force: true });

@@ -14,6 +14,7 @@ import type { CaseModel } from '../predict/case.js';
 import type { PatchNetwork } from '../predict/windows.js';
 import type { PredictionSettings } from '../train/experiment.js';
 
+/** Name of the file that says everything besides the graphs. */
 export const bundleFile = 'bundle.json';
 const format = 'voxelbook-onnx';
 /** Raised where an older reader would predict something else, or nothing. */

@@ -7,7 +7,7 @@ import type { Trace, TracedOperator, TracedValue } from '../tensor/trace.js';
  * The same pass with its widest parts in slabs along the first spatial axis.
  * @param most bytes of a wide image from which on it is cut, and of each slab at most
  */
-export function inSlabs(trace: Trace, most = 2 ** 27): Trace {
+export function inSlabs(trace: Trace, most = 2 ** 25): Trace {
   const values = [...trace.values];
   const uses = new Map<number, number>([[trace.output, 1]]);
   for (const { inputs } of trace.operators)

@@ -129,7 +129,8 @@ interact({ metric: select(['dsc', 'nsd'] as const, { label: 'metric' }) }, ({ me
     await picture('controls-after.png');
   });
 
-  it('a live viewer: window, opacity, classes, masks, 3-D; a stored notebook opens with the still picture', async () => {
+  it('a live viewer: window, opacity, classes, masks, 3-D; a stored notebook opens with the still picture', async function () {
+    this.timeout(300_000);
     const source = `import * as vb from 'voxelbook';
 const shape: [number, number, number] = [24, 32, 32];
 const ball = (at: number, r: number) => Uint8Array.from({ length: 24 * 32 * 32 }, (_, i) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { colourOfLabel } from '../../src/base/labelColours.js';
 import { view } from '../../src/report/index.js';
+import { paint } from '../../src/report/picture.js';
 import { decodePng, identityDirection, toRas, type Volume } from '../../src/volume/index.js';
 
 /** A ramp with one bright corner: no two turns of it look alike. */
@@ -51,5 +52,24 @@ describe('a view of a volume', () => {
     assert.deepEqual(pixel(view({ ...picture, data: Float32Array.from([1, 0.2, 0]) }).toPng()), [255, 51, 0]);
     const [r, g, b] = pixel(view(picture, null, { channel: 1, window: [0, 60] }).toPng());
     assert.ok(r === g && g === b);
+  });
+
+  it('every label has a contour of its own, also where two touch', () => {
+    const reference = Uint16Array.from({ length: 64 }, (_, i) => (i % 8 < 4 ? 1 : 2));
+    const { data, width } = paint({ width: 8, height: 8, pixelMm: [1, 1], grey: new Uint8Array(64), reference }, 3);
+    const at = (x: number) => [...data.subarray((12 * width + x) * 3, (12 * width + x) * 3 + 3)];
+    const pale = (label: number) => [...colourOfLabel(label)].map((c) => Math.round(0.35 * c));
+    assert.deepEqual([9, 11, 12, 14].map(at), [pale(1), [...colourOfLabel(1)], [...colourOfLabel(2)], pale(2)]);
+  });
+
+  it('live: a picture, or more than a page is sent, is refused; elsewhere than in the kernel the still picture stands', () => {
+    const volume = ramp(identityDirection);
+    const shown = view(volume, label(volume), { live: true });
+    assert.deepEqual(shown.bundle(), (shown as any)[Symbol.for('Jupyter.display')]());
+    const flat: Volume<Float32Array> = { ...volume, shape: [1, 60, 8] };
+    assert.throws(
+      () => view(flat, null, { live: true }),
+      /cannot be shown live\n {2}live: \[1,60,8\], 1 MiB.*more than one slice/,
+    );
   });
 });
