@@ -132,6 +132,9 @@ describe('files that appear whole', () => {
     const text = fs.readFileSync(at('s.json'), 'utf8');
     fs.writeFileSync(at('s.json'), text.replace('1.5', '1.6'));
     assert.throws(() => readSealedJson(at('s.json')), /does not fit the content/);
+    // Bits flipped in both names and in a number.
+    fs.writeFileSync(at('s.json'), text.replace('1.5', '1.6').replace('sealed', 'qealed').replace('checksum', 'checksul'));
+    assert.throws(() => readSealedJson(at('s.json')), /does not fit the content/);
     fs.writeFileSync(at('s.json'), text.slice(0, 40));
     assert.throws(() => readSealedJson(at('s.json')), /is damaged/);
     fs.writeFileSync(at('s.json'), '{"old": 1}');

@@ -98,6 +98,16 @@ describe('safetensors', () => {
       );
     });
 
+  it('a checksum whose very name is damaged is no file without one', () => {
+    const bytes = (name: string) => file({ __metadata__: { [name]: '00000000' }, a: f32(0, 4) }, 4);
+    for (const name of ['crc32', 'csc32', 'Crc30'])
+      assert.throws(
+        () => readSafetensors(bytes(name)),
+        (error: VoxelbookError) => error.code === 'checksum',
+      );
+    for (const name of ['model', 'crc3', 'epoch']) assert.equal(readSafetensors(bytes(name)).checked, false);
+  });
+
   it('a tensor named __proto__ is an ordinary name', () => {
     const bytes = file('{"__proto__":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1);
     const { tensors } = readSafetensors(bytes);
