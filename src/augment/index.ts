@@ -1,4 +1,5 @@
 // The room of augmentation: what a notebook sees as `augment`.
+export { Random } from '../base/random.js';
 export { cutBox } from './crop.js';
 export { initialPatchSize, type PatchRules, patchRules } from './patchSize.js';
 export { checkEntries, type Draw, type Pipeline, type PipelineSettings, pipeline } from './pipeline.js';

@@ -96,6 +96,22 @@ const sets: Record<string, Embedded> = {
     licence: 'CC-BY, datasets/embedded/NOTICE.md',
   }),
   SimCells: pictureSet('Dataset906_SimCells', cellPicture, { background: 0, cell: 1, border: 2 }),
+  SimCells120: pictureSet(
+    'Dataset908_SimCells120',
+    (i) => cellPicture(i, 128, 1),
+    { background: 0, cell: 1, border: 2 },
+    { cases: 120, description: 'SIMULATED pictures of fluorescent cells and their labels; none of them is in SimCells.' },
+  ),
+  SimCellsStained: pictureSet(
+    'Dataset909_SimCellsStained',
+    (i) => cellPicture(i, 128, 2, 'stained'),
+    { background: 0, cell: 1, border: 2 },
+    {
+      cases: 60,
+      description:
+        'SIMULATED pictures of stained cells, dark on bright, and their labels; other cells than those of SimCells120.',
+    },
+  ),
   SimInstruments: pictureSet('Dataset907_SimInstruments', instrumentPicture, { background: 0, shaft: 1, wrist: 2, jaws: 3 }),
 };
 
@@ -127,7 +143,12 @@ function blockSet(
   };
 }
 
-function pictureSet(folder: string, make: (i: number) => Picture, labels: Record<string, number>): Embedded {
+function pictureSet(
+  folder: string,
+  make: (i: number) => Picture,
+  labels: Record<string, number>,
+  { cases = 40, description = 'SIMULATED pictures and labels.' } = {},
+): Embedded {
   return {
     folder,
     json: {
@@ -135,10 +156,10 @@ function pictureSet(folder: string, make: (i: number) => Picture, labels: Record
       labels,
       file_ending: '.png',
       name: folder.slice(11),
-      description: 'SIMULATED pictures and labels.',
+      description,
       licence: 'Apache-2.0',
     },
-    cases: 40,
+    cases,
     sample: () => [make(0).rgb, make(0).label],
     write(i, images, label) {
       const { rgb, label: truth, size } = make(i);

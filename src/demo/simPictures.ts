@@ -11,11 +11,14 @@ export interface Picture {
   size: number;
 }
 
+/** `fluorescent`: bright on dark. `stained`: dark on bright, as in a brightfield microscope. */
+export type CellStyle = 'fluorescent' | 'stained';
+
 /**
- * Cells: touching ellipses with a wavy rim, brighter than a shaded background, blurred, with shot and read noise.
+ * Cells: touching ellipses with a wavy rim over a shaded background, blurred, with shot and read noise.
  * Labels: 1 cell interior, 2 cell boundary (two pixels), as the NeurIPS 2022 cell challenge trains three classes.
  */
-export function cellPicture(index: number, size = 128, seed = 0): Picture {
+export function cellPicture(index: number, size = 128, seed = 0, style: CellStyle = 'fluorescent'): Picture {
   const random = new Random(`SimCells/${seed}/${index}`);
   const shape: Field['shape'] = [1, size, size];
   const noise = (name: string, sigma: number) => smoothNoise(shape, 1, sigma, random.split(name)).data;
@@ -65,9 +68,10 @@ export function cellPicture(index: number, size = 128, seed = 0): Picture {
   const shot = random.split('shot');
   const rgb = new Uint8Array(size * size * 3);
   for (let c = 0; c < 3; c++) {
+    const [empty, sign] = style === 'stained' ? [1.1, -1] : [0.18, 1];
     const ideal = Float32Array.from(
       instances,
-      (id, i) => 0.18 + 0.05 * light[i] + (id > 0 ? tint[c] * cells[id - 1].brightness * (1 + 0.12 * texture[i]) : 0),
+      (id, i) => empty + 0.05 * light[i] + (id > 0 ? sign * (tint[c] * cells[id - 1].brightness * (1 + 0.12 * texture[i])) : 0),
     );
     const seen = blur({ data: ideal, shape, mm: 1 }, 1.1).data;
     for (let i = 0; i < seen.length; i++) {

@@ -1,9 +1,10 @@
 // The desk studies by the names of the command line: `npx voxelbook reproduce mednext --scale desk`.
 import { VoxelbookError } from '../base/errors.js';
+import { desk as kaistBrats21 } from './kaistBrats21/desk.js';
 import { desk as mednext } from './mednext/desk.js';
 import type { DeskStudy } from './shared/desk.js';
 
-const studies: Record<string, DeskStudy> = { mednext };
+const studies: Record<string, DeskStudy> = { mednext, 'kaist-brats21': kaistBrats21 };
 
 /** The papers that have a desk study. */
 export const deskNames = Object.keys(studies);

@@ -85,6 +85,18 @@ describe('embedded data sets', () => {
     }
   });
 
+  it('stained cells are darker than what is around them, fluorescent ones brighter, and no cell is in two sets', () => {
+    const mean = ({ rgb, label }: ReturnType<typeof cellPicture>, cell: boolean) => {
+      const own = [...label.keys()].filter((i) => (label[i] === 1) === cell && (cell || label[i] === 0));
+      return own.reduce((sum, i) => sum + rgb[3 * i] + rgb[3 * i + 1] + rgb[3 * i + 2], 0) / own.length;
+    };
+    const [bright, dark] = [cellPicture(0, 128, 1), cellPicture(0, 128, 2, 'stained')];
+    assert.ok(mean(bright, true) > mean(bright, false) + 60);
+    assert.ok(mean(dark, true) < mean(dark, false) - 60);
+    const all = [0, 1, 2].flatMap((seed) => Array.from({ length: 4 }, (_, i) => sha(cellPicture(i, 128, seed).label)));
+    assert.equal(new Set(all).size, all.length);
+  });
+
   it('is written as an nnU-Net raw folder once, and not again', () => {
     const root = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-'));
     const steps: string[] = [];
@@ -100,7 +112,7 @@ describe('embedded data sets', () => {
 
   it('every set has digits of its voxels: the same for the same files, others for other voxels', () => {
     assert.equal(generatorOf('SimGliomaRegions'), generatorOf('SimGlioma'));
-    const all = ['SimGlioma', 'IcbmTissue', 'SimCells', 'SimInstruments'].map(generatorOf);
+    const all = ['SimGlioma', 'IcbmTissue', 'SimCells', 'SimCells120', 'SimCellsStained', 'SimInstruments'].map(generatorOf);
     assert.equal(new Set(all).size, all.length);
     for (const digits of all) assert.match(digits, /^[0-9a-f]{16}$/);
   });

@@ -24,6 +24,8 @@ export interface BesideOptions {
   /** This run's rows, as `run.reproduce` gives them. */
   rows?: readonly Variant[];
   columns: readonly OwnColumn[];
+  /** Published columns that are shown, where all of them are wider than a page; default all. Their order stays the table's. */
+  published?: readonly string[];
   /** Name of our variant for a row of the table, besides those of the paper's study (`paper.study`). */
   as?: Record<string, string>;
   /** Why a row has nothing of ours; default the reason its study gives. By the row's name, or one reason for all. */
@@ -44,11 +46,13 @@ export function beside(paper: PaperName, id: string, options: BesideOptions): Re
   const names = source.rows.map((row) => rowName(source, row));
   const { rows = [] } = options;
   check(names, source.columns, options);
+  const left = options.published ? source.columns.filter((key) => source.cells[key] && !options.published!.includes(key)) : [];
   const cellOf = ownCells(paper, id, source, options);
   const ownAt = (key: string | undefined) =>
     options.columns.flatMap((column, i) => (column.beside === key ? [{ column, key: `ours.${i}` }] : []));
   const columns: Column[] = [
     ...shown.columns.flatMap((published): Column[] => {
+      if (left.includes(published.key)) return [];
       const own = ownAt(published.key);
       if (own.length === 0) return [source.cells[published.key] ? { ...published, group: 'published' } : published];
       return [
@@ -67,7 +71,8 @@ export function beside(paper: PaperName, id: string, options: BesideOptions): Re
     ...shown.cells[r],
     ...Object.fromEntries(options.columns.map((column, i) => [`ours.${i}`, cellOf(column, name)])),
   }));
-  const notes = [...shown.notes, ...runNotes(rows, ruleOf(paper, id), source, options)];
+  const hidden = left.length > 0 ? [`Not shown here: ${left.map((key) => key.replaceAll('_', ' ')).join(', ')}.`] : [];
+  const notes = [...shown.notes, ...hidden, ...runNotes(rows, ruleOf(paper, id), source, options)];
   return new ResultTable(`${shown.caption}: published, and this run`, columns, cells, notes);
 }
 
@@ -130,7 +135,8 @@ function runNotes(
   ];
 }
 
-function check(names: readonly string[], published: readonly string[], { rows = [], columns, as = {} }: BesideOptions): void {
+function check(names: readonly string[], published: readonly string[], options: BesideOptions): void {
+  const { rows = [], columns, as = {}, published: wanted = published } = options;
   const variants = rows.map((row) => row.name);
   const unknown = (path: string, given: string, expected: readonly string[]) => ({
     code: 'beside',
@@ -142,7 +148,8 @@ function check(names: readonly string[], published: readonly string[], { rows = 
   const faults = [
     ...Object.keys(as).flatMap((name) => (names.includes(name) ? [] : [unknown('as', name, names)])),
     ...Object.values(as).flatMap((name) => (variants.includes(name) ? [] : [unknown('as', name, variants)])),
-    ...columns.flatMap((c) => (!c.beside || published.includes(c.beside) ? [] : [unknown('columns', c.beside, published)])),
+    ...wanted.flatMap((key) => (published.includes(key) ? [] : [unknown('published', key, published)])),
+    ...columns.flatMap((c) => (!c.beside || wanted.includes(c.beside) ? [] : [unknown('columns', c.beside, wanted)])),
   ];
   if (faults.length > 0) throw new VoxelbookError('this run cannot be put beside the table', faults);
 }

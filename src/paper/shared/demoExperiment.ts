@@ -34,6 +34,8 @@ export const demoSettings: Record<string, Setting> = {
   IcbmMatter: { ...volumes, scoring: { nsdToleranceMm: 1 } },
   MacaqueTissue: { ...volumes, patchSize: [24, 32, 32], scoring: { nsdToleranceMm: 0.5 } },
   SimCells: { ...pictures, scoring: { nsdToleranceMm: 2 } },
+  SimCells120: { ...pictures, scoring: { nsdToleranceMm: 2 } },
+  SimCellsStained: { ...pictures, scoring: { nsdToleranceMm: 2 } },
   SimInstruments: { ...pictures, scoring: { nsdToleranceMm: 2 } },
 };
 

@@ -84,6 +84,20 @@ describe('a published table with a run beside it', () => {
     assert.strictEqual(kaist.cells[0]['ours.0'].text, '0.400');
   });
 
+  it('leaves out published columns that are not asked for, says so, and has none of ours without its own', () => {
+    const column = { label: 'ours', beside: 'mean_Dice', metric: 'dsc' } as const;
+    const of = (published: string[], columns = [column]) =>
+      beside('kaistBrats21', 'cv-per-model', { rows: [variant('BL', [[0.8]])], where: 'made up', published, columns });
+    const narrow = of(['mean_HD95_mm', 'mean_Dice']);
+    assert.deepStrictEqual(
+      narrow.columns.map((c) => c.key),
+      ['model', 'mean_Dice', 'ours.0', 'mean_HD95_mm'],
+    );
+    assert.ok(narrow.notes.some((note) => note.startsWith('Not shown here: ET Dice, TC Dice, WT Dice, ET HD95 mm')));
+    assert.throws(() => of(['mean_HD95_mm']), /columns: "mean_Dice"; expected mean_HD95_mm/);
+    assert.throws(() => of(['mean_Dice', 'ET']), /published[\s\S]*"ET"/);
+  });
+
   it('names every row, column and variant that is not there, all at once', () => {
     const wrong = () =>
       beside('mednext', 'table2', {
