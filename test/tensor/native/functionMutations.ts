@@ -50,6 +50,11 @@ const fitting: { [name in keyof Functions]-?: () => unknown[] } = {
     const [n, channels] = [random.int(0, 400), random.int(1, 5)];
     return [Array.from({ length: channels }, () => floats(n)), floats(n * channels)];
   },
+  medianFilter() {
+    const shape = [side(), side(), side()];
+    const n = shape.reduce((a, b) => a * b, 1);
+    return [floats(n), shape, shape.map((length) => places(length + random.int(0, 5), length)), floats(n)];
+  },
   flip() {
     const shape = [side(), side(), side()];
     const of = random.chance(0.5) ? floats : shorts;
