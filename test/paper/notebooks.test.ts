@@ -27,7 +27,7 @@ describe('notebooks of the papers', () => {
     it(`${name} runs the experiments of every table that has some`, () => {
       // A study without tables is all of them; else they are named, in place or handed to a helper of the notebook.
       const whole =
-        /run\.reproduce\(\s*models\b/.test(all) && all.includes(`paper.study('${name}', { scale: 'demo', seeds, epochs })`);
+        /run\.reproduce\(\s*models\b/.test(all) && all.includes(`vb.paper.study('${name}', { scale: 'demo', seeds, epochs })`);
       const named = new Set(
         [...all.matchAll(/(?:tables: \[|listOf\()((?:'[\w-]+'(?:, )?)+)/g)].flatMap(([, list]) => list.match(/[\w-]+/g)!),
       );
@@ -44,7 +44,7 @@ describe('notebooks of the papers', () => {
       assert.ok(seeds.split(',').length >= 2);
       assert.match(all, /run\.baseline\(/);
       assert.match(all, /paper\.findingsTable\(/);
-      assert.match(all, new RegExp(`run\\.dryRun\\(paper\\.study\\('${name}', \\{ scale: 'paper'`));
+      assert.match(all, new RegExp(`run\\.dryRun\\(vb\\.paper\\.study\\('${name}', \\{ scale: 'paper'`));
     });
 
     it(`${name} gives a table and a figure to the gallery`, () => {
