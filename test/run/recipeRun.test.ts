@@ -49,7 +49,7 @@ describe('weights that predict, and rates to train with', () => {
     assert.ok(fs.existsSync(path.join(run.folder, 'checkpoints', 'epoch-000002.safetensors')));
     const csv = voxelbook('export-progress', run.folder, '--format', 'csv', '--out', path.join(root, 'board'));
     assert.equal(csv.stdout.trim(), path.join(root, 'board', path.basename(run.folder), 'progress.csv'), csv.stderr);
-    assert.equal(voxelbook('export-progress', run.folder, '--format', 'wandb').status, 2);
+    assert.equal(voxelbook('export-progress', run.folder, '--format', 'mlflow').status, 2);
     fs.rmSync(best);
     assert.throws(() => trainedModel([run.folder]), /this run has no best weights.*\n.*Take the final weights/);
   });
