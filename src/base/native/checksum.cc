@@ -1,8 +1,8 @@
 // CRC-32 (that of zip and zlib) by multiplication without carries: the message is folded onto its last 64 or 256 bytes.
 //
 // V. Gopal and others, "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction", Intel, 2009. A register of 128 bits that
-// stands n bits before the next one is congruent to its halves times x^(n ± 32) mod P. Which instructions there are is asked here and
-// not by the variant of the library: they came at other times than AVX. Without any of them the function is not there, and zlib's serves.
+// stands n bits before the next one is congruent to its halves times x^(n ± 32) mod P. Which of these instructions there are is asked
+// here, beside the variant of the library: they came at other times than AVX. Without any of them the function is not there, and zlib's serves.
 #if defined(__x86_64__)
 // What the compiler's own headers leave undefined on purpose is no fault of ours.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -73,6 +73,7 @@ WITH_128 uint32_t by128(uint32_t sum, const uint8_t* at, int64_t n) {
   return byBytes(ofRegister(fold(fold(fold(a, one, b), one, c), one, d)), at, n);
 }
 
+#ifdef __AVX512F__  // a variant holds nothing wider than its name
 #define WITH_512 __attribute__((target("pclmul,sse4.1,avx512f,vpclmulqdq")))
 WITH_512 inline __m512i fold(__m512i x, __m512i over, __m512i next) {
   // 0x96: exclusive or of all three.
@@ -106,10 +107,14 @@ WITH_512 uint32_t by512(uint32_t sum, const uint8_t* at, int64_t n) {
   return by128(ofRegister(x), at, n);
 }
 
+#endif
+
 uint32_t (*const best)(uint32_t, const uint8_t*, int64_t) = [] {
   __builtin_cpu_init();
   const bool narrow = __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
-  if (narrow && __builtin_cpu_supports("vpclmulqdq") && __builtin_cpu_supports("avx512f")) return &by512;
+#ifdef __AVX512F__
+  if (narrow && __builtin_cpu_supports("vpclmulqdq")) return &by512;
+#endif
   return narrow ? &by128 : nullptr;
 }();
 
