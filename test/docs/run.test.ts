@@ -64,10 +64,10 @@ describe('the code of the pages', function () {
   });
   after(() => fs.rmSync(folder, { recursive: true, force: true }));
 
-  /** The one block of a page that begins so. */
-  const find = (page: string, begin: RegExp) => {
-    const found = code.filter(([at, block]) => at === page && begin.test(block.code));
-    assert.equal(found.length, 1, `${page}: ${found.length} blocks begin with ${begin}`);
+  /** The one block of a page that has this. */
+  const find = (page: string, what: RegExp) => {
+    const found = code.filter(([at, block]) => at === page && what.test(block.code));
+    assert.equal(found.length, 1, `${page}: ${found.length} blocks have ${what}`);
     ran.add(`${page}:${found[0][1].line}`);
     return found[0][1].code;
   };
@@ -99,7 +99,7 @@ describe('the code of the pages', function () {
     shorten('e.json');
     shell(lines.slice(3).join('\n'));
     assert.ok(fs.existsSync(path.join(folder, 'out/new.nii.gz')));
-    assert.match(typescript(find(page, /^import \{ dataset, plan, report \}/)), /0 fault|clean|no fault/i);
+    assert.match(typescript(find(page, /vb\.dataset\.check\(/)), /0 fault|clean|no fault/i);
   });
 
   it('a trained network elsewhere', () => {
@@ -111,11 +111,11 @@ describe('the code of the pages', function () {
   });
 
   it('README: the library in six lines, up to the study that the quickstart runs; plain Node', () => {
-    const readme = find('README.md', /^import \{ dataset, model, paper/);
+    const readme = find('README.md', /vb\.paper\.mednext\.ablation/);
     const [short, rest] = readme.split(/^(?=const study)/m);
-    assert.match(rest, /paper\.mednext\.ablation/);
+    assert.match(rest, /vb\.paper\.mednext\.ablation/);
     typescript(short.replace('/data/nnUNet_raw/Dataset027_ACDC', path.join(folder, 'Dataset042_Liver')));
-    assert.match(typescript(find('environment/docs/install.md', /^import \{ dataset, run, tf \}/)), /^2 \d+ \d+$/m);
+    assert.match(typescript(find('environment/docs/install.md', /vb\.run\.list\(\)/)), /^2 \d+ \d+$/m);
   });
 
   it('no block is forgotten', () => {

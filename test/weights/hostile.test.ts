@@ -37,6 +37,7 @@ describe('hostile weights (F4, F5)', () => {
     console.log(`      ${told.map(([kind, { read, refused }]) => `${kind}: ${read} read, ${refused} refused`).join('; ')}`);
     assert.deepEqual(result.bad, []);
     assert.equal(result.count, inputs);
-    for (const [kind, { read, refused }] of told) assert.ok(read > 0 && refused > 0, kind);
+    // Of files with a checksum hardly a flipped bit is harmless: they may all be refused.
+    for (const [kind, { read, refused }] of told) assert.ok((read > 0 || kind === 'checked') && refused > 0, kind);
   });
 });
