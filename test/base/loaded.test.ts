@@ -25,7 +25,8 @@ describe('what is loaded', () => {
   it('help loads no room and no package: what a command needs is loaded when it works', () => {
     const modules = loadedBy('run/cli.js');
     assert.ok(modules.has('run/commands/train.js'));
-    const light = /^(run\/commands\/\w+|run\/cli|base\/(native\/load|\w+)|train\/experiment)\.js$|^\.\.\/environment\/places\.mjs$/;
+    const light =
+      /^(run\/commands\/\w+|run\/cli|base\/(native\/load|\w+)|train\/experiment)\.js$|^\.\.\/environment\/places\.mjs$/;
     assert.deepEqual(
       [...modules].filter((name) => !light.test(name)),
       [],
