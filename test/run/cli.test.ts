@@ -80,7 +80,8 @@ describe('voxelbook in a terminal', () => {
     assert.match(missing.stderr, /\/no\/such\.json; expected an existing JSON file/);
   });
 
-  it('runs an experiment, lists it, and predicts a folder with it', () => {
+  it('runs an experiment, lists it, and predicts a folder with it', function () {
+    this.timeout(240_000);
     const run = voxelbook('run', file, '--fold', '0');
     assert.equal(run.status, 0, run.stderr);
     assert.match(run.stdout, /epoch 1\/1 · step 4\/4 · loss \d/);
