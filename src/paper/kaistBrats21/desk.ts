@@ -2,7 +2,7 @@
 // which was written down before the study was run.
 import type { Experiment } from '../../train/experiment.js';
 import type { DemoBudget } from '../shared/demoExperiment.js';
-import type { DeskPlan, DeskStudy } from '../shared/desk.js';
+import { atRate, type DeskPlan, type DeskStudy, trialOf } from '../shared/desk.js';
 import rates from './deskRates.json' with { type: 'json' };
 import { crossValidation } from './experiments.js';
 
@@ -28,20 +28,6 @@ function systems(budget: DemoBudget): Experiment[] {
   const labels = { ...batch.recipe, loss: { ...loss, kind: 'dice+ce' } } as const;
   return [batch, group, { ...batch, name: 'BL, trained on labels', dataset: 'SimGlioma', recipe: labels }];
 }
-
-const atRate = (experiment: Experiment, learningRate: number): Experiment => ({
-  ...experiment,
-  recipe: { ...experiment.recipe, optimiser: { ...experiment.recipe.optimiser, learningRate } },
-});
-
-const trial = (): Experiment[] =>
-  systems(deskTrial).flatMap((experiment) =>
-    trialRates.map((rate) => ({
-      ...atRate(experiment, rate),
-      name: `${experiment.name} at ${rate}`,
-      labels: { system: experiment.name, rate },
-    })),
-  );
 
 /** The pilot is the trial at the chosen rates: eight cases, one seed, 120 steps. */
 const plan: DeskPlan = {
@@ -75,5 +61,5 @@ export const desk: DeskStudy = {
   study: 'kaist-brats21',
   plan,
   experiments: systems(deskBudget).map((experiment) => atRate(experiment, chosenRate(experiment.name))),
-  trial: trial(),
+  trial: systems(deskTrial).flatMap((system) => trialOf(system, trialRates)),
 };

@@ -1,7 +1,7 @@
 // MedNeXt's claims at a size that two cores decide in an hour or two: the experiments, the trial that chose their rates, and the analysis,
 // which was written down before the study was run.
 import type { Experiment } from '../../train/experiment.js';
-import type { DeskPlan, DeskStudy } from '../shared/desk.js';
+import { atRate, type DeskPlan, type DeskStudy, trialOf } from '../shared/desk.js';
 import rates from './deskRates.json' with { type: 'json' };
 import { ablation, type MedNextExperiment } from './experiments.js';
 
@@ -14,11 +14,6 @@ const trialRates = { first: [5e-3, 1e-2, 2e-2, 4e-2], later: [1e-2, 2e-2] };
 
 const chosenRate = (system: string) => rates.chosen[system as keyof typeof rates.chosen];
 
-const atRate = <E extends Experiment>(experiment: E, learningRate: number): E => ({
-  ...experiment,
-  recipe: { ...experiment.recipe, optimiser: { ...experiment.recipe.optimiser, learningRate } },
-});
-
 /** The systems, each at its rate; what starts from k3 starts from the k3 of this list. */
 function systems(budget: { folds: number[]; seeds: number[] }, rateOf: (system: string) => number): MedNextExperiment[] {
   const [k3, k5, grown, longer] = ablation({ scale: 'demo', epochs, ...budget });
@@ -28,13 +23,7 @@ function systems(budget: { folds: number[]; seeds: number[] }, rateOf: (system: 
 
 /** What was tried. Second stages start from k3 at its chosen rate. */
 const trial = (): Experiment[] =>
-  systems(deskTrial, chosenRate).flatMap((experiment) =>
-    (experiment.init ? trialRates.later : trialRates.first).map((rate) => ({
-      ...atRate(experiment, rate),
-      name: `${experiment.name} at ${rate}`,
-      labels: { system: experiment.name, rate },
-    })),
-  );
+  systems(deskTrial, chosenRate).flatMap((system) => trialOf(system, system.init ? trialRates.later : trialRates.first));
 
 const plan: DeskPlan = {
   writtenOn: '2026-11-30',

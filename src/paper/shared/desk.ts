@@ -40,3 +40,13 @@ export interface DeskStudy {
   /** The trial that chose the rates, on other folds: one experiment a system and rate, which stand in its `labels`. */
   trial?: Experiment[];
 }
+
+/** An experiment at another learning rate. */
+export const atRate = <E extends Experiment>(experiment: E, learningRate: number): E => ({
+  ...experiment,
+  recipe: { ...experiment.recipe, optimiser: { ...experiment.recipe.optimiser, learningRate } },
+});
+
+/** A system at each of some rates, as a trial names them. */
+export const trialOf = (system: Experiment, rates: readonly number[]): Experiment[] =>
+  rates.map((rate) => ({ ...atRate(system, rate), name: `${system.name} at ${rate}`, labels: { system: system.name, rate } }));
