@@ -25,18 +25,3 @@ export function millilitres({ labels }: Entry, counts: readonly (readonly [numbe
   const voxels = counts.reduce((sum, [label, n]) => sum + (labels.includes(label) ? n : 0), 0);
   return (voxels * voxelMm3) / 1000;
 }
-
-/** The colours as niivue's map of labels takes them. */
-export function colourMap(entries: readonly Entry[]) {
-  const map = { R: [0], G: [0], B: [0], A: [0], I: [0], labels: ['background'] };
-  for (const { name, shown, colour } of [...entries].sort((a, b) => a.shown - b.shown)) {
-    const [r, g, b] = [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
-    map.R.push(r);
-    map.G.push(g);
-    map.B.push(b);
-    map.A.push(255);
-    map.I.push(shown);
-    map.labels.push(name);
-  }
-  return map;
-}

@@ -1,11 +1,12 @@
 // The page in which a volume is segmented: takes files, shows what it will cost, has the worker do it, shows and saves the result.
 // Everything it works with came with it, as calls of `voxelbookPart`: a page from a file may read nothing else.
-import { MULTIPLANAR_TYPE, Niivue, NVImage, SHOW_RENDER } from '@niivue/niivue';
+import { type Niivue, NVImage } from '@niivue/niivue';
 import { duration } from '../../base/text.js';
 import { type Bundle, bundleOf } from '../bundle.js';
 import { type Forecast, forecast, gigabytes, refuseBeyond } from './forecast.js';
-import { colourMap, type Entry, entriesOf, millilitres } from './legend.js';
+import { type Entry, entriesOf, millilitres } from './legend.js';
 import type { Order, Report } from './messages.js';
+import { colourMap, newViewer } from './niivue.js';
 import { headerOf } from './readImage.js';
 
 const parts = new Map<string, Uint8Array[]>();
@@ -111,15 +112,7 @@ const joined = new Set<string>();
 
 async function openViewer(): Promise<void> {
   try {
-    viewer = new Niivue({
-      dragAndDropEnabled: false,
-      isRadiologicalConvention: true,
-      multiplanarLayout: MULTIPLANAR_TYPE.GRID,
-      multiplanarShowRender: SHOW_RENDER.ALWAYS,
-      crosshairWidth: 0.3,
-      crosshairWidthUnit: 'percent',
-      logLevel: 'error',
-    });
+    viewer = newViewer();
     await viewer.attachToCanvas(byId<HTMLCanvasElement>('canvas'));
   } catch (error) {
     viewer = undefined;
@@ -252,7 +245,8 @@ async function finish({ file, counts, voxelMm3, wasmBytes }: Extract<Report, { k
   link.textContent = `Save ${name}`;
   if (viewer) {
     const overlay = await NVImage.loadFromFile({ file: new File([file], 'labels.nii'), name: 'labels.nii', opacity: 0.5 });
-    overlay.setColormapLabel(colourMap(entries));
+    const byLabel = entries.map(({ shown, ...entry }) => ({ ...entry, label: shown })).sort((a, b) => a.label - b.label);
+    overlay.setColormapLabel(colourMap('background', byLabel));
     viewer.addVolume(overlay);
     viewer.setOpacity(1, Number(byId<HTMLInputElement>('opacity').value));
   }

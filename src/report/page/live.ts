@@ -1,5 +1,6 @@
 // The live viewer of a notebook: niivue in an anywidget. The kernel sends volumes as NIfTI files; everything else happens here.
-import { MULTIPLANAR_TYPE, Niivue, NVImage, SHOW_RENDER, SLICE_TYPE } from '@niivue/niivue';
+import { NVImage, SLICE_TYPE } from '@niivue/niivue';
+import { colourMap, newViewer } from '../../onnx/page/niivue.js';
 
 interface Entry {
   label: number;
@@ -35,15 +36,7 @@ async function render({ model, el }: { model: Model; el: HTMLElement }) {
   const canvas = add(stage, 'canvas', { tabIndex: 0 });
   const place = add(root, 'div', { className: 'vb-place' });
   place.style.cssText = 'min-height:1.4em;font-variant-numeric:tabular-nums';
-  const nv = new Niivue({
-    dragAndDropEnabled: false,
-    isRadiologicalConvention: true,
-    multiplanarLayout: MULTIPLANAR_TYPE.GRID,
-    multiplanarShowRender: SHOW_RENDER.ALWAYS,
-    crosshairWidth: 0.3,
-    crosshairWidthUnit: 'percent',
-    logLevel: 'error',
-  });
+  const nv = newViewer();
   try {
     await nv.attachToCanvas(canvas);
   } catch (error) {
@@ -58,7 +51,7 @@ async function render({ model, el }: { model: Model; el: HTMLElement }) {
   const off = new Set<number>();
   for (const { name, key } of model.get('masks')) {
     const mask = await imageOf(model.get(key), `${name}.nii`);
-    mask.setColormapLabel(colourMap(entries, off));
+    mask.setColormapLabel(colourMap('', entries, off));
     nv.addVolume(mask);
   }
 
@@ -92,7 +85,7 @@ async function render({ model, el }: { model: Model; el: HTMLElement }) {
       const shown = tick(classes, name, true, (on) => {
         if (on) off.delete(label);
         else off.add(label);
-        for (const mask of nv.volumes.slice(1)) mask.setColormapLabel(colourMap(entries, off));
+        for (const mask of nv.volumes.slice(1)) mask.setColormapLabel(colourMap('', entries, off));
         nv.updateGLVolume();
       });
       shown.style.borderBottom = `3px solid ${colour}`;
@@ -113,21 +106,6 @@ async function render({ model, el }: { model: Model; el: HTMLElement }) {
 
 const imageOf = (bytes: DataView, name: string) =>
   NVImage.loadFromFile({ file: new File([bytes as DataView<ArrayBuffer>], name), name });
-
-/** The colours as niivue's map of labels takes them; classes that are off are clear. */
-function colourMap(entries: readonly Entry[], off: ReadonlySet<number>) {
-  const map = { R: [0], G: [0], B: [0], A: [0], I: [0], labels: [''] };
-  for (const { label, name, colour } of entries) {
-    const [r, g, b] = [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
-    map.R.push(r);
-    map.G.push(g);
-    map.B.push(b);
-    map.A.push(off.has(label) ? 0 : 255);
-    map.I.push(label);
-    map.labels.push(name);
-  }
-  return map;
-}
 
 function add<K extends keyof HTMLElementTagNameMap>(
   parent: HTMLElement,
