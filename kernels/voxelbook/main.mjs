@@ -35,19 +35,25 @@ const connection = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
 // What the kernel itself needs, taken before anybody can replace it.
 const { setTimeout: later } = globalThis;
 
-/** Starts the compiler's thread; returns the port that talks to it. It starts again when it runs out of memory. */
+/**
+ * Starts the compiler's thread; returns the port that talks to it. It starts again when it runs out of memory; one that
+ * never got ready would end the same way each time, so the kernel ends with it.
+ */
 function startCompiler() {
   const { port1, port2 } = new MessageChannel();
-  const begin = performance.now();
+  let ready = false;
   const worker = new Worker(new URL('./types.mjs', import.meta.url), {
     workerData: { root, folder, wire: port2 },
     transferList: [port2],
     resourceLimits: { maxOldGenerationSizeMb: Number(process.env.VOXELBOOK_COMPILER_MB ?? 3072) },
   });
   worker.unref();
+  worker.once('message', () => {
+    ready = true;
+  });
   worker.on('error', (error) => {
     realStderr(`voxelbook kernel: the compiler's thread ended: ${error?.stack ?? error}\n`);
-    if (performance.now() - begin < 2000) reallyExit(1);
+    if (!ready) reallyExit(1);
     const types = startCompiler();
     wire.postMessage({ kind: 'compiler', types }, [types]);
   });

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { packageFolder } from '../../environment/places.mjs';
 import { cellModule, plainCode } from './cell.mjs';
 import { emit } from './emit.mjs';
@@ -450,7 +450,7 @@ function again({ unset = [], ...about }) {
   sent.clear();
 }
 
-const answers = { compile, compileFile, forget, again, complete, inspect, isComplete };
+const answers = { compile, compileFile, forget, again, complete, inspect, isComplete, ready: () => true };
 
 let lastAsked = performance.now();
 wire.on('message', ({ request, ask, ...about }) => {
@@ -466,6 +466,7 @@ wire.on('message', ({ request, ask, ...about }) => {
 
 // The standard types are read at once: the first cell needs them in any case.
 service.getSemanticDiagnostics(current);
+parentPort.postMessage('ready');
 
 // The library's are read ahead, one file at a time while nobody asks for anything, so that no request ever waits for it
 // and the cell that imports the library finds them parsed.

@@ -110,20 +110,32 @@ const pending = new Map();
 /** Cells the compiler took, for the day it has to start again. */
 const accepted = [];
 let types;
+let knowsEarlier = true;
 function connectCompiler(port) {
   types = port;
+  // One that ran out of memory over the earlier cells alone would do so again.
+  const forgets = !knowsEarlier;
+  if (forgets) accepted.length = 0;
   port.on('message', ({ request, value, error }) => {
     const { resolve, reject } = pending.get(request) ?? {};
     pending.delete(request);
     if (error) reject?.(new Error(`the compiler failed: ${error}`));
     else resolve?.(value);
   });
-  for (const about of accepted) port.postMessage({ ask: 'again', ...about });
-  for (const { reject } of pending.values())
-    reject(
-      new Error('the compiler ran out of memory and was started again, with what earlier cells declared; run the cell again'),
-    );
+  const rest = forgets
+    ? 'without what earlier cells declared, which takes more memory than it has; restart the kernel, or raise VOXELBOOK_COMPILER_MB'
+    : 'with what earlier cells declared; run the cell again';
+  for (const { reject } of pending.values()) reject(new Error(`the compiler ran out of memory and was started again, ${rest}`));
   pending.clear();
+  for (const about of accepted) port.postMessage({ ask: 'again', ...about });
+  knowsEarlier = accepted.length === 0;
+  if (!knowsEarlier)
+    askTypes('ready', {}).then(
+      () => {
+        knowsEarlier = true;
+      },
+      () => {},
+    );
 }
 connectCompiler(workerData.types);
 

@@ -121,6 +121,8 @@ export class Kernel {
     for (;;) {
       const found = this.heard.find((m) => m.parent_header.msg_id === id && m.header.msg_type === type && test(m));
       if (found) return found;
+      const over = this.process.exitCode !== null || this.process.signalCode !== null;
+      if (over) throw new Error(`no ${type}: the kernel ended; stderr: ${this.stderr}`);
       if (performance.now() > end) throw new Error(`no ${type} within ${ms} ms; stderr: ${this.stderr}`);
       await Promise.race([new Promise<void>((resolve) => this.waiters.push(resolve)), sleep(200)]);
     }
