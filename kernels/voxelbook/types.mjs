@@ -6,6 +6,7 @@ import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { packageFolder } from '../../environment/places.mjs';
 import { cellModule, plainCode } from './cell.mjs';
+import { joinedDeclarations } from './declarations.mjs';
 import { emit } from './emit.mjs';
 import { libraries, nodeTypes } from './offered.mjs';
 
@@ -19,9 +20,10 @@ const seen = (file) => file.replaceAll('\\', stand);
 const real = realFolder.includes('\\') ? (file) => file.replaceAll(stand, '\\') : (file) => file;
 const folder = seen(realFolder);
 
+const standard = joinedDeclarations(ts, libraries(), nodeTypes());
 const options = {
   target: ts.ScriptTarget.ES2024,
-  lib: libraries(),
+  lib: standard.lib,
   module: ts.ModuleKind.Preserve,
   moduleResolution: ts.ModuleResolutionKind.Bundler,
   moduleDetection: ts.ModuleDetectionKind.Force,
@@ -101,7 +103,7 @@ const host = {
     const version = versionOf(file);
     const known = snapshots.get(file);
     if (known?.version === version) return known.snapshot;
-    const text = ts.sys.readFile(real(file));
+    const text = standard.texts.get(file) ?? ts.sys.readFile(real(file));
     if (text === undefined) return undefined;
     const snapshot = ts.ScriptSnapshot.fromString(text);
     snapshots.set(file, { version, snapshot });
@@ -156,6 +158,17 @@ function resolveModule(name, containing, redirected, settings, mode) {
   if (found.resolvedModule || name.startsWith('.') || name.startsWith('/')) return found;
   return ts.resolveModuleName(name, path.join(root, 'notebook.ts'), settings, host, cache, redirected, mode);
 }
+
+// Every program asks for the package.json above each of its files; those of packages that do not change are read once.
+const packageInfo = cache.getPackageJsonInfoCache();
+const steadyCache = {
+  ...cache,
+  getPackageJsonInfoCache: () => ({
+    ...packageInfo,
+    setPackageJsonInfo: (file, info) => isFixed(file) && packageInfo.setPackageJsonInfo(file, info),
+  }),
+};
+host.getModuleResolutionCache = () => steadyCache;
 
 const registry = ts.createDocumentRegistry(ts.sys.useCaseSensitiveFileNames, folder);
 const service = ts.createLanguageService(host, registry);

@@ -123,9 +123,10 @@ export function widgets({ openComm, displayBundle, display }, hide) {
 
   /**
    * Shows controls, and beneath them what `draw` makes of their values, again whenever one of them moves. Without a page
-   * that has anywidget the first picture stands there, with the values it was drawn for.
+   * that has anywidget the first picture stands there, with the values it was drawn for. `show` takes the bundle that
+   * stands for the controls.
    */
-  function interact(controls, draw) {
+  function interact(controls, draw, { show } = {}) {
     for (const [name, c] of Object.entries(controls))
       if (!['slider', 'select', 'check'].includes(c?.kind))
         throw new TypeError(`interact: ${name} is no control; expected slider(…), select(…) or check(…)`);
@@ -154,6 +155,7 @@ export function widgets({ openComm, displayBundle, display }, hide) {
       { controls, values },
       {
         still,
+        show,
         onChange({ values: next }) {
           if (next === undefined) return;
           values = accepted(controls, values, next);

@@ -63,6 +63,8 @@ const labels: Record<string, string> = {
   assd: 'ASSD (mm)',
   masd: 'MASD (mm)',
 };
+/** Metrics that are shown by a name of their own. */
+export const namedMetrics: readonly string[] = Object.keys(labels);
 /** What a metric is called in a heading. */
 export const metricLabel = (metric: string) => labels[metric] ?? metric;
 

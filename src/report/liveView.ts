@@ -7,6 +7,7 @@ import { commandText, projectRoot } from '../base/paths.js';
 import { encodeNifti } from '../volume/format/nifti.js';
 import { type LabelMap, type Volume, type VoxelArray, voxelCount } from '../volume/volume.js';
 import type { MimeBundle } from './display.js';
+import type { Services } from './kernel.js';
 
 /** What is shown; the volumes are sent when it is. */
 export interface LiveScene {
@@ -19,16 +20,6 @@ export interface LiveScene {
   /** Values shown black and white. */
   window: readonly [number, number];
 }
-
-/** What the kernel gives library code, as far as it is used here. */
-interface Services {
-  displayBundle(data: MimeBundle): unknown;
-  widget(esm: string, state: Record<string, unknown>, options: { show(bundle: MimeBundle): void }): unknown;
-}
-
-/** The kernel's widgets; undefined under any other kernel and outside of notebooks. */
-export const services = (): Services | undefined =>
-  (globalThis as Record<symbol, unknown>)[Symbol.for('Jupyter.kernel')] as Services | undefined;
 
 /** Bytes of voxels that are sent to a page. */
 const mostBytes = 256 * 2 ** 20;

@@ -1,10 +1,11 @@
 // Per-class scores as boxes with every case as a point, several variants side by side.
 
-import { metricLabel } from './ablation.js';
+import { metricLabel, namedMetrics } from './ablation.js';
 import { type Counting, classNames, countingOf, isDistance, longRows, metricsOf, perCase, type Variant } from './aggregate.js';
 import { faded, styleOf } from './colours.js';
-import { plainLabel } from './display.js';
+import { display, type MimeBundle, plainLabel } from './display.js';
 import { Figure, type Layout, type Trace } from './figure.js';
+import { services } from './kernel.js';
 
 /** Which metrics and classes are drawn. */
 export interface PerClassOptions {
@@ -13,6 +14,11 @@ export interface PerClassOptions {
   metrics?: readonly string[];
   classes?: readonly string[];
   empty?: Counting;
+  /**
+   * With controls beneath it for one metric of all that were scored, and for each variant, where the notebook has the voxelbook
+   * kernel and Jupyter has anywidget; elsewhere the figure stands as it is.
+   */
+  live?: boolean;
 }
 
 /**
@@ -20,6 +26,55 @@ export interface PerClassOptions {
  * case, its seeds averaged.
  */
 export function perClass(rows: readonly Variant[], options: PerClassOptions = {}): Figure {
+  const figure = still(rows, options);
+  return options.live ? new LivePerClass(figure, rows, options) : figure;
+}
+
+class LivePerClass extends Figure {
+  constructor(
+    { data, layout, description }: Figure,
+    private readonly rows: readonly Variant[],
+    private readonly options: PerClassOptions,
+  ) {
+    super(data, layout, description);
+  }
+
+  override [display](): MimeBundle {
+    const kernel = services();
+    if (!kernel) return this.bundle();
+    const { rows, options } = this;
+    const empty = countingOf(rows, options.empty);
+    const first = options.metrics ?? metricsOf(empty, ['dsc', 'nsd']);
+    const isScored = (metric: string) =>
+      rows.some(({ scores }) =>
+        scores.some((run) => run.cases.some((c) => Object.values(c.classes).some((score) => Number.isFinite(score[metric])))),
+      );
+    const choices = new Map([
+      [first.map(metricLabel).join(' and '), first],
+      ...[...new Set([...first, ...namedMetrics])].filter(isScored).map((metric) => [metricLabel(metric), [metric]] as const),
+    ]);
+    let controls: MimeBundle = {};
+    kernel.interact(
+      {
+        metric: kernel.select([...choices.keys()], { label: 'metric' }),
+        ...Object.fromEntries(rows.map(({ name }, i) => [`variant ${i}`, kernel.check({ value: true, label: name })])),
+      },
+      ({ metric, ...shown }) =>
+        still(
+          rows.filter((_, i) => shown[`variant ${i}`]),
+          { ...options, metrics: choices.get(String(metric)), classes: options.classes ?? classNames(rows), empty },
+        ),
+      {
+        show(bundle) {
+          controls = bundle;
+        },
+      },
+    );
+    return controls;
+  }
+}
+
+function still(rows: readonly Variant[], options: PerClassOptions): Figure {
   const empty = countingOf(rows, options.empty);
   const { metrics = metricsOf(empty, ['dsc', 'nsd']) } = options;
   const classes = options.classes ?? classNames(rows);

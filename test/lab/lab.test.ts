@@ -129,6 +129,33 @@ interact({ metric: select(['dsc', 'nsd'] as const, { label: 'metric' }) }, ({ me
     await picture('controls-after.png');
   });
 
+  it('scores per class with controls: one metric, a variant less', async () => {
+    const source = `import * as vb from 'voxelbook';
+const classesOf = (dsc: number, nsd: number) => ({ kidney: { dsc, nsd, state: 'ok' }, cyst: { dsc: dsc / 2, nsd: nsd / 2, state: 'ok' } });
+const variant = (name: string, at: number) => ({ name, dataset: 'x', scores: [{ fold: 0, seed: 0, cases: ['a', 'b'].map((id, i) => ({ id, classes: classesOf(at + i / 10, at - i / 10) })) }] }) as any;
+vb.report.perClass([variant('plain', 0.5), variant('deep', 0.75)], { live: true })`;
+    const cell = { cell_type: 'code', id: 'classes', source, metadata: {}, outputs: [], execution_count: null };
+    const kernelspec = { name: 'voxelbook', display_name: 'TypeScript (voxelbook)', language: 'typescript' };
+    const notebook = { cells: [cell], metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 };
+    fs.writeFileSync(path.join(folder, 'classes.ipynb'), JSON.stringify(notebook));
+    const page = await open('classes.ipynb');
+    await page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')");
+    await page.waitForSelector('select[name=metric]', { timeout: 90_000 });
+    const drawn = (what: string) =>
+      page.waitForFunction(`(({ data, layout }) => ${what})(document.querySelector('.js-plotly-plot') ?? {})`, {
+        timeout: 60_000,
+      });
+    await drawn('data?.length === 4');
+    await page.select('select[name=metric]', 'NSD');
+    await page.$eval('select[name=metric]', (select) => select.dispatchEvent(new Event('input')));
+    await drawn("data?.length === 2 && layout.yaxis.title.text === 'NSD'");
+    await page.click('input[name="variant 1"]');
+    await drawn("data?.length === 1 && data[0].name === 'plain'");
+    if (process.env.VOXELBOOK_SCREENSHOTS)
+      await page.screenshot({ path: path.join(process.env.VOXELBOOK_SCREENSHOTS, 'per-class.png') as `${string}.png` });
+    await page.close();
+  });
+
   it('a live viewer: window, opacity, classes, masks, 3-D; a stored notebook opens with the still picture', async function () {
     this.timeout(300_000);
     const source = `import * as vb from 'voxelbook';

@@ -1,0 +1,23 @@
+// What the voxelbook kernel gives to library code that shows something live.
+import type { MimeBundle } from './display.js';
+
+/** A control of the page, as the kernel makes it. */
+export interface Control {
+  readonly value: unknown;
+}
+/** As far as it is used here. */
+export interface Services {
+  displayBundle(data: MimeBundle): unknown;
+  widget(esm: string, state: Record<string, unknown>, options: { show(bundle: MimeBundle): void }): unknown;
+  select(options: readonly string[], about: { label: string }): Control;
+  check(about: { value: boolean; label: string }): Control;
+  interact(
+    controls: Record<string, Control>,
+    draw: (values: Record<string, unknown>) => unknown,
+    options: { show(bundle: MimeBundle): void },
+  ): unknown;
+}
+
+/** The kernel's widgets; undefined under any other kernel and outside of notebooks. */
+export const services = (): Services | undefined =>
+  (globalThis as Record<symbol, unknown>)[Symbol.for('Jupyter.kernel')] as Services | undefined;
