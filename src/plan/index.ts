@@ -7,6 +7,7 @@ export { caseFingerprint, type FingerprintOptions, fingerprint, joinFingerprints
 export { type FixedPlan, type FixedPlanName, fixed, fixedPlans } from './fixed.js';
 export { inputChannels } from './inputChannels.js';
 export { type Drawn, drawForeground, statistics } from './intensities.js';
+export { fingerprintOf, knownFingerprint, nnunetDraws, storedFingerprint } from './knownFingerprint.js';
 export { movedPlan } from './moved.js';
 export {
   type NormalisationDefinition,

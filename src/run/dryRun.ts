@@ -5,21 +5,29 @@
 import { product } from '../base/shape.js';
 import { type Descriptor, descriptorIfAny, labels, open, placeOf } from '../dataset/index.js';
 import { hoursReference, type PaperStudy, passes } from '../paper/index.js';
-import { type Configuration, configuration, describedFingerprint, fixedPlans, type Plan, plannerEntry } from '../plan/index.js';
+import {
+  type Configuration,
+  configuration,
+  describedFingerprint,
+  fingerprintOf,
+  fixedPlans,
+  type Plan,
+  plannerEntry,
+  storedFingerprint,
+} from '../plan/index.js';
 import { withPlainOperators } from '../tensor/native/load.js';
 import {
   cacheBytes,
   canonicalJson,
+  drawsOf,
   type Experiment,
   type Forecast,
-  fingerprintOf,
   forecast,
   forecastInputOf,
   initOf,
   type Planned,
   planOf,
   runHash,
-  storedFingerprint,
 } from '../train/index.js';
 import { by, DryRun, type DryRunRow, type DryRunTotals, preparedData } from './dryRunTable.js';
 import type { PlannedRun } from './folder.js';
@@ -183,9 +191,9 @@ async function findSource(experiment: Experiment, signal?: AbortSignal): Promise
   const described = descriptorIfAny(name);
   if (place || !described) {
     const dataset = open(name);
-    const stored = storedFingerprint(dataset, experiment);
+    const stored = storedFingerprint(dataset, drawsOf(experiment));
     if (stored || !described) {
-      const fingerprint = stored ?? (await fingerprintOf(dataset, experiment, { signal }));
+      const fingerprint = stored ?? (await fingerprintOf(dataset, { signal, draws: drawsOf(experiment) }));
       return { name: dataset.name, json: dataset.json, fingerprint, from: 'data', unknown: [], cases: dataset.cases.length };
     }
   }

@@ -4,11 +4,10 @@ import path from 'node:path';
 import { VoxelbookError } from '../base/errors.js';
 import type { WorkOptions } from '../base/progress.js';
 import { gate, open, tell } from '../dataset/index.js';
-import { readPlan } from '../plan/index.js';
+import { fingerprintOf, readPlan } from '../plan/index.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runFolderOf } from '../train/identity.js';
-import { changedText, changes, inputsOf, planOf, readInputs, supersede } from '../train/index.js';
-import { fingerprintOf } from '../train/prepare.js';
+import { changedText, changes, drawsOf, inputsOf, planOf, readInputs, supersede } from '../train/index.js';
 import { type RunOrder, readScores } from './folder.js';
 import { testChanges } from './tested.js';
 
@@ -33,7 +32,7 @@ export async function changesOf(
   }
   const dataset = open(experiment.dataset, options);
   await gate(dataset, { ...options, onWarning: () => {} });
-  const print = await fingerprintOf(dataset, experiment, options);
+  const print = await fingerprintOf(dataset, { ...options, draws: drawsOf(experiment) });
   const plan = planOf(dataset, print, experiment);
   return [...found, ...changes(before, inputsOf(experiment, fold, seed, { dataset, plan }))];
 }

@@ -92,7 +92,7 @@ export {
   type TrainState,
 } from './optim/optimiser.js';
 export { cosine, learningRate, poly, type ScheduleDefinition } from './optim/schedule.js';
-export { admit, fingerprintOf, isOwn, planOf, plansNameOf, prepare, storedFingerprint } from './prepare.js';
+export { admit, drawsOf, isOwn, planOf, plansNameOf, prepare } from './prepare.js';
 export type { Prepared } from './prepared.js';
 export { checkStages, heldOutBy, networkInput, nextStageFolder, type PreviousStage, previousStageOf } from './previousStage.js';
 export { addCounts, type Counts, ema, hardCounts, pseudoDice } from './pseudoDice.js';

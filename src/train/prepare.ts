@@ -1,32 +1,17 @@
 // From an experiment's names to what training needs: data set, fingerprint, plan, preprocessed cases, split.
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { atomicWriteJson } from '../base/atomicWrite.js';
-import { crc32 } from '../base/checksum.js';
 import { type Fault, VoxelbookError } from '../base/errors.js';
-import { canonicalJson } from '../base/json.js';
 import { withLock } from '../base/lock.js';
-import { isNnunetsFolder } from '../base/paths.js';
 import type { WorkOptions } from '../base/progress.js';
-import {
-  Contents,
-  type Dataset,
-  type DatasetJson,
-  type Fold,
-  filesOf,
-  gate,
-  labels,
-  open,
-  tell,
-  warningText,
-} from '../dataset/index.js';
+import { type Dataset, type DatasetJson, type Fold, gate, labels, open, tell, warningText } from '../dataset/index.js';
 import {
   type Configuration,
   configuration,
   type Fingerprint,
-  fingerprint,
   fixed,
+  knownFingerprint,
+  nnunetDraws,
   override,
   type Plan,
   plan,
@@ -35,8 +20,7 @@ import {
   storePlan,
 } from '../plan/index.js';
 import { run as preprocess, preprocessedFolder } from '../preprocess/index.js';
-import { readerCode } from '../volume/index.js';
-import type { Experiment, OwnFile, Scale } from './experiment.js';
+import type { Experiment, OwnFile } from './experiment.js';
 import { objectiveOf } from './objective.js';
 import { fittedPatch } from './patch.js';
 import type { Prepared } from './prepared.js';
@@ -58,7 +42,7 @@ export async function admit(experiment: Experiment, fold: Fold, options: WorkOpt
 }
 
 /** Foreground draws of the fingerprint: nnU-Net's own number, or few, which hardly changes the statistics. */
-const draws = { demo: 1e6, paper: 1e8 };
+export const drawsOf = ({ scale }: Pick<Experiment, 'scale'>): number => (scale === 'demo' ? 1e6 : nnunetDraws);
 
 /**
  * Prepares an experiment's data; everything is kept on disk and made once, also when several processes ask at the same time.
@@ -77,7 +61,7 @@ export async function prepare(
     onStage('check');
     const warnings = await gate(dataset, options);
     onStage('fingerprint');
-    const print = await knownFingerprint(dataset, base, experiment, options);
+    const print = await knownFingerprint(dataset, base, { ...options, draws: drawsOf(experiment) });
     onStage('plan');
     // The recipe's own patch and batch are this run's alone: the data set's plan stays as it was planned.
     const base_ = basePlanOf(dataset, print, experiment);
@@ -151,56 +135,4 @@ export function plansNameOf({ plan: given, planner, gpuMemoryGb }: Pick<Experime
   if (typeof given === 'string') return `nnUNetPlans_${given}`;
   const name = plansNameBy(planner);
   return gpuMemoryGb === undefined ? name : `${name}_${gpuMemoryGb}GB`;
-}
-
-/** The fingerprint of a data set on this machine, made where there is none of its present files; no case is preprocessed. */
-export async function fingerprintOf(dataset: Dataset, experiment: Experiment, options: WorkOptions = {}): Promise<Fingerprint> {
-  const base = preprocessedFolder(dataset);
-  fs.mkdirSync(base, { recursive: true });
-  return withLock(path.join(base, 'prepare.lock'), options, () => knownFingerprint(dataset, base, experiment, options));
-}
-
-/** The stored fingerprint of a data set if its files are still the same and it is as it was written, else undefined. */
-export function storedFingerprint(dataset: Dataset, { scale }: Experiment): Fingerprint | undefined {
-  const { file, sourceFile, hash } = fingerprintFiles(dataset, preprocessedFolder(dataset), scale);
-  if (!fs.existsSync(file) || !fs.existsSync(sourceFile)) return undefined;
-  const text = fs.readFileSync(file, 'utf8');
-  const same = fs.readFileSync(sourceFile, 'utf8').trim() === JSON.stringify(`${hash} ${crc32(text)}`);
-  return same ? JSON.parse(text) : undefined;
-}
-
-/** The stored fingerprint, else a new one. */
-async function knownFingerprint(
-  dataset: Dataset,
-  base: string,
-  experiment: Experiment,
-  options: WorkOptions,
-): Promise<Fingerprint> {
-  const stored = storedFingerprint(dataset, experiment);
-  if (stored) return stored;
-  const { file, sourceFile, hash } = fingerprintFiles(dataset, base, experiment.scale);
-  const { signal, onProgress } = options;
-  const print = await fingerprint(dataset, { draws: draws[experiment.scale], signal, onProgress });
-  atomicWriteJson(file, print);
-  atomicWriteJson(sourceFile, `${hash} ${crc32(fs.readFileSync(file))}`);
-  return print;
-}
-
-/** Where a fingerprint lies, and the hash of what it is made of: names and contents of the files, and the draws. */
-function fingerprintFiles(dataset: Dataset, base: string, scale: Scale) {
-  const source = createHash('sha256').update(canonicalJson([draws[scale], dataset.json]));
-  const readers = readerCode(dataset.cases.flatMap(({ images }) => images));
-  if (readers) source.update(canonicalJson(readers));
-  const contents = new Contents(dataset.folder);
-  for (const files of dataset.cases)
-    for (const name of filesOf(files)) source.update(`${path.relative(dataset.folder, name)} ${contents.sha256(name)}\n`);
-  contents.save();
-  const at = (name: string) => path.join(base, name);
-  // nnU-Net's own stays as it is.
-  const own = isNnunetsFolder(base) ? 'voxelbook_fingerprint' : 'dataset_fingerprint';
-  return {
-    file: at(`${own}.json`),
-    sourceFile: at(`${own}.source`),
-    hash: source.digest('hex'),
-  };
 }

@@ -28,17 +28,17 @@ export const plan: Command = {
     const [name] = need(positionals, 'data set');
     await loadModules(values);
     const { open } = await import('../../dataset/index.js');
-    const { fingerprint, plan, storePlan } = await import('../../plan/index.js');
+    const { fingerprintOf, plan, storePlan } = await import('../../plan/index.js');
     const { preprocessedFolder } = await import('../../preprocess/index.js');
     const dataset = open(name, { onProgress: workProgress });
-    const print_ = await fingerprint(dataset, { onProgress: workProgress, signal: interrupt() });
+    const print_ = await fingerprintOf(dataset, { onProgress: workProgress, signal: interrupt() });
     const planned = plan(dataset, print_, {
       planner: values.planner as string | undefined,
       gpuMemoryGb: values['gpu-gb'] === undefined ? undefined : gigabytes(values['gpu-gb']),
     });
     const folder = path.resolve(String(values.out ?? preprocessedFolder(dataset)));
     fs.mkdirSync(folder, { recursive: true });
-    atomicWriteJson(path.join(folder, 'dataset_fingerprint.json'), print_);
+    if (values.out) atomicWriteJson(path.join(folder, 'dataset_fingerprint.json'), print_);
     if (!storePlan(folder, planned, { overwrite: values.overwrite === true })) throw await kept(folder, planned);
     for (const [key, c] of Object.entries(planned.configurations))
       if (c.patch_size) print(`${key}: patch [${c.patch_size}], batch ${c.batch_size}, spacing [${c.spacing}] mm`);

@@ -21,12 +21,12 @@ export const preprocess: Command = {
     const [name] = need(positionals, 'data set');
     await loadModules(values);
     const { open } = await import('../../dataset/index.js');
-    const { fingerprint, ownPlan, plan, readPlan, storePlan } = await import('../../plan/index.js');
+    const { fingerprintOf, ownPlan, plan, readPlan, storePlan } = await import('../../plan/index.js');
     const { preprocessedFolder, run } = await import('../../preprocess/index.js');
     const dataset = open(name, { onProgress: workProgress });
     const signal = interrupt();
     // A plan that a person edited is what counts, as in training.
-    const print_ = await fingerprint(dataset, { onProgress: workProgress, signal });
+    const print_ = await fingerprintOf(dataset, { onProgress: workProgress, signal });
     const made = plan(dataset, print_, { planner: values.planner as string | undefined });
     const base = preprocessedFolder(dataset);
     const own = ownPlan(base, made.plans_name);
