@@ -12,10 +12,12 @@ export interface Shown {
 export function shownTable(caption: string, columns: readonly string[], rows: readonly (readonly unknown[])[]): Shown {
   const cell = (tag: string) => (value: unknown) =>
     `<${tag} style="text-align:left;padding:2px 10px">${escapeText(value ?? '')}</${tag}>`;
-  const head = `<tr>${columns.map(cell('th')).join('')}</tr>`;
+  // Of nothing there are no columns to name.
+  const names = rows.length > 0 ? columns : [];
+  const head = `<tr>${names.map(cell('th')).join('')}</tr>`;
   const body = rows.map((row) => `<tr>${row.map(cell('td')).join('')}</tr>`).join('');
   const html = `<table><caption style="text-align:left;font-weight:bold">${escapeText(caption)}</caption><thead>${head}</thead><tbody>${body}</tbody></table>`;
-  const table = [columns, ...rows].map((row) => row.map((value) => plainText(value ?? '')));
+  const table = [names, ...rows].map((row) => row.map((value) => plainText(value ?? '')));
   const widths = columns.map((_, i) => Math.max(...table.map((row) => (row[i] ?? '').length)));
   const lines = table.map((row) =>
     row
@@ -23,7 +25,7 @@ export function shownTable(caption: string, columns: readonly string[], rows: re
       .join('  ')
       .trimEnd(),
   );
-  return { html, text: [plainText(caption), ...lines].join('\n') };
+  return { html, text: [plainText(caption), ...lines].join('\n').trimEnd() };
 }
 
 /** An object that only shows: what `plan.show(p)` and its like return. */

@@ -21,5 +21,6 @@ export { casesIn, open, placeOf } from './open.js';
 export { readAs, readerFor, readerNames, readerOf, writeAs } from './reader.js';
 export { type Repair, repairKinds } from './repair.js';
 export { filesOf, spacingFile } from './sideFile.js';
-export { type Fold, type Split, type SplitOptions, split, splits } from './splits.js';
+export { type SplitOptions, split } from './split.js';
+export { type Fold, type Split, splits } from './splits.js';
 export { type KnownSplits, keepSplits, knownSplits, readSplits } from './splitsFile.js';

@@ -99,6 +99,9 @@ describe('splits_final.json', () => {
     assert.deepEqual(five.flatMap((s) => s.val).sort(), names);
     for (const { train, val } of five) for (const id of val) assert.ok(!train.some((t) => groups[t] === groups[id]));
     assert.deepEqual(split(dataset(names), { group: (id) => id.slice(0, 2) }), five);
+    // What a cell asks of the data set is what training takes.
+    for (const [fold, of] of five.entries()) assert.deepEqual(split(dataset(names), fold), of);
+    assert.deepEqual(split(names, 0), splits(names)[0]);
     const { p0_s0: _, ...less } = groups;
     put({ ...less, stranger: 'x' });
     assert.throws(() => known(names), /groups\.json: no group of p0_s0(.|\n)*a group of stranger/);

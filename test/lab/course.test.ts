@@ -12,7 +12,7 @@ const source = (cell: any): string => cell.source.join('');
 const tagged = (notebook: any, tag: string) => notebook.cells.filter((c: any) => c.metadata.tags?.includes(tag));
 
 describe('the course', () => {
-  it('has eleven lessons, from 0', () => assert.equal(pairs.length, 11));
+  it('has twelve lessons, from 0', () => assert.equal(pairs.length, 12));
 
   for (const [solution, lesson] of pairs)
     describe(path.basename(lesson), () => {
