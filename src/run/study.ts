@@ -13,6 +13,7 @@ import { type Display, kernel } from './live.js';
 import { asAsked, type FinishedRun, finishedRun } from './result.js';
 import { type SlurmOptions, slurmStudy } from './slurm.js';
 import { shortName, start } from './start.js';
+import { StudyView } from './studyView.js';
 
 /** Where the runs of a study are computed, how many at once, and who is told. */
 export interface StudyOptions {
@@ -30,6 +31,7 @@ export interface StudyOptions {
   /** Called with every new line of any run's log. */
   onLine?: (line: ProgressLine, run: PlannedRun) => void;
   onProgress?: (done: number, total: number, what: string) => void;
+  /** Shows a table of the runs as they go; the kernel of this project gives its own. */
   display?: Display | null;
 }
 
@@ -91,27 +93,34 @@ async function localStudy(runs: readonly PlannedRun[], options: StudyOptions): P
     const seconds = ((performance.now() - begin) / 1000 / Math.max(1, ended.size - before)) * (runs.length - ended.size);
     return `${ended.size} of ${runs.length} runs${ended.size < runs.length ? `, ${duration(seconds)} left` : ''}`;
   };
+  const view = new StudyView(runs, options.display);
   const report = (what: string) => onProgress?.(ended.size, runs.length, what);
   report('start');
 
   const launch = (run: PlannedRun) => {
     const name = shortName(run.experiment, run.fold, run.seed);
     onEvent?.(`${name}: starts`);
+    view.stage(run, 'runs');
     const work = start(run.experiment, {
       fold: run.fold,
       seed: run.seed,
       signal,
-      display: options.display,
-      onProgress: (line) => options.onLine?.(line, run),
+      display: null,
+      onProgress(line) {
+        view.line(run, line);
+        options.onLine?.(line, run);
+      },
       threads: options.threads ?? (atOnce > 1 ? ownThreads : undefined),
     }).then(
       () => {
         ended.set(run.hash, 'finished');
+        view.stage(run, 'finished');
         onEvent?.(`${name}: finished; ${share()}`);
       },
       (error: Error) => {
         ended.set(run.hash, 'failed');
         failures.push({ run, error });
+        view.stage(run, 'failed', error.message.split('\n')[0]);
         onEvent?.(`${name}: ${error.message.split('\n')[0]}`);
       },
     );
@@ -133,6 +142,7 @@ async function localStudy(runs: readonly PlannedRun[], options: StudyOptions): P
       if (run.needs.some((hash) => ended.get(hash) === 'failed')) {
         waiting.delete(run);
         ended.set(run.hash, 'failed');
+        view.stage(run, 'failed', 'what it starts from failed');
         failures.push({ run, error: new Error(`${shortName(run.experiment, run.fold, run.seed)}: what it starts from failed`) });
       } else if (working.size < atOnce && run.needs.every((hash) => ended.get(hash) === 'finished')) {
         waiting.delete(run);

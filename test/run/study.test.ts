@@ -40,8 +40,17 @@ describe('run.study', () => {
   it('runs k3, grows it to k5, and gives rows a report takes; killed at the border, ends with the same bits', async () => {
     const events: string[] = [];
     const shares = new Set<string>();
+    const tables: string[][] = [];
     const done = await reproduce([small, large], {
-      display: null,
+      display(first) {
+        const texts = [first['text/plain']];
+        tables.push(texts);
+        return {
+          update(next) {
+            texts.push(next['text/plain']);
+          },
+        };
+      },
       atOnce: 2,
       onEvent: (e) => events.push(e),
       onLine: (_, run) => {
@@ -61,6 +70,14 @@ describe('run.study', () => {
       ],
     );
     assert.equal(events.filter((e) => e.endsWith('starts')).length, 2);
+    // One table for the study, from its first run to its last.
+    assert.equal(tables.length, 1);
+    assert.equal(tables[0][0], '0 of 2 runs\ntiny k3  seed 1  starts\ntiny k5 UpKern  seed 1  waits');
+    assert.ok(
+      tables[0].some((text) => /^1 of 2 runs · .* left\ntiny k3 {2}seed 1 {2}finished in .* {2}loss -?\d/.test(text)),
+      tables[0].join('\n'),
+    );
+    assert.match(tables[0].at(-1)!, /^2 of 2 runs · \d.*\n.*finished in .*\n.*finished in .*loss -?\d\.\d{3}/);
     const expected = [small, large].map((e) => finalWeights(runFolderOf(e, 0, 1)));
     const logs = [small, large].map((e) => timelessLog(runFolderOf(e, 0, 1)));
 
