@@ -91,7 +91,7 @@ export class ResultTable extends NotebookOutput {
   /** A booktabs table; best values bold, second best underlined. */
   toLatex(): string {
     const columns = this.columns.map((c) => (c.align === 'right' ? 'r' : 'l')).join('');
-    const groups = this.groups();
+    const groups = groupsOf(this.columns);
     const lines = [
       '\\begin{table}',
       '\\centering',
@@ -125,26 +125,44 @@ export class ResultTable extends NotebookOutput {
   }
 
   toHtml(): string {
-    const groups = this.groups();
     const cell = (row: Record<string, Cell>, c: Column) => {
       const { mark, why } = row[c.key] ?? {};
-      const text = escapeText(this.textOf(row, c.key));
+      // An interval stands beneath its value.
+      const text = escapeText(this.textOf(row, c.key)).replace(/^(.+?) (\[[^\]]*,[^\]]*\])$/, '$1<div style="font-size:85%">$2</div>');
       const shown = mark === 'best' ? `<strong>${text}</strong>` : mark === 'second' ? `<u>${text}</u>` : text;
       const title = why ? ` title="${escapeText(why)}"` : '';
       return `<td style="text-align:${c.align ?? 'left'};white-space:nowrap"${title}>${shown}</td>`;
     };
-    const groupRow = groups.some((g) => g.label)
-      ? `<tr>${groups.map((g) => `<th colspan="${g.span}" style="text-align:center">${escapeText(g.label)}</th>`).join('')}</tr>`
-      : '';
-    const head = this.columns.map((c) => `<th style="text-align:${c.align ?? 'left'}">${escapeText(c.label)}</th>`).join('');
-    const body = this.cells.map((row) => `<tr>${this.columns.map((c) => cell(row, c)).join('')}</tr>`).join('\n');
-    const notes = this.footnotes.map((note) => `<div style="font-size:85%">${escapeText(note)}</div>`).join('\n');
-    return `<div><table><caption style="text-align:left">${escapeText(this.caption)}</caption>
+    const tables = this.pageWide().map((columns, i) => {
+      const groups = groupsOf(columns);
+      const groupRow = groups.some((g) => g.label)
+        ? `<tr>${groups.map((g) => `<th colspan="${g.span}" style="text-align:center">${escapeText(g.label)}</th>`).join('')}</tr>`
+        : '';
+      const head = columns.map((c) => `<th style="text-align:${c.align ?? 'left'}">${escapeText(c.label)}</th>`).join('');
+      const body = this.cells.map((row) => `<tr>${columns.map((c) => cell(row, c)).join('')}</tr>`).join('\n');
+      const caption = i === 0 ? `<caption style="text-align:left">${escapeText(this.caption)}</caption>` : '';
+      return `<table>${caption}
 <thead>${groupRow}<tr>${head}</tr></thead>
 <tbody>
 ${body}
-</tbody></table>
+</tbody></table>`;
+    });
+    const notes = this.footnotes.map((note) => `<div style="font-size:85%">${escapeText(note)}</div>`).join('\n');
+    return `<div>${tables.join('\n')}
 ${notes}</div>`;
+  }
+
+  /** The columns in lists that fit a page beneath each other: whole groups, each list behind the first column. */
+  private pageWide(): Column[][] {
+    const [first, ...rest] = this.columns;
+    const lists: Column[][] = [[first]];
+    for (const { label, span } of groupsOf(rest)) {
+      const from = lists.reduce((n, list) => n + list.length - 1, 0);
+      const group = rest.slice(from, from + span);
+      if (label && lists.at(-1)!.length > 1 && lists.at(-1)!.length + span > mostColumns) lists.push([first]);
+      lists.at(-1)!.push(...group);
+    }
+    return lists;
   }
 
   bundle(): MimeBundle {
@@ -177,16 +195,20 @@ ${notes}</div>`;
         .trimEnd();
     return [line(head), widths.map((w) => '─'.repeat(w)).join('──'), ...body.map(line), ''].join('\n');
   }
+}
 
-  private groups(): { label: string; span: number }[] {
-    const groups: { label: string; span: number }[] = [];
-    for (const c of this.columns) {
-      const last = groups.at(-1);
-      if (last && last.label === (c.group ?? '')) last.span++;
-      else groups.push({ label: c.group ?? '', span: 1 });
-    }
-    return groups;
+/** Columns of one table of a page. */
+const mostColumns = 10;
+
+/** Neighbours of one group, each with how many there are. */
+function groupsOf(columns: readonly Column[]): { label: string; span: number }[] {
+  const groups: { label: string; span: number }[] = [];
+  for (const c of columns) {
+    const last = groups.at(-1);
+    if (last && last.label === (c.group ?? '')) last.span++;
+    else groups.push({ label: c.group ?? '', span: 1 });
   }
+  return groups;
 }
 
 const marker = (i: number) => `[${String.fromCharCode(97 + (i % 26))}${i >= 26 ? Math.floor(i / 26) : ''}]`;
