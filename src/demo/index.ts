@@ -11,6 +11,7 @@ import type { DatasetJson } from '../dataset/dataset.js';
 import { registerEmbedded } from '../dataset/embedded.js';
 import { writePng, writeVolume } from '../volume/index.js';
 import { identityDirection, type Volume } from '../volume/volume.js';
+import { scanned } from './scan.js';
 import { anatomyFor, gliomaCase, gliomaDefaults } from './simGlioma.js';
 import { cellPicture, instrumentPicture, type Picture } from './simPictures.js';
 import { type Block, icbmBlocks, macaqueBlocks } from './tissueBlocks.js';
@@ -38,7 +39,9 @@ const lazy = <T>(make: () => T) => {
 };
 
 const anatomy = lazy(() => anatomyFor(gliomaDefaults.mm));
-const human = lazy(icbmBlocks);
+const human = lazy(() => icbmBlocks());
+const scansOf = (blocks: () => Block[], mm: number, of: string) =>
+  lazy(() => blocks().map((b, i) => scanned(b, mm, `${of}/${i}`)));
 const macaque = lazy(macaqueBlocks);
 
 const sets: Record<string, Embedded> = {
@@ -94,6 +97,22 @@ const sets: Record<string, Embedded> = {
     description:
       'Real voxels and published parcels (grouped into tissues) of ONE average macaque brain (INIA19, 0.5 mm), disjoint blocks.',
     licence: 'CC-BY, datasets/embedded/NOTICE.md',
+  }),
+  HumanScans: blockSet(
+    'Dataset904_HumanScans',
+    1,
+    scansOf(() => icbmBlocks([31, 36, 37]), 1, 'human'),
+    {
+      description:
+        'Blocks of ONE average human brain (ICBM 152, 1 mm), smaller than those of IcbmTissue, with SIMULATED noise, bias field and gain; grey and white matter.',
+      licence: 'as IcbmTissue',
+      classes: ['GM', 'WM'],
+    },
+  ),
+  MacaqueScans: blockSet('Dataset905_MacaqueScans', 0.5, scansOf(macaque, 0.5, 'macaque'), {
+    description: 'The blocks of MacaqueTissue with SIMULATED noise, bias field and gain; grey and white matter.',
+    licence: 'as MacaqueTissue',
+    classes: ['GM', 'WM'],
   }),
   SimCells: pictureSet('Dataset906_SimCells', cellPicture, { background: 0, cell: 1, border: 2 }),
   SimCells120: pictureSet(

@@ -11,15 +11,18 @@ export interface Block {
   shape: [number, number, number];
 }
 
-/** ICBM blocks: the most probable of CSF, GM, WM, where CSF is what is left of the brain. */
-export function icbmBlocks(): Block[] {
+/**
+ * ICBM blocks: the most probable of CSF, GM, WM, where CSF is what is left of the brain.
+ * @param size of a block, in voxels
+ */
+export function icbmBlocks(size: Block['shape'] = [52, 46, 37]): Block[] {
   const [t1, gm, wm] = (['t1', 'gm', 'wm'] as const).map(icbmHemisphere);
   const label = Uint8Array.from(t1.data, (v, i) => {
     if (v === 0) return 0;
     const csf = 255 - gm.data[i] - wm.data[i];
     return csf > gm.data[i] && csf > wm.data[i] ? 1 : gm.data[i] >= wm.data[i] ? 2 : 3;
   });
-  return blocks(t1, label, [52, 46, 37]);
+  return blocks(t1, label, size);
 }
 
 /**

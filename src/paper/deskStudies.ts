@@ -3,8 +3,15 @@ import { VoxelbookError } from '../base/errors.js';
 import { desk as kaistBrats21 } from './kaistBrats21/desk.js';
 import { desk as mednext } from './mednext/desk.js';
 import type { DeskStudy } from './shared/desk.js';
+import { desk as stuNet } from './stuNet/desk.js';
+import { desk as swinUmamba } from './swinUmamba/desk.js';
 
-const studies: Record<string, DeskStudy> = { mednext, 'kaist-brats21': kaistBrats21 };
+const studies: Record<string, DeskStudy> = {
+  mednext,
+  'kaist-brats21': kaistBrats21,
+  'stu-net': stuNet,
+  'swin-umamba': swinUmamba,
+};
 
 /** The papers that have a desk study. */
 export const deskNames = Object.keys(studies);

@@ -4,6 +4,7 @@ import { sha256 } from '../base/checksum.js';
 import { embeddedNames, generatorOf } from '../demo/index.js';
 import type { DeskStudy } from '../paper/index.js';
 import { volume } from '../score/index.js';
+import { initOf } from '../train/dependencies.js';
 import { runHash } from '../train/identity.js';
 import { canonicalJson, type Experiment } from '../train/index.js';
 import { identityDirection, type LabelMap } from '../volume/volume.js';
@@ -22,13 +23,19 @@ const digest = (value: unknown) => sha256(canonicalJson(value)).slice(0, 12);
 
 /** The digits of a study as the library is now. */
 export function identityOf({ plan, experiments }: DeskStudy): DeskIdentity {
-  const sets = [...new Set(experiments.map((e) => e.dataset))].filter((name) => embeddedNames.includes(name));
+  const sets = [...new Set(experiments.flatMap(datasetsOf))].filter((name) => embeddedNames.includes(name));
   return {
     plan: digest(plan),
     experiments: Object.fromEntries(experiments.map((e) => [e.name, digest([runHash(e, 0, 0), e.folds, e.seeds])])),
     data: Object.fromEntries(sets.map((name) => [name, generatorOf(name)])),
     rule: digest(experiments.map(({ scoring }) => [scoring, knownAnswer(scoring)])),
   };
+}
+
+/** Of an experiment and of those whose weights it starts from. */
+function datasetsOf(experiment: Experiment): string[] {
+  const before = initOf(experiment);
+  return [experiment.dataset, ...(before ? datasetsOf(before) : [])];
 }
 
 /** What changed from a recorded identity to that of the study now, in words; nothing where it still holds. */

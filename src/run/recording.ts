@@ -85,7 +85,7 @@ const scores = z.looseObject({
   cases: z.array(z.looseObject({ id: text, classes: z.record(text, score) })),
 });
 /** Names of files in the recording's own folder: never a path. */
-const fileName = z.string().regex(/^[\w.-]+\.nii\.gz$/);
+const fileName = z.string().regex(/^[\w-]+(\.\w+)+$/);
 const shape = z.object({
   study: text,
   recordedOn: z.iso.date(),
@@ -201,8 +201,9 @@ function keepMaps(study: DeskStudy, runs: readonly FinishedRun[], rows: readonly
       );
       if (!run) return [];
       const id = chosen[rank];
-      const file = `${rank}-${i}.nii.gz`;
-      fs.copyFileSync(path.join(run.folder, 'predictions', `${id}.nii.gz`), path.join(folder, file));
+      const { file_ending } = open(run.experiment.dataset).json;
+      const file = `${rank}-${i}${file_ending}`;
+      fs.copyFileSync(path.join(run.folder, 'predictions', `${id}${file_ending}`), path.join(folder, file));
       const dsc = perCase([run.scores], classes, 'dsc', counting).get(id)!;
       return [{ rank, case: id, system: name, seed, dsc, file }];
     }),

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { Random } from '../../src/base/random.js';
 import { blur, depthInside, field, sample, smoothNoise } from '../../src/demo/field.js';
 import { generatorOf, writeEmbedded } from '../../src/demo/index.js';
+import { scanned } from '../../src/demo/scan.js';
 import { anatomyFor, gliomaCase } from '../../src/demo/simGlioma.js';
 import { cellPicture, instrumentPicture } from '../../src/demo/simPictures.js';
 import { icbmBlocks, macaqueBlocks } from '../../src/demo/tissueBlocks.js';
@@ -66,7 +67,7 @@ describe('embedded data sets', () => {
   });
 
   it('tissue blocks are at least a quarter brain and hold every tissue somewhere', () => {
-    for (const blocks of [icbmBlocks(), macaqueBlocks()]) {
+    for (const blocks of [icbmBlocks(), icbmBlocks([31, 36, 37]), macaqueBlocks()]) {
       assert.ok(blocks.length >= 12, String(blocks.length));
       for (const { label } of blocks) assert.ok(share(label, 0) <= 0.75);
       for (const tissue of [1, 2, 3])
@@ -75,6 +76,24 @@ describe('embedded data sets', () => {
           `tissue ${tissue}`,
         );
     }
+  });
+
+  it('a scan keeps the labels and the outside of its block, repeats by name, and blurs the tissues’ intensities into each other', () => {
+    const block = macaqueBlocks()[3];
+    const scan = scanned(block, 0.5, 'a');
+    assert.deepEqual(scanned(block, 0.5, 'a').image, scan.image);
+    assert.notDeepEqual(scanned(block, 0.5, 'b').image, scan.image);
+    assert.equal(scan.label, block.label);
+    assert.ok(scan.image.every((v, i) => v > 0 === block.image[i] > 0));
+    const apart = ({ image, label }: typeof block) => {
+      const of = (tissue: number) => Array.from(image).filter((_, i) => label[i] === tissue);
+      const mean = (x: number[]) => x.reduce((a, b) => a + b, 0) / x.length;
+      const [grey, white] = [of(2), of(3)];
+      const [g, w] = [mean(grey), mean(white)];
+      const sd = (x: number[], m: number) => Math.sqrt(mean(x.map((v) => (v - m) ** 2)));
+      return (w - g) / (sd(grey, g) + sd(white, w));
+    };
+    assert.ok(apart(scan) < 0.7 * apart(block), `${apart(scan)} ${apart(block)}`);
   });
 
   it('pictures hold all their classes and repeat for the same number', () => {
@@ -112,7 +131,16 @@ describe('embedded data sets', () => {
 
   it('every set has digits of its voxels: the same for the same files, others for other voxels', () => {
     assert.equal(generatorOf('SimGliomaRegions'), generatorOf('SimGlioma'));
-    const all = ['SimGlioma', 'IcbmTissue', 'SimCells', 'SimCells120', 'SimCellsStained', 'SimInstruments'].map(generatorOf);
+    const all = [
+      'SimGlioma',
+      'IcbmTissue',
+      'HumanScans',
+      'MacaqueScans',
+      'SimCells',
+      'SimCells120',
+      'SimCellsStained',
+      'SimInstruments',
+    ].map(generatorOf);
     assert.equal(new Set(all).size, all.length);
     for (const digits of all) assert.match(digits, /^[0-9a-f]{16}$/);
   });

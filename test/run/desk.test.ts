@@ -109,6 +109,12 @@ describe('a desk study', function () {
     const mednext = desk('mednext');
     const then = { ...identityOf(mednext), data: { SimGlioma: '0' } };
     assert.deepEqual(identityChanges(then, mednext), ['the voxels of SimGlioma changed']);
+    // A set that only the pre-training uses counts as well.
+    const swin = desk('swin-umamba');
+    const now = identityOf(swin);
+    assert.deepEqual(identityChanges({ ...now, data: { ...now.data, SimCellsStained: '0' } }, swin), [
+      'the voxels of SimCellsStained changed',
+    ]);
     const back = changed((recording) => {
       recording.identity.plan = '0';
     });
@@ -151,6 +157,10 @@ describe('a desk study', function () {
 
   it('the project’s own recordings hold', () => {
     for (const name of recordedNames()) assert.deepEqual(recorded(name).outdated, [], name);
+    assert.match(
+      `${recorded('swin-umamba').view('worst')}`,
+      /^worst case, SimCells120_\d+: Swin-UMamba, pre-trained, seed 0, DSC 0\.\d{3} \(recorded\)/,
+    );
   });
 
   it('every paper’s desk study has eight seeds and twelve held-out cases, and its rates were tried on other folds', () => {

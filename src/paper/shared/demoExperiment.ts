@@ -33,6 +33,8 @@ export const demoSettings: Record<string, Setting> = {
   IcbmFluid: { ...volumes, scoring: { nsdToleranceMm: 1 } },
   IcbmMatter: { ...volumes, scoring: { nsdToleranceMm: 1 } },
   MacaqueTissue: { ...volumes, patchSize: [24, 32, 32], scoring: { nsdToleranceMm: 0.5 } },
+  HumanScans: { ...volumes, patchSize: [24, 24, 24], scoring: { nsdToleranceMm: 1 } },
+  MacaqueScans: { ...volumes, patchSize: [24, 24, 24], scoring: { nsdToleranceMm: 0.5 } },
   SimCells: { ...pictures, scoring: { nsdToleranceMm: 2 } },
   SimCells120: { ...pictures, scoring: { nsdToleranceMm: 2 } },
   SimCellsStained: { ...pictures, scoring: { nsdToleranceMm: 2 } },
