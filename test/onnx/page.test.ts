@@ -306,7 +306,8 @@ describe('the page of a bundle', function () {
     await page.close();
   });
 
-  // Opt-in, long: PAGE_CT=200x512x512 npx mocha --exit test/onnx/page.test.ts -g 'a CT of'; PAGE_TILES=2 stops both after so many tiles.
+  // Opt-in, long: PAGE_CT=200x512x512 npx mocha --exit test/onnx/page.test.ts -g 'a CT of'; PAGE_STEP=1 lays 8 tiles instead of 27,
+  // PAGE_TILES=2 stops both after so many tiles.
   const large = process.env.PAGE_CT?.split('x').map(Number) as [number, number, number] | undefined;
   const tiles = process.env.PAGE_TILES ? Number(process.env.PAGE_TILES) : Number.POSITIVE_INFINITY;
   (large ? it : it.skip)('a CT of 200 slices of 512×512 with MedNeXt-S at 128³, within 3 GB, as predict does', async function () {
@@ -317,6 +318,7 @@ describe('the page of a bundle', function () {
       configuration: '3d_custom',
       patch: [128, 128, 128],
       spec,
+      settings: { stepSize: Number(process.env.PAGE_STEP ?? 0.5) },
     });
     configuration(model.plan, '3d_custom').spacing = [2.5, 1.6, 1.6];
     exportBundle(model, place('large'));
