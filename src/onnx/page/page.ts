@@ -7,7 +7,7 @@ import { type Forecast, forecast, gigabytes, refuseBeyond } from './forecast.js'
 import { type Entry, entriesOf, millilitres } from './legend.js';
 import type { Order, Report } from './messages.js';
 import { colourMap, newViewer } from './niivue.js';
-import { headerOf } from './readImage.js';
+import { headerOf, niftiBytes } from './readImage.js';
 
 const parts = new Map<string, Uint8Array[]>();
 const wanted = JSON.parse(document.getElementById('parts')!.textContent!) as { name: string; pieces: number }[];
@@ -156,9 +156,10 @@ async function reopenViewer(): Promise<void> {
 async function showImage(): Promise<void> {
   if (!viewer) return;
   for (const volume of [...viewer.volumes]) viewer.removeVolume(volume);
-  // Not by `loadFromFile`: what that reads into would stay in memory, three times the size of the file.
-  const [{ name }] = files;
-  viewer.addVolume(await NVImage.loadFromUrl({ url: name, name, buffer: await files[0].arrayBuffer() }));
+  // Expanded here: what niivue expands a file with stays in memory, three times the size of the packed file.
+  const bytes = await niftiBytes(files[0], await headerOf(files[0]));
+  const name = files[0].name.replace(/\.gz$/i, '');
+  viewer.addVolume(await NVImage.loadFromUrl({ url: name, name, buffer: bytes.buffer as ArrayBuffer }));
 }
 
 async function take(given: File[]): Promise<void> {
