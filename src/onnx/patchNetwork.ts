@@ -18,7 +18,8 @@ export function patchNetwork(run: RunGraph): PatchNetwork {
     const missing = 3 - patchSize.length;
     const passes = [[], ...subsets(mirrorAxes)].map((axes) => axes.map((axis) => axis + missing));
     const output = { heads, hasRegions: activation === 'sigmoid', regionsClassOrder: null };
-    const [image, sum, one] = [channels, heads, heads].map((n) => new Float32Array(n * voxels));
+    const [image, sum] = [channels, heads].map((n) => new Float32Array(n * voxels));
+    const one = average === 'probabilities' ? new Float32Array(heads * voxels) : undefined;
     for (let t = 0; t < tiles; t++) {
       sum.fill(0);
       for (const axes of passes) {
@@ -27,10 +28,12 @@ export function patchNetwork(run: RunGraph): PatchNetwork {
         });
         const logits = await run(image, [1, channels, ...patchSize]);
         checkOutput(logits.dims, [1, heads, ...patchSize]);
-        for (let c = 0, i = 0; c < heads; c++) for (let v = 0; v < voxels; v++) one[v * heads + c] = logits.data[i++];
-        if (average === 'probabilities') probabilities(one, output, one);
+        if (one) {
+          for (let c = 0, i = 0; c < heads; c++) for (let v = 0; v < voxels; v++) one[v * heads + c] = logits.data[i++];
+          probabilities(one, output, one);
+        }
         eachVoxel(patch, axes, (from, to) => {
-          for (let c = 0; c < heads; c++) sum[to * heads + c] += one[from * heads + c];
+          for (let c = 0; c < heads; c++) sum[to * heads + c] += one ? one[from * heads + c] : logits.data[c * voxels + from];
         });
       }
       for (let i = 0; i < sum.length; i++) sum[i] /= passes.length;

@@ -9,13 +9,15 @@ import puppeteer, { type Browser, type Page } from 'puppeteer-core';
 import type { Progress } from '../../src/base/progress.js';
 import { Random } from '../../src/base/random.js';
 import { casesIn, loadCase, readerFor } from '../../src/dataset/index.js';
+import { anatomyFor, gliomaCase, gliomaDefaults } from '../../src/demo/simGlioma.js';
 import { exportBundle, pageFiles, writePage } from '../../src/onnx/index.js';
 import { configuration } from '../../src/plan/index.js';
 import { predictCase, run, writeLabels } from '../../src/predict/index.js';
 import { main } from '../../src/run/cli.js';
+import { exportOnnx, predictFolder, study } from '../../src/run/index.js';
 import { servePage } from '../../src/run/servePage.js';
 import { identityDirection, readVolume, type Volume, writeVolume } from '../../src/volume/index.js';
-import { leaveWorkplace, workplace } from '../run/tiny.js';
+import { leaveWorkplace, tinyExperiment, workplace } from '../run/tiny.js';
 import { drawn, rows } from './drawn.js';
 
 // Lives in the page.
@@ -55,6 +57,30 @@ function body(shape: [number, number, number]): Volume {
   return { data, shape, channels: 1, spacingMm: [2.5, 0.8, 0.8], originMm: [0, 0, 0], direction: [...identityDirection] };
 }
 
+/** The first cases of the embedded set, as it writes them. @returns the folder */
+function gliomas(folder: string, cases: number): string {
+  const { mm, shape } = gliomaDefaults;
+  const anatomy = anatomyFor(mm);
+  const put = (data: Uint8Array, ...at: string[]) => {
+    const grid = { shape, channels: 1, originMm: [0, 0, 0], direction: [...identityDirection] };
+    fs.mkdirSync(path.join(folder, at[0]), { recursive: true });
+    writeVolume(path.join(folder, ...at), { data, ...grid, spacingMm: [mm, mm, mm] } as Volume);
+  };
+  for (let i = 0; i < cases; i++) {
+    const { channels, label } = gliomaCase(anatomy, i);
+    for (const [c, data] of channels.entries()) put(data, 'imagesTr', `SimGlioma_00${i}_000${c}.nii.gz`);
+    put(label, 'labelsTr', `SimGlioma_00${i}.nii.gz`);
+  }
+  const json = {
+    channel_names: { '0': 'T1', '1': 'T1ce', '2': 'T2', '3': 'FLAIR' },
+    labels: { background: 0, NCR: 1, ED: 2, ET: 3 },
+    numTraining: cases,
+    file_ending: '.nii.gz',
+  };
+  fs.writeFileSync(path.join(folder, 'dataset.json'), JSON.stringify(json));
+  return folder;
+}
+
 /** Memory of a process and all below it, shared pages divided among those who share them; 0 of one that has ended. */
 function heldBy(pid: number): number {
   try {
@@ -64,6 +90,28 @@ function heldBy(pid: number): number {
   } catch {
     return 0;
   }
+}
+
+/** Processor seconds that a process and all below it have taken. */
+function worked(pid: number): number {
+  try {
+    const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(/\s+/).filter(Boolean);
+    const [user, system] = fs
+      .readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ')
+      .slice(11)
+      .map(Number);
+    return children.reduce((sum, child) => sum + worked(Number(child)), (user + system) / 100);
+  } catch {
+    return 0;
+  }
+}
+
+/** Time and processor time of a process and all below it from here on. */
+function stopwatch(pid: number): () => string {
+  const [began, before] = [performance.now(), worked(pid)];
+  return () => `${Math.round((performance.now() - began) / 1000)} s (${Math.round(worked(pid) - before)} of a processor)`;
 }
 
 describe('the page of a bundle', function () {
@@ -147,7 +195,7 @@ describe('the page of a bundle', function () {
     return file;
   }
 
-  function assertAsPredicted(id: string, file: string): void {
+  function assertAsPredicted(id: string, file: string): string {
     const [expected] = fs.readdirSync(place(`${id}-expected`)).filter((name) => name.endsWith('.nii.gz'));
     const [there, here] = [readVolume(place(`${id}-expected`, expected)), readVolume(file)];
     assert.deepEqual(here.shape, there.shape);
@@ -157,12 +205,14 @@ describe('the page of a bundle', function () {
     );
     let different = 0;
     for (let i = 0; i < there.data.length; i++) if (here.data[i] !== there.data[i]) different++;
-    assert.ok(different <= 0.0001 * there.data.length, `${different} of ${there.data.length} voxels differ`);
+    const found = `${different} of ${there.data.length} voxels differ`;
+    assert.ok(different <= 0.0001 * there.data.length, found);
     assert.ok(new Set(there.data).size > 1);
+    return found;
   }
 
   /** Opens a page, segments, compares; the page stays open. */
-  async function segmentsAt(url: string, id: keyof typeof names, threads: RegExp) {
+  async function segmentsAt(url: string, id: string, threads: RegExp) {
     const { page, asked, errors } = await open(url);
     assert.match(await page.$eval('#threads', (e: any) => e.textContent), threads);
     assertAsPredicted(id, await segment(page, imagesOf(id)));
@@ -204,6 +254,33 @@ describe('the page of a bundle', function () {
     await page.close();
   });
 
+  it('of a network trained on SimGlioma: the labels of a case of four channels are as predict’s', async () => {
+    const raw = gliomas(place('Dataset903_SimGlioma'), 2);
+    const [train, val] = [['SimGlioma_000'], ['SimGlioma_001']];
+    const model = { network: 'mednext', size: 'S', kernel: 3, width: 8, blocks: Array(9).fill(1), expansion: 2 } as const;
+    const { recipe } = tinyExperiment(root);
+    const optimiser = { ...recipe.optimiser, learningRate: 0.02 };
+    const { runs, failures } = await study(
+      [
+        {
+          ...{ dataset: raw, model, scale: 'demo', split: { train, val } },
+          recipe: { optimiser, augmentation: 'none', epochs: 1, iterationsPerEpoch: 20 } as never,
+        },
+      ],
+      { display: null },
+    );
+    assert.deepEqual(failures, []);
+    const folders = runs.map(({ folder }) => folder);
+    exportOnnx(folders, place('glioma'));
+    fs.mkdirSync(place('glioma-images'));
+    for (const image of fs.readdirSync(path.join(raw, 'imagesTr')))
+      if (image.startsWith(val[0])) fs.copyFileSync(path.join(raw, 'imagesTr', image), place('glioma-images', image));
+    await predictFolder(place('glioma-images'), place('glioma-expected'), folders);
+    const { url, close } = await servePage(pageFiles(place('glioma')));
+    await (await segmentsAt(url, 'glioma', / \d+ threads\.$/)).close();
+    await close();
+  });
+
   it('refuses other channels, other files, and what does not fit into memory, with what was found and expected', async () => {
     const { page } = await open(`file://${place('page', 'index.html')}`);
     const message = async (expected: RegExp) => {
@@ -229,7 +306,8 @@ describe('the page of a bundle', function () {
     await page.close();
   });
 
-  // Opt-in, long: PAGE_CT=200x512x512 npx mocha --exit test/onnx/page.test.ts -g 'a CT of'; PAGE_TILES=2 stops both after so many tiles.
+  // Opt-in, long: PAGE_CT=200x512x512 npx mocha --exit test/onnx/page.test.ts -g 'a CT of'; PAGE_STEP=1 lays 8 tiles instead of 27,
+  // PAGE_TILES=2 stops both after so many tiles.
   const large = process.env.PAGE_CT?.split('x').map(Number) as [number, number, number] | undefined;
   const tiles = process.env.PAGE_TILES ? Number(process.env.PAGE_TILES) : Number.POSITIVE_INFINITY;
   (large ? it : it.skip)('a CT of 200 slices of 512×512 with MedNeXt-S at 128³, within 3 GB, as predict does', async function () {
@@ -240,6 +318,7 @@ describe('the page of a bundle', function () {
       configuration: '3d_custom',
       patch: [128, 128, 128],
       spec,
+      settings: { stepSize: Number(process.env.PAGE_STEP ?? 0.5) },
     });
     configuration(model.plan, '3d_custom').spacing = [2.5, 1.6, 1.6];
     exportBundle(model, place('large'));
@@ -253,9 +332,11 @@ describe('the page of a bundle', function () {
       times.push(performance.now() / 1000);
       if (done >= tiles && done < total) enough.abort();
     };
+    const predicted = stopwatch(process.pid);
     const expected = await predictCase(prediction, image, { signal: enough.signal, onProgress }).catch((error) => {
       if (!enough.signal.aborted) throw error;
     });
+    const byPredict = predicted();
     dispose();
     const perTile = (list: number[]) => Math.round((list.at(-1)! - list[0]) / (list.length - 1));
     const { url, close } = await servePage(pageFiles(place('large')));
@@ -274,25 +355,25 @@ describe('the page of a bundle', function () {
     }, 1000);
     await give(page, imagesOf('large'));
     await page.waitForSelector('#start:not([disabled])');
-    const begun = performance.now();
+    const segmented = stopwatch(browser.process()!.pid!);
     await page.click('#start');
     await page.waitForSelector('body[data-state=done], body[data-state=refused], body[data-state=ready] #status:not(:empty)', {
       timeout: 4 * 3600_000,
     });
-    const seconds = Math.round((performance.now() - begun) / 1000);
+    const byPage = segmented();
     clearInterval(watch);
     const there = await page.$eval('#message', (e: any) => e.textContent);
     assert.equal(there, '');
     const inPage = (await page.evaluate('tileTimes')) as number[];
     console.log(
-      `    a tile: predict ${perTile(times)} s, page ${perTile(inPage)} s; page ${seconds} s in all; ${await page.$eval('#needs', (e: any) => e.textContent)}; browser held ${(most / 1e9).toFixed(2)} GB; ${await page.$eval('#status', (e: any) => e.textContent)}`,
+      `    a tile: predict ${perTile(times)} s, page ${perTile(inPage)} s; in all: predict ${byPredict}, page ${byPage}; ${await page.$eval('#needs', (e: any) => e.textContent)}; browser held ${(most / 1e9).toFixed(2)} GB; ${await page.$eval('#status', (e: any) => e.textContent)}`,
     );
     if (pictures) await page.screenshot({ path: path.join(pictures, 'page-large.png') });
     assert.deepEqual(asked, []);
     if (expected) {
       fs.mkdirSync(place('large-expected'));
       writeLabels(place('large-expected', 'ct.nii.gz'), expected, image.image);
-      assertAsPredicted('large', await saved(page));
+      console.log(`    ${assertAsPredicted('large', await saved(page))}`);
     }
     assert.ok(most < 3e9, `${most} bytes`);
     await page.close();

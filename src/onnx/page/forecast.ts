@@ -7,16 +7,16 @@ import { caseBytes } from '../../preprocess/memory.js';
 import { type CaseProperties, preprocessedShape } from '../../preprocess/preprocessCase.js';
 import { type Bundle, modelOf } from '../bundle.js';
 
-/** Of the page besides: scripts, ONNX Runtime, heaps. */
-const pageBytes = 250e6;
-/** Bytes a voxel in the viewer: the image as it is stored, and as a texture. */
-const viewerBytes = 8;
-/** The same of labels, which come when the network is gone. */
+/** Of the page and the browser around it besides: scripts, ONNX Runtime, heaps, Chromium's own processes. */
+const pageBytes = 720e6;
+/** Bytes a voxel in the viewer: the image as it is stored, and two textures of it. */
+const viewerBytes = 12;
+/** Of labels in it, which come when the network is gone. */
 const overlayBytes = 6;
 
 /** Parts of a forecast, bytes. */
 export interface Forecast {
-  /** The image and its picture, all the time. */
+  /** The image, its picture and the labels on it, before and after the work: it is closed while that lasts. */
   viewer: number;
   /** Reading, cropping, normalising, resampling: before the network runs. */
   preprocessing: number;
@@ -46,7 +46,7 @@ export function forecast(bundle: Bundle, image: { shape: readonly number[]; spac
   // ONNX Runtime reads a file before it makes tensors of it, and works on copies of single layers.
   const webAssembly = 2 * weights + 1.2 * pass + 150e6;
   const tiles = 4 * rolling * (bundle.heads + 1) + 4 * tile * (2 * channels + 3 * bundle.heads);
-  const viewer = before * viewerBytes;
+  const viewer = before * (viewerBytes + overlayBytes);
   const preprocessing = caseBytes(before, product(after), channels);
   const network = weights + webAssembly + tiles + 4 * product(after) * channels + before;
   return {
@@ -54,7 +54,7 @@ export function forecast(bundle: Bundle, image: { shape: readonly number[]; spac
     preprocessing,
     network,
     webAssembly,
-    total: pageBytes + viewer + Math.max(preprocessing, network, overlayBytes * before),
+    total: pageBytes + Math.max(viewer, preprocessing, network),
   };
 }
 

@@ -7,7 +7,7 @@ import { type Forecast, forecast, gigabytes, refuseBeyond } from './forecast.js'
 import { type Entry, entriesOf, millilitres } from './legend.js';
 import type { Order, Report } from './messages.js';
 import { colourMap, newViewer } from './niivue.js';
-import { headerOf } from './readImage.js';
+import { headerOf, niftiBytes } from './readImage.js';
 
 const parts = new Map<string, Uint8Array[]>();
 const wanted = JSON.parse(document.getElementById('parts')!.textContent!) as { name: string; pieces: number }[];
@@ -20,6 +20,8 @@ globalThis.voxelbookPart = (name, piece, base64) => {
   const list = parts.get(name) ?? [];
   parts.set(name, list);
   list[piece] = bytesOf(base64);
+  // The browser may forget the text.
+  document.currentScript?.remove();
 };
 
 /** `Uint8Array.fromBase64`, which not every browser has. */
@@ -45,6 +47,10 @@ addEventListener('load', () => begin().catch(refuse));
 let bundle: Bundle;
 let entries: Entry[];
 let viewer: Niivue | undefined;
+/** Where the viewer's cross was when it was closed. */
+let cross: Niivue['scene']['crosshairPos'] | undefined;
+/** The image on its way into the viewer. */
+let showing = Promise.resolve();
 let worker: Worker | undefined;
 let files: File[] = [];
 let needs: Forecast | undefined;
@@ -116,11 +122,48 @@ async function openViewer(): Promise<void> {
     await viewer.attachToCanvas(byId<HTMLCanvasElement>('canvas'));
   } catch (error) {
     viewer = undefined;
-    text('viewerless', `No picture here (${(error as Error).message}); the result can still be saved.`);
+    viewerless(error);
   }
 }
 
+const viewerless = (error: unknown) =>
+  text('viewerless', `No picture here (${(error as Error).message}); the result can still be saved.`);
+
+/** Leaves a still picture in the viewer's place: the network needs the memory of its textures and of its image. */
+function closeViewer(): void {
+  if (!viewer) return;
+  const canvas = byId<HTMLCanvasElement>('canvas');
+  viewer.drawScene();
+  byId('view').style.background = `#000 url(${canvas.toDataURL()}) 0 0 / 100% 100%`;
+  cross = viewer.scene.crosshairPos;
+  viewer.cleanup();
+  viewer.gl.getExtension('WEBGL_lose_context')?.loseContext();
+  viewer = undefined;
+  canvas.replaceWith(canvas.cloneNode());
+}
+
+/** Brings a closed viewer back, with the image. */
+async function reopenViewer(): Promise<void> {
+  if (!cross) return;
+  await openViewer();
+  await showImage();
+  if (viewer) viewer.scene.crosshairPos = cross;
+  cross = undefined;
+  byId('view').style.background = '';
+  viewer?.drawScene();
+}
+
+async function showImage(): Promise<void> {
+  if (!viewer) return;
+  for (const volume of [...viewer.volumes]) viewer.removeVolume(volume);
+  // Expanded here: what niivue expands a file with stays in memory, three times the size of the packed file.
+  const bytes = await niftiBytes(files[0], await headerOf(files[0]));
+  const name = files[0].name.replace(/\.gz$/i, '');
+  viewer.addVolume(await NVImage.loadFromUrl({ url: name, name, buffer: bytes.buffer as ArrayBuffer }));
+}
+
 async function take(given: File[]): Promise<void> {
+  await showing;
   if (worker || given.length === 0) return;
   try {
     const channels = bundle.channels.length;
@@ -142,10 +185,7 @@ async function take(given: File[]): Promise<void> {
     needs = found === channels ? forecast(bundle, { shape: [...size].reverse(), spacingMm }) : undefined;
     state('ready');
     showNeeds();
-    if (viewer) {
-      for (const volume of [...viewer.volumes]) viewer.removeVolume(volume);
-      viewer.addVolume(await NVImage.loadFromFile({ file: files[0], name: files[0].name }));
-    }
+    await showImage();
   } catch (error) {
     needs = undefined;
     showNeeds();
@@ -163,16 +203,18 @@ function showNeeds(): void {
   const { total, viewer, preprocessing, network } = needs;
   text(
     'needs',
-    `needs about ${gigabytes(total)}: viewer ${gigabytes(viewer)}, then preprocessing ${gigabytes(preprocessing)} or network ${gigabytes(network)}`,
+    `needs about ${gigabytes(total)}: viewer ${gigabytes(viewer)}, without it preprocessing ${gigabytes(preprocessing)} and network ${gigabytes(network)}, one at a time`,
   );
 }
 
 async function start(threads: number): Promise<void> {
+  await showing;
   if (!needs || worker) return;
   text('message', '');
   refuseBeyond(budget(), needs);
   clearResult();
   state('working');
+  closeViewer();
   const order: Order = {
     bundle,
     graphs: bundle.graphs.map(({ file, data }) => ({ model: whole(file), ...(data && { data: whole(data.file) }) })),
@@ -216,6 +258,7 @@ function stop(): void {
   end();
   text('status', 'stopped');
   state('ready');
+  showing = reopenViewer().catch(viewerless);
 }
 
 function end(): void {
@@ -243,6 +286,7 @@ async function finish({ file, counts, voxelMm3, wasmBytes }: Extract<Report, { k
   link.href = URL.createObjectURL(packed);
   link.download = name;
   link.textContent = `Save ${name}`;
+  await reopenViewer();
   if (viewer) {
     const overlay = await NVImage.loadFromFile({ file: new File([file], 'labels.nii'), name: 'labels.nii', opacity: 0.5 });
     const byLabel = entries.map(({ shown, ...entry }) => ({ ...entry, label: shown })).sort((a, b) => a.label - b.label);
@@ -267,4 +311,5 @@ function refuse(error: unknown): void {
   text('message', error instanceof Error ? error.message : String(error));
   text('status', '');
   state('refused');
+  showing = reopenViewer().catch(viewerless);
 }

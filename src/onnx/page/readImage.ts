@@ -18,9 +18,12 @@ export async function headerOf(file: NamedBlob): Promise<NiftiHeader> {
 /** @throws VoxelbookError for a file that is damaged, cut short, or holds more than its header says */
 export async function volumeOf(file: NamedBlob): Promise<Volume> {
   const header = await headerOf(file);
-  const bytes = await bytesOf(file, header.offset + voxelBytes(header), true);
-  return voxelsOf(sourceOf(bytes, file.name, true), header);
+  return voxelsOf(sourceOf(await niftiBytes(file, header), file.name, true), header);
 }
+
+/** The whole file, expanded. @throws VoxelbookError as `volumeOf` */
+export const niftiBytes = (file: NamedBlob, header: NiftiHeader): Promise<Uint8Array> =>
+  bytesOf(file, header.offset + voxelBytes(header), true);
 
 /**
  * The first bytes of a file, expanded where it is packed; fewer where it ends before.

@@ -33,7 +33,8 @@ async function segment({ bundle: given, graphs, runtime, files, mostBytes, threa
   // Threads are workers that run this script; without them it is part of this worker, for a page from a file imports nothing.
   if (threads > 1) env.wasm.wasmPaths = { mjs: runtime.script };
   env.wasm.wasmBinary = runtime.binary;
-  const networks = graphs.map((graph, i) => network(graph, bundle.graphs[i].data?.file, mostBytes));
+  // Each lets go of its file once it is open.
+  const networks = graphs.splice(0).map((graph, i) => network(graph, bundle.graphs[i].data?.file, mostBytes));
   const model = modelOf(bundle, networks);
   const { done, stored } = await prepare(files, bundle.reader === 'ras', model, doing);
   const { labels, shape } = await predictOwned(model, done, { onProgress: (p) => say({ ...p, kind: 'progress' }) });
@@ -79,8 +80,9 @@ async function prepare(files: File[], ras: boolean, model: ReturnType<typeof mod
 }
 
 /** A graph that is opened when its first patch comes. */
-function network({ model, data }: Order['graphs'][number], beside: string | undefined, mostBytes: number): PatchNetwork {
+function network(graph: Order['graphs'][number], beside: string | undefined, mostBytes: number): PatchNetwork {
   let session: InferenceSession | undefined;
+  let unopened: Order['graphs'][number] | undefined = graph;
   const explained = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -96,22 +98,26 @@ function network({ model, data }: Order['graphs'][number], beside: string | unde
   };
   return patchNetwork(async (image, shape) =>
     explained(async () => {
-      session ??= await InferenceSession.create(model, {
-        executionProviders: ['wasm'],
-        // What was once taken stays taken in WebAssembly: nothing is kept in reserve. One after the other, a finished tensor's memory
-        // would be held until another of its size comes, which doubles what a pass takes; the parallel mode lets go at once.
-        enableCpuMemArena: false,
-        enableMemPattern: false,
-        executionMode: 'parallel',
-        interOpNumThreads: 1,
-        logSeverityLevel: 3,
-        ...(data && { externalData: [{ path: beside!, data }] }),
-      });
-      const { logits } = await session.run({ image: new Tensor('float32', image, shape) });
+      if (unopened) session = await sessionOf(unopened, beside);
+      unopened = undefined;
+      const { logits } = await session!.run({ image: new Tensor('float32', image, shape) });
       return { data: logits.data as Float32Array, dims: logits.dims };
     }),
   );
 }
+
+const sessionOf = ({ model, data }: Order['graphs'][number], beside: string | undefined): Promise<InferenceSession> =>
+  InferenceSession.create(model, {
+    executionProviders: ['wasm'],
+    // What was once taken stays taken in WebAssembly: nothing is kept in reserve. One after the other, a finished tensor's memory
+    // would be held until another of its size comes, which doubles what a pass takes; the parallel mode lets go at once.
+    enableCpuMemArena: false,
+    enableMemPattern: false,
+    executionMode: 'parallel',
+    interOpNumThreads: 1,
+    logSeverityLevel: 3,
+    ...(data && { externalData: [{ path: beside!, data }] }),
+  });
 
 /** Memory of WebAssembly made from here on cannot grow beyond a limit. @returns what it holds now */
 function limitMemory(mostBytes: number): () => number {
