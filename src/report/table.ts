@@ -128,7 +128,10 @@ export class ResultTable extends NotebookOutput {
     const cell = (row: Record<string, Cell>, c: Column) => {
       const { mark, why } = row[c.key] ?? {};
       // An interval stands beneath its value.
-      const text = escapeText(this.textOf(row, c.key)).replace(/^(.+?) (\[[^\]]*,[^\]]*\])$/, '$1<div style="font-size:85%">$2</div>');
+      const text = escapeText(this.textOf(row, c.key)).replace(
+        /^(.+?) (\[[^\]]*,[^\]]*\])$/,
+        '$1<div style="font-size:85%">$2</div>',
+      );
       const shown = mark === 'best' ? `<strong>${text}</strong>` : mark === 'second' ? `<u>${text}</u>` : text;
       const title = why ? ` title="${escapeText(why)}"` : '';
       return `<td style="text-align:${c.align ?? 'left'};white-space:nowrap"${title}>${shown}</td>`;
