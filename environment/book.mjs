@@ -10,6 +10,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { allNotebooks, executeAll, folderOf, notebooksIn } from './notebooks.mjs';
+import { writeRecordedPages } from './recordedPages.mjs';
 import { python, root, run, setup } from './steps.mjs';
 
 const settings = path.join(root, 'environment/book');
@@ -234,6 +235,7 @@ async function main(args) {
     options[name] = path.resolve(args.shift());
   }
   await setup();
+  await writeRecordedPages();
   const given = options['--executed'];
   let executed;
   let failed = 0;

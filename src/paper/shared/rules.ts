@@ -9,16 +9,17 @@ import shared from './rules.json' with { type: 'json' };
 
 /**
  * A table as its paper published it.
- * @throws VoxelbookError naming the tables there are
+ * @throws VoxelbookError naming the papers, or the tables, there are
  */
 export function publishedTable(paper: PaperName, id: string): PublishedTable {
-  const found = published[paper]?.tables.find((t) => t.id === id);
+  const tables = Object.hasOwn(published, paper) ? published[paper].tables : undefined;
+  const found = tables?.find((t) => t.id === id);
   if (found) return found;
   throw new VoxelbookError('no such published table', {
     code: 'table',
     path: `${paper}/${id}`,
-    given: JSON.stringify(id),
-    expected: (published[paper]?.tables ?? []).map((t) => t.id).join(', '),
+    given: JSON.stringify(tables ? id : paper),
+    expected: tables ? tables.map((t) => t.id).join(', ') : Object.keys(published).join(', '),
     fix: 'Choose one of these.',
   });
 }
