@@ -67,7 +67,9 @@ function placeOf(dataset: Dataset, folder: string, draws: number) {
   contents.save();
   const at = (name: string) => path.join(folder, name);
   // nnU-Net's own stays as it is.
-  const own = isNnunetsFolder(folder) ? 'voxelbook_fingerprint' : 'dataset_fingerprint';
+  const whose = isNnunetsFolder(folder) ? 'voxelbook_fingerprint' : 'dataset_fingerprint';
+  // A demo's, of fewer draws, stands beside it.
+  const own = draws === nnunetDraws ? whose : `${whose}_${draws.toExponential().replace('+', '')}`;
   return {
     file: at(`${own}.json`),
     sourceFile: at(`${own}.source`),
