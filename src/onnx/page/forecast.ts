@@ -8,7 +8,7 @@ import { type CaseProperties, preprocessedShape } from '../../preprocess/preproc
 import { type Bundle, modelOf } from '../bundle.js';
 
 /** Of the page and the browser around it besides: scripts, ONNX Runtime, heaps, Chromium's own processes. */
-const pageBytes = 720e6;
+const pageBytes = 690e6;
 /** Bytes a voxel in the viewer: the image as it is stored, and two textures of it. */
 const viewerBytes = 12;
 /** Of labels in it, which come when the network is gone. */
