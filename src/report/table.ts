@@ -134,7 +134,9 @@ export class ResultTable extends NotebookOutput {
       );
       const shown = mark === 'best' ? `<strong>${text}</strong>` : mark === 'second' ? `<u>${text}</u>` : text;
       const title = why ? ` title="${escapeText(why)}"` : '';
-      return `<td style="text-align:${c.align ?? 'left'};white-space:nowrap"${title}>${shown}</td>`;
+      // Numbers stay on a line; words may take two.
+      const space = c.align === 'right' ? 'nowrap' : 'normal';
+      return `<td style="text-align:${c.align ?? 'left'};white-space:${space}"${title}>${shown}</td>`;
     };
     const tables = this.pageWide().map((columns, i) => {
       const groups = groupsOf(columns);
