@@ -348,6 +348,8 @@ export const steps = [
       await run(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.build.json')], {
         hint: 'the compiler lists the faults of the source above',
       });
+      // npx makes a command of it once and remembers that; it is a new file now.
+      fs.chmodSync(at('dist/run/cli.js'), 0o755);
       const { buildPages } = await import(at('environment/page.mjs'));
       await buildPages();
       // `import … from 'voxelbook'` resolves inside the project itself, in cells, under tslab and in child processes.

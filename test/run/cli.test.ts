@@ -243,6 +243,10 @@ describe('the command line agrees with itself', () => {
     }
   });
 
+  it('is a program: npx starts the built file itself', () => {
+    fs.accessSync(new URL('../../dist/run/cli.js', import.meta.url), fs.constants.X_OK);
+  });
+
   it('plan keeps an edited plan unless it is told to overwrite it', function () {
     this.timeout(120_000);
     const set = path.join(root, 'Dataset042_Balls');
