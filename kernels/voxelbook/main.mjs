@@ -41,22 +41,39 @@ const { setTimeout: later } = globalThis;
  */
 function startCompiler() {
   const { port1, port2 } = new MessageChannel();
-  let ready = false;
+  const limitMb = Number(process.env.VOXELBOOK_COMPILER_MB ?? 3072);
+  const canLook = typeof Worker.prototype.getHeapStatistics === 'function';
   const worker = new Worker(new URL('./types.mjs', import.meta.url), {
     workerData: { root, folder, wire: port2 },
     transferList: [port2],
-    resourceLimits: { maxOldGenerationSizeMb: Number(process.env.VOXELBOOK_COMPILER_MB ?? 3072) },
+    // A thread that grows in one leap beyond what the engine allows takes the process with it: it is ended before.
+    resourceLimits: { maxOldGenerationSizeMb: canLook ? 2 * limitMb : limitMb },
   });
   worker.unref();
-  worker.once('message', () => {
-    ready = true;
-  });
-  worker.on('error', (error) => {
-    realStderr(`voxelbook kernel: the compiler's thread ended: ${error?.stack ?? error}\n`);
-    if (!ready) reallyExit(1);
+  let state = 'starts';
+  const over = (why) => {
+    if (state === 'over') return;
+    realStderr(`voxelbook kernel: the compiler's thread ended: ${why}\n`);
+    if (state === 'starts') reallyExit(1);
+    state = 'over';
     const types = startCompiler();
     wire.postMessage({ kind: 'compiler', types }, [types]);
+  };
+  worker.once('message', () => {
+    state = 'ready';
   });
+  worker.on('error', (error) => over(error?.stack ?? error));
+  const look = async () => {
+    const used = (await worker.getHeapStatistics().catch(() => undefined))?.used_heap_size;
+    if (used === undefined || state === 'over') return;
+    const share = used / 2 ** 20 / limitMb;
+    if (state === 'starts' || share < 1) later(look, share < 0.5 ? 250 : 50).unref();
+    else {
+      worker.terminate();
+      over(`${Math.round(used / 2 ** 20)} MB of its ${limitMb} are used`);
+    }
+  };
+  if (canLook) look();
   return port1;
 }
 

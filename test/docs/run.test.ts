@@ -42,6 +42,7 @@ const elsewhere: [RegExp, string][] = [
   [/^ {2}npm run notebooks -- notebooks\/course/, 'half an hour of lessons'],
   [/^npx voxelbook lab study/, 'test/fresh/package.test.ts'],
   [/^python3 -m venv grading/, 'asks for nbgrader'],
+  [/^cat > glioma\.json/, 'a minute of training; test/onnx/bundle.test.ts measures the same on a smaller network'],
 ];
 
 describe('the code of the pages', function () {
