@@ -5,9 +5,12 @@ import type { MimeBundle } from './display.js';
 export interface Control {
   readonly value: unknown;
 }
-/** As far as it is used here. */
+/** As far as the library uses it. */
 export interface Services {
-  displayBundle(data: MimeBundle): unknown;
+  /** Shows a bundle; gives back how to replace it. */
+  displayBundle(data: MimeBundle): { update(data: MimeBundle): void };
+  /** Aborts when the running cell is stopped. */
+  readonly signal: AbortSignal;
   widget(esm: string, state: Record<string, unknown>, options: { show(bundle: MimeBundle): void }): unknown;
   select(options: readonly string[], about: { label: string }): Control;
   check(about: { value: boolean; label: string }): Control;
@@ -18,6 +21,6 @@ export interface Services {
   ): unknown;
 }
 
-/** The kernel's widgets; undefined under any other kernel and outside of notebooks. */
+/** The kernel's services; undefined under any other kernel and outside of notebooks. */
 export const services = (): Services | undefined =>
   (globalThis as Record<symbol, unknown>)[Symbol.for('Jupyter.kernel')] as Services | undefined;

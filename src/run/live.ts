@@ -1,5 +1,6 @@
 // The live view of a run: loss and pseudo-Dice as one static picture with a line of text, redrawn as the log grows.
 import { duration, escapeText, plainText } from '../base/text.js';
+import { services } from '../report/kernel.js';
 import type { ProgressLine } from '../train/index.js';
 
 export type MimeBundle = Record<string, string>;
@@ -7,43 +8,55 @@ export type MimeBundle = Record<string, string>;
 /** Shows a bundle and gives back how to replace it. */
 export type Display = (bundle: MimeBundle) => { update(bundle: MimeBundle): void };
 
-interface Kernel {
-  displayBundle: Display;
-  readonly signal: AbortSignal;
-}
-
-/** What the kernel offers to libraries; absent outside of a notebook. */
-export const kernel = (): Kernel | undefined => (globalThis as Record<symbol, unknown>)[Symbol.for('Jupyter.kernel')] as Kernel;
-
 const redrawMs = 1000;
 
-/** Redraws at most once a second. */
-export class LiveView {
+/** A picture that is drawn again as things go on, when nothing more urgent is asked at most once a second. */
+export class Redrawn {
   private shown: ReturnType<Display> | undefined;
-  private lines: ProgressLine[] = [];
   private drawn = 0;
 
   /** @param display how to show; absent: the kernel's own; null: not at all */
   constructor(
-    private readonly name: string,
-    private readonly note: string,
-    private readonly display: Display | null | undefined = kernel()?.displayBundle,
+    private readonly bundle: () => MimeBundle,
+    private readonly display: Display | null | undefined = services()?.displayBundle,
   ) {}
+
+  /** Whether anybody sees it. */
+  get isShown(): boolean {
+    return Boolean(this.display);
+  }
+
+  /** Draws if the last picture is a second old. */
+  soon(): void {
+    if (performance.now() - this.drawn >= redrawMs) this.now();
+  }
+
+  now(): void {
+    if (!this.display) return;
+    this.drawn = performance.now();
+    const bundle = this.bundle();
+    if (this.shown) this.shown.update(bundle);
+    else this.shown = this.display(bundle);
+  }
+}
+
+/** The picture of one run. */
+export class LiveView {
+  private lines: ProgressLine[] = [];
+  private readonly view: Redrawn;
+
+  /** @param display as of `Redrawn` */
+  constructor(name: string, note: string, display?: Display | null) {
+    this.view = new Redrawn(() => picture(name, this.lines, note), display);
+  }
 
   update(lines: ProgressLine[]): void {
     this.lines = lines;
-    if (performance.now() - this.drawn >= redrawMs) this.draw();
+    this.view.soon();
   }
 
   end(): void {
-    if (this.lines.length > 0) this.draw();
-  }
-
-  private draw(): void {
-    this.drawn = performance.now();
-    const bundle = picture(this.name, this.lines, this.note);
-    if (this.shown) this.shown.update(bundle);
-    else this.shown = this.display?.(bundle);
+    if (this.lines.length > 0) this.view.now();
   }
 }
 

@@ -8,6 +8,7 @@ import { watchOutOfMemory } from '../base/memory.js';
 import { projectRoot, runsFolder } from '../base/paths.js';
 import { nodeArguments } from '../base/workers.js';
 import { type Fold, tell, warningText } from '../dataset/index.js';
+import { services } from '../report/kernel.js';
 import { dependenciesOf } from '../train/dependencies.js';
 import { runHash } from '../train/identity.js';
 import { admit, type Experiment, foldsOf, type ProgressLine } from '../train/index.js';
@@ -15,7 +16,7 @@ import { complete, type ShortExperiment } from './complete.js';
 import { prepareFolder, readFailure, readProgress, readScores, readWarnings } from './folder.js';
 import { settled } from './fresh.js';
 import { isAlive, readLease } from './lease.js';
-import { type Display, kernel, LiveView } from './live.js';
+import { type Display, LiveView } from './live.js';
 import { outOfMemory } from './outOfMemory.js';
 import { asAsked, type FinishedRun, finishedRun } from './result.js';
 import { cancel } from './slurmQueue.js';
@@ -48,7 +49,7 @@ const pollMs = 150;
  */
 export async function start(short: ShortExperiment | Experiment, given: StartOptions = {}): Promise<FinishedRun> {
   const experiment = await complete(short);
-  const options = { ...given, signal: given.signal ?? kernel()?.signal };
+  const options = { ...given, signal: given.signal ?? services()?.signal };
   const { fold = foldsOf(experiment)[0], seed = experiment.seeds[0] } = options;
   const folder = prepareFolder({ experiment, fold, seed });
   const say = options.onNotice;

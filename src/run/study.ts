@@ -2,6 +2,7 @@
 import { VoxelbookError } from '../base/errors.js';
 import { duration } from '../base/text.js';
 import { threads } from '../base/threads.js';
+import { services } from '../report/kernel.js';
 import { runFolderOf } from '../train/identity.js';
 import { type Experiment, foldsOf, type ProgressLine } from '../train/index.js';
 import { completeAll, type ShortExperiment } from './complete.js';
@@ -9,7 +10,7 @@ import { needsOf } from './dryRun.js';
 import { type FailedRun, type PlannedRun, prepareFolder, readScores } from './folder.js';
 import { settled } from './fresh.js';
 import { graph } from './graph.js';
-import { type Display, kernel } from './live.js';
+import type { Display } from './live.js';
 import { asAsked, type FinishedRun, finishedRun } from './result.js';
 import { type SlurmOptions, slurmStudy } from './slurm.js';
 import { shortName, start } from './start.js';
@@ -57,7 +58,7 @@ export async function study(short: readonly (ShortExperiment | Experiment)[], gi
       fix: 'Give the number of runs to compute at the same time.',
     });
   const experiments = await completeAll(short);
-  const options = { ...given, signal: given.signal ?? kernel()?.signal };
+  const options = { ...given, signal: given.signal ?? services()?.signal };
   const runs = graph(experiments);
   for (const run of runs) {
     prepareFolder(run);

@@ -2,7 +2,7 @@
 import { duration, escapeText, plainText } from '../base/text.js';
 import type { ProgressLine } from '../train/index.js';
 import type { PlannedRun } from './folder.js';
-import { type Display, kernel, type MimeBundle } from './live.js';
+import { type Display, type MimeBundle, Redrawn } from './live.js';
 
 /** What became of a run so far. */
 export type RunStage = 'waits' | 'runs' | 'finished' | 'failed';
@@ -18,22 +18,18 @@ interface Row {
   note: string;
 }
 
-const redrawMs = 1000;
 /** Rows shown at most; of a longer study those that run, and the last that ended. */
 const mostRows = 24;
 
-/** Redraws at most once a second. */
+/** The table of a study's runs. */
 export class StudyView {
   private readonly rows: Map<string, Row>;
   private readonly begin = performance.now();
-  private shown: ReturnType<Display> | undefined;
-  private drawn = 0;
+  private readonly view: Redrawn;
 
-  /** @param display how to show; absent: the kernel's own; null: not at all */
-  constructor(
-    runs: readonly PlannedRun[],
-    private readonly display: Display | null | undefined = kernel()?.displayBundle,
-  ) {
+  /** @param display as of `Redrawn` */
+  constructor(runs: readonly PlannedRun[], display?: Display | null) {
+    this.view = new Redrawn(() => this.bundle(), display);
     this.rows = new Map(
       runs.map((run) => [
         run.hash,
@@ -46,8 +42,9 @@ export class StudyView {
   }
 
   line(run: PlannedRun, line: ProgressLine): void {
+    if (!this.view.isShown) return;
     this.row(run).lines.push(line);
-    if (performance.now() - this.drawn >= redrawMs) this.draw();
+    this.view.soon();
   }
 
   /** @param note the first line of what went wrong */
@@ -56,23 +53,15 @@ export class StudyView {
     // A run that was taken up again says its steps again.
     if (stage === 'runs') row.lines = [];
     Object.assign(row, { stage, note });
-    this.draw();
+    this.view.now();
   }
 
   private row(run: PlannedRun): Row {
     return this.rows.get(run.hash)!;
   }
 
-  private draw(): void {
-    if (this.display === undefined || this.display === null) return;
-    this.drawn = performance.now();
-    const bundle = this.bundle();
-    if (this.shown) this.shown.update(bundle);
-    else this.shown = this.display(bundle);
-  }
-
   /** The table now. */
-  bundle(): MimeBundle {
+  private bundle(): MimeBundle {
     const rows = [...this.rows.values()];
     const own = rows.filter((row) => !row.before);
     const ended = own.filter((row) => row.stage === 'finished' || row.stage === 'failed');
@@ -89,7 +78,8 @@ export class StudyView {
       .filter(Boolean)
       .join(' · ');
     const listed = rows.length <= mostRows ? rows : chosen(rows);
-    const cells = listed.map((row) => cellsOf(row, new Set(rows.map((r) => r.fold)).size > 1));
+    const folds = new Set(rows.map((row) => row.fold)).size > 1;
+    const cells = listed.map((row) => cellsOf(row, folds));
     const html = `<table style="font-variant-numeric:tabular-nums"><caption style="text-align:left;font-weight:bold">${escapeText(head)}</caption><tbody>${listed
       .map((row, i) => `<tr>${cells[i].map(td).join('')}<td style="padding:1px 8px">${spark(row.lines)}</td></tr>`)
       .join('')}</tbody></table>${listed.length < rows.length ? `<small>${rows.length - listed.length} more</small>` : ''}`;

@@ -87,16 +87,7 @@ interact({ metric: select(['dsc', 'nsd'] as const, { label: 'metric' }) }, ({ me
     data: [{ type: 'bar', x: ['kidney', 'tumour', 'cyst'], y: scores[metric] }], layout: { title: { text: metric }, height: 260 } } }),
 }));`,
     ];
-    const notebook = {
-      cells: cells.map((source, i) => ({
-        ...{ cell_type: 'code', id: `c${i}`, source, outputs: [], execution_count: null },
-        metadata: {},
-      })),
-      metadata: { kernelspec: { name: 'voxelbook', display_name: 'voxelbook', language: 'typescript' } },
-      ...{ nbformat: 4, nbformat_minor: 5 },
-    };
-    fs.writeFileSync(path.join(folder, 'controls.ipynb'), JSON.stringify(notebook));
-    const page = await open('controls.ipynb');
+    const page = await open(written('controls.ipynb', ...cells));
     await page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')");
     await page.waitForSelector('input[type=range][name=z]', { timeout: 90_000 });
     await page.waitForSelector('select[name=metric]', { timeout: 90_000 });
@@ -134,11 +125,7 @@ interact({ metric: select(['dsc', 'nsd'] as const, { label: 'metric' }) }, ({ me
 const classesOf = (dsc: number, nsd: number) => ({ kidney: { dsc, nsd, state: 'ok' }, cyst: { dsc: dsc / 2, nsd: nsd / 2, state: 'ok' } });
 const variant = (name: string, at: number) => ({ name, dataset: 'x', scores: [{ fold: 0, seed: 0, cases: ['a', 'b'].map((id, i) => ({ id, classes: classesOf(at + i / 10, at - i / 10) })) }] }) as any;
 vb.report.perClass([variant('plain', 0.5), variant('deep', 0.75)], { live: true })`;
-    const cell = { cell_type: 'code', id: 'classes', source, metadata: {}, outputs: [], execution_count: null };
-    const kernelspec = { name: 'voxelbook', display_name: 'TypeScript (voxelbook)', language: 'typescript' };
-    const notebook = { cells: [cell], metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 };
-    fs.writeFileSync(path.join(folder, 'classes.ipynb'), JSON.stringify(notebook));
-    const page = await open('classes.ipynb');
+    const page = await open(written('classes.ipynb', source));
     await page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')");
     await page.waitForSelector('select[name=metric]', { timeout: 90_000 });
     const drawn = (what: string) =>
@@ -149,7 +136,8 @@ vb.report.perClass([variant('plain', 0.5), variant('deep', 0.75)], { live: true 
     await page.select('select[name=metric]', 'NSD');
     await page.$eval('select[name=metric]', (select) => select.dispatchEvent(new Event('input')));
     await drawn("data?.length === 2 && layout.yaxis.title.text === 'NSD'");
-    await page.click('input[name="variant 1"]');
+    // At once: JupyterLab may draw the output again between looking for an element and clicking where it is.
+    await page.$eval('input[name="variant 1"]', (input) => input.click());
     await drawn("data?.length === 1 && data[0].name === 'plain'");
     if (process.env.VOXELBOOK_SCREENSHOTS)
       await page.screenshot({ path: path.join(process.env.VOXELBOOK_SCREENSHOTS, 'per-class.png') as `${string}.png` });
@@ -167,11 +155,7 @@ const ball = (at: number, r: number) => Uint8Array.from({ length: 24 * 32 * 32 }
 const geometry = { shape, channels: 1, spacingMm: [1.5, 1, 1] as [number, number, number], originMm: [0, 0, 0] as [number, number, number], direction: vb.volume.identityDirection };
 const volume = { ...geometry, data: Float32Array.from(ball(16, 13), (v, i) => (v > 0 ? 100 + (i % 32) : 0)) };
 vb.report.view(volume, { ...geometry, data: ball(16, 8) }, { prediction: { ...geometry, data: ball(18, 8) }, labels: { organ: 1, tumour: 2 }, live: true })`;
-    const cell = { cell_type: 'code', id: 'live', source, metadata: {}, outputs: [], execution_count: null };
-    const kernelspec = { name: 'voxelbook', display_name: 'TypeScript (voxelbook)', language: 'typescript' };
-    const notebook = { cells: [cell], metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 };
-    fs.writeFileSync(path.join(folder, 'live.ipynb'), JSON.stringify(notebook));
-    const page = await open('live.ipynb');
+    const page = await open(written('live.ipynb', source));
     await page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')");
     await page.waitForSelector('.vb-niivue[data-state=ready]', { timeout: 120_000 });
     const picture = async (name: string) => {
@@ -226,6 +210,18 @@ vb.report.view(volume, { ...geometry, data: ball(16, 8) }, { prediction: { ...ge
       await again.screenshot({ path: path.join(process.env.VOXELBOOK_SCREENSHOTS, 'live-stored.png') });
     await again.close();
   });
+
+  /** Writes a notebook of these cells; gives its name back. */
+  function written(name: string, ...sources: string[]): string {
+    const code = { cell_type: 'code', metadata: {}, outputs: [], execution_count: null };
+    const cells = sources.map((source, i) => ({ ...code, id: `c${i}`, source }));
+    const kernelspec = { name: 'voxelbook', display_name: 'TypeScript (voxelbook)', language: 'typescript' };
+    fs.writeFileSync(
+      path.join(folder, name),
+      JSON.stringify({ cells, metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 }),
+    );
+    return name;
+  }
 
   /** Opens the notebook in a workspace of its own and waits for the kernel itself, not for its idle badge. */
   async function open(notebook: string): Promise<Page> {

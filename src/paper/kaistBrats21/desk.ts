@@ -2,7 +2,7 @@
 // which was written down before the study was run.
 import type { Experiment } from '../../train/experiment.js';
 import type { DemoBudget } from '../shared/demoExperiment.js';
-import { atRate, type DeskPlan, type DeskStudy, trialOf } from '../shared/desk.js';
+import { atChosenRates, type DeskPlan, type DeskStudy, trialOf } from '../shared/desk.js';
 import rates from './deskRates.json' with { type: 'json' };
 import { crossValidation } from './experiments.js';
 
@@ -13,8 +13,6 @@ const deskBudget = { folds: [0, 1, 2], seeds: [0, 1, 2, 3, 4, 5, 6, 7], epochs: 
 /** Each system gets the rate with the highest mean DSC over the eight cases of two folds that the study does not score; 120 steps. */
 const deskTrial = { folds: [3, 4], seeds: [100], epochs: 12 };
 const trialRates = [0.03, 0.1, 0.3, 1];
-
-const chosenRate = (system: string) => rates.chosen[system as keyof typeof rates.chosen];
 
 /** BL and BL+GN on regions, and BL on labels: the same voxels, softmax and cross entropy in the place of sigmoids and binary cross entropy. */
 function systems(budget: DemoBudget): Experiment[] {
@@ -60,6 +58,6 @@ const plan: DeskPlan = {
 export const desk: DeskStudy = {
   study: 'kaist-brats21',
   plan,
-  experiments: systems(deskBudget).map((experiment) => atRate(experiment, chosenRate(experiment.name))),
+  experiments: atChosenRates(systems(deskBudget), rates.chosen),
   trial: systems(deskTrial).flatMap((system) => trialOf(system, trialRates)),
 };

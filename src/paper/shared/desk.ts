@@ -50,3 +50,7 @@ export const atRate = <E extends Experiment>(experiment: E, learningRate: number
 /** A system at each of some rates, as a trial names them. */
 export const trialOf = (system: Experiment, rates: readonly number[]): Experiment[] =>
   rates.map((rate) => ({ ...atRate(system, rate), name: `${system.name} at ${rate}`, labels: { system: system.name, rate } }));
+
+/** Every system at the rate that its trial chose. @param chosen rate of each system, by name */
+export const atChosenRates = (systems: readonly Experiment[], chosen: Readonly<Record<string, number>>): Experiment[] =>
+  systems.map((system) => atRate(system, chosen[system.name]));

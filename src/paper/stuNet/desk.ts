@@ -2,7 +2,7 @@
 // the analysis, which was written down before the study was run.
 import type { Experiment } from '../../train/experiment.js';
 import type { DemoBudget } from '../shared/demoExperiment.js';
-import { atRate, type DeskClaim, type DeskPlan, type DeskStudy, trialOf } from '../shared/desk.js';
+import { atChosenRates, atRate, type DeskClaim, type DeskPlan, type DeskStudy, trialOf } from '../shared/desk.js';
 import rates from './deskRates.json' with { type: 'json' };
 import { finetuning } from './experiments.js';
 
@@ -20,8 +20,6 @@ const tunedName = (amount: string) => `STU-Net-B, fine-tuned, ${amount}`;
 
 /** Of the pre-training on macaque tissue; no other was tried. */
 const sourceRate = 0.1;
-
-const chosenRate = (system: string) => rates.chosen[system as keyof typeof rates.chosen];
 
 function systems(budget: DemoBudget): Experiment[] {
   const all = finetuning({ scale: 'demo', dataset: 'HumanScans', ...budget });
@@ -66,6 +64,6 @@ const plan: DeskPlan = {
 export const desk: DeskStudy = {
   study: 'stu-net',
   plan,
-  experiments: systems(deskBudget).map((experiment) => atRate(experiment, chosenRate(experiment.name))),
+  experiments: atChosenRates(systems(deskBudget), rates.chosen),
   trial: systems(deskTrial).flatMap((system) => trialOf(system, system.init ? trialRates.tuned : trialRates.scratch)),
 };

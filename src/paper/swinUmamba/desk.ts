@@ -2,7 +2,7 @@
 // rates, and the analysis, which was written down before the study was run.
 import type { Experiment } from '../../train/experiment.js';
 import type { DemoBudget } from '../shared/demoExperiment.js';
-import { atRate, type DeskPlan, type DeskStudy, trialOf } from '../shared/desk.js';
+import { atChosenRates, atRate, type DeskPlan, type DeskStudy, trialOf } from '../shared/desk.js';
 import rates from './deskRates.json' with { type: 'json' };
 import { comparison } from './experiments.js';
 
@@ -14,9 +14,8 @@ const deskBudget = { folds: [0, 1, 2], seeds: [0, 1, 2, 3, 4, 5, 6, 7] };
 /** Each system gets the rate with the highest mean DSC over the pictures of a fold that the study does not score, and both seeds. */
 const deskTrial = { folds: [3], seeds: [100, 101] };
 const trialRates = [3e-3, 1e-2, 3e-2, 1e-1];
-const [scratchName, pretrainedName] = ['Swin-UMamba, from scratch', 'Swin-UMamba, pre-trained'];
-
-const chosenRate = (system: string) => rates.chosen[system as keyof typeof rates.chosen];
+const scratchName = 'Swin-UMamba, from scratch';
+const pretrainedName = 'Swin-UMamba, pre-trained';
 
 /**
  * From scratch and with the encoder of a network that was trained on stained cells, dark on bright; the fluorescent cells of the target
@@ -33,7 +32,7 @@ function systems(budget: DemoBudget): Experiment[] {
   const [scratch, tuned] = ['Swin-UMamba w/o pretraining', 'Swin-UMamba'].map((name) => all.find((e) => e.name === name)!);
   const { init } = tuned;
   if (!init || !('from' in init)) throw new Error('the pre-trained network starts from no other');
-  const from = atRate(on('source', 'Swin-UMamba, source', init.from), chosenRate(scratchName));
+  const from = atRate(on('source', 'Swin-UMamba, source', init.from), rates.chosen[scratchName]);
   return [on('target', scratchName, scratch), { ...on('target', pretrainedName, tuned), init: { ...init, from } }];
 }
 
@@ -61,6 +60,6 @@ const plan: DeskPlan = {
 export const desk: DeskStudy = {
   study: 'swin-umamba',
   plan,
-  experiments: systems(deskBudget).map((experiment) => atRate(experiment, chosenRate(experiment.name))),
+  experiments: atChosenRates(systems(deskBudget), rates.chosen),
   trial: systems(deskTrial).flatMap((system) => trialOf(system, trialRates)),
 };
