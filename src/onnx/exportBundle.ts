@@ -76,7 +76,10 @@ export function exportBundle(
   const graphs = model.members.map(({ fold, load }, i): Bundle['graphs'][number] => {
     report(i, `fold ${fold}`);
     const { network, tensors } = load();
-    const graph = networkGraph(network, tensors, config.patch_size, inputChannels(model.dataset, config));
+    // Half precision holds no sum of squares, so a norm stays one operator there.
+    const graph = networkGraph(network, tensors, config.patch_size, inputChannels(model.dataset, config), {
+      norms: precision !== 'fp16',
+    });
     if (precision === 'fp16') halve(graph);
     const name = `model_${fold.replace(/\W+/g, '_')}.onnx`;
     const [file, data] = graph.write(path.join(folder, name), { network: model.kind, name: model.name });

@@ -6,14 +6,14 @@ import { toParams } from '../weights/params.js';
 import { Emission } from './emission.js';
 import type { Graph } from './graph.js';
 import { emit } from './operators.js';
-import { inSlabs } from './slabs.js';
+import { inSlabs, type SlabOptions } from './slabs.js';
 
 /**
  * Writes a network's forward pass down as an ONNX graph.
  * @param tensors a checkpoint of the network
  * @param patch the input's spatial shape, voxels
  * @param channels of the input
- * @param most bytes that a wide layer may take whole; above, it is computed in slabs (`slabs.ts`)
+ * @param slabs which wide layers are computed in slabs (`slabs.ts`)
  * @returns a graph `image` `[1, channel, …patch]` → `logits` `[1, head, …patch]`, whose weights bear the checkpoint's names
  * @throws VoxelbookError naming an operator that has no form in ONNX
  */
@@ -22,7 +22,7 @@ export function networkGraph(
   tensors: Record<string, StoredTensor>,
   patch: readonly number[],
   channels: number,
-  most?: number,
+  slabs?: SlabOptions,
 ): Graph {
   const params = toParams(network, tensors);
   const parameters: Record<string, { shape: readonly number[]; data: Values }> = {};
@@ -33,7 +33,7 @@ export function networkGraph(
   const whole = trace([1, ...patch, channels], parameters, (x, params) =>
     network.forward({ params, training: false, updates: {} }, x),
   );
-  const traced = inSlabs(whole, most);
+  const traced = inSlabs(whole, slabs);
   const e = new Emission(traced, 'network');
   const shape = (value: number) => e.perAxis(e.shape(value), 'first');
   const image = e.graph.fresh('image');

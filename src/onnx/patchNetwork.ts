@@ -3,11 +3,11 @@ import { product } from '../base/shape.js';
 import { probabilities } from '../predict/segmentation.js';
 import { checkOutput, type PatchNetwork, subsets } from '../predict/windows.js';
 
-/** Runs a graph: `[1, channel, …patch]` → `[1, head, …patch]`. */
+/** Runs a graph: `[1, channel, …patch]` → `[1, head, …patch]`, and what gives the memory back at once, where something does. */
 export type RunGraph = (
   image: Float32Array,
   shape: readonly number[],
-) => Promise<{ data: ArrayLike<number>; dims: readonly number[] }>;
+) => Promise<{ data: ArrayLike<number>; dims: readonly number[]; free?: () => void }>;
 
 /** A graph that takes one patch at a time, channels first, as a network whose mirrored passes are averaged. */
 export function patchNetwork(run: RunGraph): PatchNetwork {
@@ -35,6 +35,7 @@ export function patchNetwork(run: RunGraph): PatchNetwork {
         eachVoxel(patch, axes, (from, to) => {
           for (let c = 0; c < heads; c++) sum[to * heads + c] += one ? one[from * heads + c] : logits.data[c * voxels + from];
         });
+        logits.free?.();
       }
       for (let i = 0; i < sum.length; i++) sum[i] /= passes.length;
       add(t, 0, patch[0], sum, 0);

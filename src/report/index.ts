@@ -20,6 +20,7 @@ export { type Axis, Figure, type Layout, type Trace } from './figure.js';
 export { type Curve, learningCurve } from './learningCurve.js';
 export { errorNotice, type Notice, progress } from './notice.js';
 export { type PairedDifferenceOptions, pairedDifference } from './pairedDifference.js';
+export { type PanelsOptions, type Picture, panels } from './panels.js';
 export { type PerClassOptions, perClass } from './perClass.js';
 export { type RankingFigureOptions, ranking } from './ranking.js';
 export { type Cell, type Column, ResultTable } from './table.js';

@@ -58,6 +58,15 @@ export function allFigures(dress: (name: string) => string = (name) => name): Re
       { name: rows[1].name, progress: progress(0.9) },
     ]),
     scaling: report.scaling(rows),
+    panels: report.panels(
+      dress('Labels of one slice'),
+      Object.fromEntries(
+        rows.map((row, i) => [
+          row.name,
+          Array.from({ length: 20 }, (_, y) => Array.from({ length: 30 }, (_, x) => (x * y * (i + 1)) % 4)),
+        ]),
+      ),
+    ),
     dataShare: report.dataShare(
       rows.map((row, i) => ({
         name: row.name,

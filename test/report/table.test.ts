@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
-import { ablation, comparison, Figure, learningCurve, perClass, view } from '../../src/report/index.js';
+import { ablation, comparison, Figure, learningCurve, panels, perClass, view } from '../../src/report/index.js';
 import { encodePng } from '../../src/report/pngEncoder.js';
 import { decodePng, identityDirection } from '../../src/volume/index.js';
 import { variantNames, variants } from './synthetic.js';
@@ -104,6 +104,21 @@ describe('figures and pictures', () => {
 
   it('a learning curve of nothing is empty, not an error', () => {
     assert.match(learningCurve([]).toSvg(), /^<svg/);
+  });
+
+  it('panels: one picture beside the other on one scale, each named below its middle', () => {
+    const { data, layout } = panels('Slices', { narrow: [[0, 1]], wide: [[2, 3, 4, Number.NaN]] });
+    assert.deepEqual(data[0].z, [[0, 1, Number.NaN, Number.NaN, 2, 3, 4, Number.NaN]]);
+    assert.deepEqual([data[0].zmin, data[0].zmax], [0, 4]);
+    assert.deepEqual(
+      layout.annotations!.map(({ text, x }) => [text, x]),
+      [
+        ['narrow', 1 / 8],
+        ['wide', 6 / 8],
+      ],
+    );
+    assert.throws(() => panels('Slices', { low: [[1]], high: [[1], [2]] }), /heights of 1, 2; expected at least one/);
+    assert.throws(() => panels('Slices', {}), /none; expected at least one/);
   });
 
   it('bars on a logarithmic axis are as high as their logarithm', () => {

@@ -129,6 +129,9 @@ async function openViewer(): Promise<void> {
 const viewerless = (error: unknown) =>
   text('viewerless', `No picture here (${(error as Error).message}); the result can still be saved.`);
 
+/** From a worker's end until its memory is free. */
+const afterWorkerMs = 1500;
+
 /** Leaves a still picture in the viewer's place: the network needs the memory of its textures and of its image. */
 function closeViewer(): void {
   if (!viewer) return;
@@ -145,6 +148,8 @@ function closeViewer(): void {
 /** Brings a closed viewer back, with the image. */
 async function reopenViewer(): Promise<void> {
   if (!cross) return;
+  // The browser takes an ended worker's memory back some moments later, and says nothing of it.
+  await new Promise((resolve) => setTimeout(resolve, afterWorkerMs));
   await openViewer();
   await showImage();
   if (viewer) viewer.scene.crosshairPos = cross;

@@ -101,7 +101,10 @@ function network(graph: Order['graphs'][number], beside: string | undefined, mos
       if (unopened) session = await sessionOf(unopened, beside);
       unopened = undefined;
       const { logits } = await session!.run({ image: new Tensor('float32', image, shape) });
-      return { data: logits.data as Float32Array, dims: logits.dims };
+      const data = logits.data as Float32Array;
+      // The browser would let several of them gather before it collects them.
+      const free = () => void (data.buffer as { transfer?(length: number): unknown }).transfer?.(0);
+      return { data, dims: logits.dims, free };
     }),
   );
 }
