@@ -234,7 +234,11 @@ function progressOf(name, output) {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
-    const { places, settings } = parse(process.argv.slice(2));
+    const { help, places, settings } = parse(process.argv.slice(2));
+    if (help) {
+      process.stdout.write(usage());
+      process.exit(0);
+    }
     const files = places.length > 0 ? notebooksIn(...places) : allNotebooks();
     if (isCheckout) await setup();
     const rows = await executeAll(files, settings);
@@ -245,12 +249,24 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
   }
 }
 
+function usage() {
+  return `${commandText('notebooks')}${isCheckout ? ' --' : ''} [notebooks and folders] [options]
+Executes notebooks through Jupyter: all of them, or those named, or those in the folders named.
+  --out <folder>       where each notebook goes, with its page; default runs/notebooks
+  --set <name>=<value> a parameter, for the notebooks whose cell tagged \`parameters\` declares it; as often as needed
+  --kernel <name>      default voxelbook
+  --timeout <seconds>  longest time for one cell; default 3600
+`;
+}
+
 function parse(args) {
   const places = [];
   const settings = { parameters: {} };
+  let help = false;
   while (args.length > 0) {
     const arg = args.shift();
-    if (arg === '--out') settings.outFolder = args.shift();
+    if (arg === '--help' || arg === '-h') help = true;
+    else if (arg === '--out') settings.outFolder = args.shift();
     else if (arg === '--kernel') settings.kernel = args.shift();
     else if (arg === '--timeout') {
       settings.timeoutSeconds = Number(args.shift());
@@ -262,7 +278,7 @@ function parse(args) {
     } else if (arg.startsWith('--')) throw new Error(`unknown option ${arg}; there are --out, --set, --kernel and --timeout`);
     else places.push(arg);
   }
-  return { places, settings };
+  return { help, places, settings };
 }
 
 function asValue(text) {

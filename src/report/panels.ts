@@ -6,6 +6,7 @@ import { Figure } from './figure.js';
 /** A picture: its rows from above, each a list of values; NaN is left clear. */
 export type Picture = readonly (readonly number[])[];
 
+/** How panels are drawn. */
 export interface PanelsOptions {
   /** From the lowest value to the highest; default black to white. */
   colours?: readonly string[];

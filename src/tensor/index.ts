@@ -14,6 +14,7 @@ export { instanceNorm } from './ops/instanceNorm.js';
 export { layerNorm } from './ops/layerNorm.js';
 export { leakyRelu } from './ops/leakyRelu.js';
 export { linear } from './ops/linear.js';
+export { type MednextBlockOptions, type MednextBlockWeights, mednextBlock } from './ops/mednextBlock.js';
 export { resize } from './ops/resize.js';
 export { recurrenceFlops, type SelectiveScanOptions, selectiveScan, selectiveScanWithState } from './ops/selectiveScan.js';
 export { silu } from './ops/silu.js';

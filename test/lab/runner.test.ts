@@ -47,6 +47,12 @@ describe('npm run notebooks', function () {
     return new Promise<{ code: number | null; text: string }>((resolve) => child.on('close', (code) => resolve({ code, text })));
   }
 
+  it('--help says which options there are', async () => {
+    const { code, text } = await npmRun(['--help']);
+    assert.equal(code, 0);
+    for (const option of ['--out', '--set', '--kernel', '--timeout']) assert.ok(text.includes(option), text);
+  });
+
   it('means every notebook of the project, each once: lessons, their solutions, the quickstart, the papers', () => {
     const files: string[] = allNotebooks();
     const tree = fs.readdirSync(path.join(root, 'notebooks'), { recursive: true, encoding: 'utf8' });

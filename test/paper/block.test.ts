@@ -2,43 +2,12 @@
 import assert from 'node:assert';
 import { build, Declaration } from '../../src/model/index.js';
 import { axialAttention } from '../../src/model/papers/kaistUnet.js';
-import { medNextBlock } from '../../src/model/papers/mednext.js';
-import { kaistBrats21, mednext } from '../../src/paper/index.js';
+import { kaistBrats21 } from '../../src/paper/index.js';
 import { tf } from '../../src/tensor/tf.js';
 
 const maxDifference = (a: tf.Tensor, b: tf.Tensor) => tf.tidy(() => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]);
 
 describe('blocks taken apart', () => {
-  it('the last step of a MedNeXt block is the block', () => {
-    const spec = {
-      network: 'mednext',
-      size: 'S',
-      kernel: 3,
-      width: 8,
-      blocks: Array(9).fill(1),
-      inputChannels: 2,
-      classes: 3,
-    } as const;
-    const { params } = build(spec as never, undefined, { seed: 1 });
-    const x = tf.randomNormal([1, 6, 7, 8, 8], 0, 1, 'float32', 2) as tf.Tensor5D;
-    const settings = {
-      channels: 8,
-      out: 8,
-      ratio: 2,
-      kernel: 3,
-      dimensions: 3,
-      residual: true,
-      norm: 'group' as const,
-      grn: false,
-    };
-    const block = medNextBlock(new Declaration(), 'enc_block_0.0', settings);
-    const whole = block({ params, training: false, updates: {} }, x);
-    const steps = mednext.blockSteps(params, 'enc_block_0.0', x);
-    assert.ok(maxDifference(steps.at(-1)!.value, whole) < 1e-5);
-    assert.strictEqual(mednext.stepMaps('t', steps).maps.length, 7);
-    tf.dispose([params, x, whole, steps.map((s) => s.value)]);
-  });
-
   it('three axes one after another are the axial attention; every row of weights sums to 1', () => {
     const spec = {
       network: 'kaist-unet',

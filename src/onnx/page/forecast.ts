@@ -43,8 +43,8 @@ export function forecast(bundle: Bundle, image: { shape: readonly number[]; spac
   const [before, tile] = [product(image.shape), product(patch)];
   const weights = bundle.graphs.reduce((sum, { bytes, data }) => sum + bytes + (data?.bytes ?? 0), 0);
   const pass = Math.max(...bundle.graphs.map(({ passBytes = 0 }) => passBytes));
-  // ONNX Runtime reads a file before it makes tensors of it, and works on copies of single layers.
-  const webAssembly = 2 * weights + 1.2 * pass + 150e6;
+  // ONNX Runtime reads a file before it makes tensors of it, works on copies of single layers, and its memory has gaps.
+  const webAssembly = 2 * weights + 1.35 * pass + 150e6;
   const tiles = 4 * rolling * (bundle.heads + 1) + 4 * tile * (2 * channels + 3 * bundle.heads);
   const viewer = before * (viewerBytes + overlayBytes);
   const preprocessing = caseBytes(before, product(after), channels);

@@ -1,3 +1,3 @@
 // MedNeXt (2303.09975).
-export { blockSteps, kernelMaps, type Step, stepMaps } from './block.js';
+export { kernelMaps, type Step, stepMaps } from './block.js';
 export { ablation, comparison, independent, type MedNextExperiment, type Options, table1 } from './experiments.js';

@@ -1,40 +1,9 @@
-// STU-Net's block and its transfer, taken apart to look at.
-import type { Params } from '../../model/index.js';
+// STU-Net's up-sampling and its transfer, taken apart to look at.
 import { type Cell, ResultTable } from '../../report/index.js';
-import { conv, instanceNorm, leakyRelu, resize } from '../../tensor/index.js';
+import { resize } from '../../tensor/index.js';
 import { tf } from '../../tensor/tf.js';
 import type { TransferRow } from '../../weights/index.js';
 import type { Step } from '../mednext/block.js';
-
-/**
- * A residual block's forward pass, step by step, then the up-sampling that halves nothing but the grid: the first block of a stage.
- * @param params of the whole network
- * @param name of the block: `conv_blocks_context.0.0`
- * @param x `[1, depth, height, width, channel]`, not disposed
- * @returns each step's value; the caller owns the tensors
- */
-export function blockSteps(params: Params, name: string, x: tf.Tensor5D): Step[] {
-  const p = (part: string) => params[`${name}.${part}`];
-  const vector = (part: string) => p(part) as tf.Tensor1D;
-  const first = conv(x, p('conv1.weight'), { padding: 1, bias: vector('conv1.bias') });
-  const normed = instanceNorm(first, vector('norm1.weight'), vector('norm1.bias'), 1e-5);
-  const bent = leakyRelu(normed, 0.01);
-  const second = conv(bent, p('conv2.weight'), { padding: 1, bias: vector('conv2.bias') });
-  const branch = instanceNorm(second, vector('norm2.weight'), vector('norm2.bias'), 1e-5);
-  const shortcut = conv(x, p('conv3.weight'), { bias: vector('conv3.bias') });
-  const out = leakyRelu(tf.add(branch, shortcut), 0.01);
-  const steps: [string, tf.Tensor][] = [
-    ['input', tf.clone(x)],
-    ['conv 3×3×3', first],
-    ['norm', normed],
-    ['leaky ReLU', bent],
-    ['conv 3×3×3', second],
-    ['norm', branch],
-    ['the input by the 1×1×1 shortcut', shortcut],
-    ['sum, leaky ReLU', out],
-  ];
-  return steps.map(([name, value]) => ({ name, value: value as tf.Tensor5D }));
-}
 
 /** A coarse map and both ways to a finer grid: voxels repeated (STU-Net), and trilinear. The caller owns the tensors. */
 export function upsamplingSteps(x: tf.Tensor5D): Step[] {

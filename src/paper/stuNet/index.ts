@@ -1,5 +1,5 @@
 // STU-Net (2304.06716).
-export { blockSteps, carriedOver, upsamplingSteps } from './block.js';
+export { carriedOver, upsamplingSteps } from './block.js';
 export {
   bubbles,
   dataShare,

@@ -20,6 +20,7 @@ import { responseNorm } from './responseNorm.js';
 import { perAxis } from './shapes.js';
 import { padSpatial } from './spread.js';
 
+/** Weights of a block, in the order of its steps. */
 export interface MednextBlockWeights {
   /** Depthwise `[…k, 1, C]` (fewer groups: `[…k, C/groups, C]`) and `[C]`. */
   kernel: tf.Tensor;
@@ -41,6 +42,7 @@ export interface MednextBlockWeights {
   shortcutBias?: tf.Tensor;
 }
 
+/** Which kind of block it is. */
 export interface MednextBlockOptions {
   /** `plain` keeps the size, `down` halves it, `up` doubles it (2n − 1 voxels and one zero plane in front). */
   kind: 'plain' | 'down' | 'up';
