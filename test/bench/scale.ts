@@ -6,7 +6,7 @@
 //
 // Sets come from seeds (`scaleSets.ts`). Both sides take as many threads or processes as there are cores. Seconds are those of the call
 // itself, peak memory what the process and its children hold for themselves (anonymous pages, looked at four times a second). A row is
-// extrapolated to the public set's cases in proportion. `--record` writes results/scale.json and .md, rows of other sets kept.
+// extrapolated to the public set's cases in proportion, but for the fingerprint, whose draws are as many in all. `--record` writes results/scale.json and .md, rows of other sets kept.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -365,7 +365,8 @@ function rowOf(set: ScaleSet, step: string, cases: number, ours: Measured, peer?
   const { intensities: _o, ...own } = ours;
   const theirs = peer && (({ intensities: _p, ...rest }: Measured) => rest)(peer);
   const times = set.fullCases / cases;
-  const perCase = !own.patches && !step.startsWith('prediction');
+  // A fingerprint's draws are as many in all, however many cases there are.
+  const perCase = !own.patches && !step.startsWith('prediction') && step !== 'fingerprint';
   const [cpu] = os.cpus();
   return {
     ...{
