@@ -19,7 +19,7 @@ import { configuration, inputChannels, type Plan, readPlan } from '../plan/index
 import { predictCase } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
 import { readVolume } from '../volume/index.js';
-import { openWeights } from '../weights/index.js';
+import { readWeights } from '../weights/index.js';
 import { predictor } from './ensemble.js';
 import { type RunOrder, readOrder, readProgress, readScores } from './folder.js';
 import { caseOf, referenceOf } from './scoring.js';
@@ -162,7 +162,7 @@ async function exportRun(exported: Exported, options: ExportOptions): Promise<vo
     classes: labels(datasetJson).heads,
     deepSupervision: experiment.recipe.deepSupervision !== 'none',
   });
-  const { tensors } = openWeights(path.join(run, 'checkpoints', 'final.safetensors'));
+  const { tensors } = readWeights(path.join(run, 'checkpoints', 'final.safetensors'));
   fs.rmSync(target, { recursive: true, force: true });
   fs.mkdirSync(path.join(target, 'validation'), { recursive: true });
   const beside = path.dirname(target);
