@@ -5,7 +5,7 @@ import type { Random } from '../base/random.js';
 import { definitions } from '../base/registry.js';
 import { appendOneHot } from './cascade.js';
 import { centreStart } from './crop.js';
-import { maskOutside, outsideToBackground } from './mask.js';
+import { cleaned, maskOutside, outsideToBackground } from './mask.js';
 import { patchRules } from './patchSize.js';
 import { type PipelineName, pipelines } from './pipelines.js';
 import { fromPlanes, type Sample, spares, toPlanes } from './sample.js';
@@ -39,7 +39,7 @@ export interface Pipeline {
    * deformed. `apply` takes this part as well as the whole.
    */
   reads(draw: Draw): { start: number[]; size: [number, number, number] };
-  /** @param sample `initialPatchSize` or what `reads` says, labels -1 outside @returns a new sample of `patchSize` (2-D: depth 1), labels without -1 */
+  /** @param sample `initialPatchSize` or what `reads` says, labels -1 outside @returns a sample of `patchSize` (2-D: depth 1), labels without -1; where nothing was drawn it may share its image with the given one */
   apply(draw: Draw, sample: Sample): Sample;
 }
 
@@ -104,6 +104,9 @@ export function pipeline(augmentation: PipelineName | readonly Entry[], settings
     apply(draw, sample) {
       const [first, ...rest] = draw;
       const spatialFirst = first?.transform === 'spatial';
+      const asItLies = draw.length === 1 && spatialFirst && isStill(first as SpatialDraw) && !sample.previous;
+      if (asItLies && cascade.length === 0 && sample.shape.every((n, axis) => n === patch[axis]))
+        return cleaned(sample, settings.useMaskForNorm ?? []);
       let planes = spatialFirst ? applySpatialToSample(first as SpatialDraw, sample) : toPlanes(sample);
       for (const step of spatialFirst ? rest : draw)
         if (!onCascade.has(step.transform)) planes = applyStep(step, planes, cascade.length);

@@ -6,16 +6,19 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import zlib from 'node:zlib';
 import { type Functions, nativeFunctions } from './native/load.js';
-import { dataOf, type TensorData, type TensorSource } from './tensorData.js';
+import { partsOf, type TensorData, type TensorSource } from './tensorData.js';
 
 /** SHA-256 over a header and every tensor's name, shape and bytes, in name order; one tensor at a time. */
 export function contentChecksum(header: string, tensors: Record<string, TensorSource>): string {
   const hash = createHash('sha256').update(header);
   for (const name of Object.keys(tensors).sort()) {
     const { shape } = tensors[name];
-    const data = dataOf(tensors[name]);
-    hash.update(JSON.stringify([name, shape, data.constructor.name]));
-    for (const bytes of slices(data)) hash.update(bytes);
+    let first = true;
+    for (const part of partsOf(tensors[name])) {
+      if (first) hash.update(JSON.stringify([name, shape, part.constructor.name]));
+      first = false;
+      for (const bytes of slices(part)) hash.update(bytes);
+    }
   }
   return hash.digest('hex');
 }

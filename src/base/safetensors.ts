@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import { atomicWrite } from './atomicWrite.js';
 import { Crc32 } from './checksum.js';
 import { FaultList, failedOn, VoxelbookError } from './errors.js';
-import { dataOf, type TensorData, type TensorSource } from './tensorData.js';
+import { partsOf, type TensorData, type TensorSource } from './tensorData.js';
 
 export type { TensorData } from './tensorData.js';
 
@@ -73,20 +73,22 @@ export function readSafetensors(source: string | Uint8Array): {
       sum?.add(bytes);
       return bytes;
     });
-  try {
-    const descriptor = fs.openSync(source, 'r');
-    try {
-      return readArrays(source, fs.fstatSync(descriptor).size, (begin, end, sum) => readRange(descriptor, begin, end, sum));
-    } finally {
-      fs.closeSync(descriptor);
-    }
-  } catch (error) {
-    throw error instanceof VoxelbookError ? error : failedOn(source, error, 'read');
-  }
+  return withFile(source, (descriptor) =>
+    readArrays(source, fs.fstatSync(descriptor).size, (begin, end, sum) => readRange(descriptor, begin, end, sum)),
+  );
 }
 
 /** Every array by its own range, in the file's order, so that a file may be larger than any one array. */
 function readArrays(file: string, size: number, read: (begin: number, end: number, sum?: Crc32) => Uint8Array) {
+  const { ranges, metadata, sum, written } = begun(file, size, read);
+  const tensors: Record<string, StoredTensor> = Object.create(null);
+  for (const [name, { dtype, shape, begin, end }] of inOrder(ranges))
+    tensors[name] = { dtype, shape, data: decode(dtype, read(begin, end, sum)) };
+  return { tensors, metadata, checked: checkSum(file, metadata, written, sum) };
+}
+
+/** The header of a file whose checksum is to be asked, and the sum over it. */
+function begun(file: string, size: number, read: (begin: number, end: number) => Uint8Array) {
   const {
     ranges,
     metadata: { crc32: written, ...metadata },
@@ -94,13 +96,13 @@ function readArrays(file: string, size: number, read: (begin: number, end: numbe
   } = parse(file, size, read);
   const sum = new Crc32();
   sum.add(headerOf(ranges, start, metadata));
-  const tensors: Record<string, StoredTensor> = Object.create(null);
-  for (const [name, { dtype, shape, begin, end }] of Object.entries(ranges).sort(([, a], [, b]) => a.begin - b.begin)) {
-    const bytes = read(begin, end, sum);
-    // A Buffer's own `slice` shares memory that is not aligned.
-    const own = bytes.byteOffset === 0 && bytes.buffer.byteLength === bytes.length ? bytes : new Uint8Array(bytes);
-    tensors[name] = { dtype, shape, data: decode(dtype, own.buffer as ArrayBuffer) };
-  }
+  return { ranges, metadata, start, sum, written };
+}
+
+const inOrder = (ranges: Record<string, TensorRange>) => Object.entries(ranges).sort(([, a], [, b]) => a.begin - b.begin);
+
+/** Whether there is a checksum. @throws VoxelbookError where it does not fit, or was there and is gone */
+function checkSum(file: string, metadata: Record<string, string>, written: string | undefined, sum: Crc32): boolean {
   const lost = written === undefined && Object.keys(metadata).some(wasChecksum);
   if (lost || (written !== undefined && written !== sum.hex))
     throw new VoxelbookError(`${file} is damaged`, {
@@ -110,7 +112,64 @@ function readArrays(file: string, size: number, read: (begin: number, end: numbe
       expected: 'the content as it was written',
       fix: 'Restore the file from a copy, or make it again.',
     });
-  return { tensors, metadata, checked: written !== undefined };
+  return written !== undefined;
+}
+
+/**
+ * As `readSafetensors`, but only checked: an array is read when its `data` is asked for, and forgotten when the next one is, so that
+ * weights need their memory once, where they go to.
+ * @throws VoxelbookError as `readSafetensors`; later, where the file has become another one
+ */
+export function openSafetensors(file: string): ReturnType<typeof readSafetensors> {
+  const stamp = (s: fs.Stats) => [s.dev, s.ino, s.size, s.mtimeMs].join();
+  return withFile(file, (descriptor) => {
+    const stat = fs.fstatSync(descriptor);
+    const { ranges, metadata, sum, written, start } = begun(file, stat.size, (begin, end) => readRange(descriptor, begin, end));
+    if (written !== undefined) addRange(descriptor, start, stat.size, sum);
+    const checked = checkSum(file, metadata, written, sum);
+    let last: { name: string; data: TensorData } | undefined;
+    const read = (name: string, { dtype, begin, end }: TensorRange) => {
+      if (last?.name === name) return last.data;
+      last = undefined;
+      const data = withFile(file, (again) => {
+        if (stamp(fs.fstatSync(again)) !== stamp(stat))
+          throw new VoxelbookError(`${file} was changed while it was read`, {
+            code: 'changed',
+            path: file,
+            given: 'another file of this name',
+            expected: 'the one that was opened',
+            fix: 'Read it again.',
+          });
+        return decode(dtype, readRange(again, begin, end));
+      });
+      last = { name, data };
+      return data;
+    };
+    const tensors: Record<string, StoredTensor> = Object.create(null);
+    for (const [name, range] of inOrder(ranges))
+      tensors[name] = {
+        dtype: range.dtype,
+        shape: range.shape,
+        get data() {
+          return read(name, range);
+        },
+      };
+    return { tensors, metadata, checked };
+  });
+}
+
+/** Runs `read` on an open file. @throws VoxelbookError for what the system says */
+function withFile<T>(file: string, read: (descriptor: number) => T): T {
+  try {
+    const descriptor = fs.openSync(file, 'r');
+    try {
+      return read(descriptor);
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  } catch (error) {
+    throw error instanceof VoxelbookError ? error : failedOn(file, error, 'read');
+  }
 }
 
 /** Whether a name is that of the checksum with one to three bits flipped: no other program writes such a one. */
@@ -159,6 +218,17 @@ export function readRange(descriptor: number, begin: number, end: number, sum?: 
     at += n;
   }
   return bytes;
+}
+
+/** Adds bytes `begin` to `end` of an open file to `sum`; none of them is kept. */
+function addRange(descriptor: number, begin: number, end: number, sum: Crc32): void {
+  const bytes = new Uint8Array(piece);
+  for (let at = begin; at < end; ) {
+    const n = fs.readSync(descriptor, bytes, 0, Math.min(piece, end - at), at);
+    if (n === 0) return;
+    sum.add(bytes.subarray(0, n));
+    at += n;
+  }
 }
 
 function parse(file: string, size: number, read: (begin: number, end: number) => Uint8Array) {
@@ -318,7 +388,10 @@ function checkEntries(entries: [string, unknown][], body: number, file: string):
   return list;
 }
 
-function decode(dtype: string, buffer: ArrayBuffer): TensorData {
+function decode(dtype: string, bytes: Uint8Array): TensorData {
+  // A Buffer's own `slice` shares memory that is not aligned.
+  const own = bytes.byteOffset === 0 && bytes.buffer.byteLength === bytes.length ? bytes : new Uint8Array(bytes);
+  const buffer = own.buffer as ArrayBuffer;
   if (dtype === 'BF16') return Float32Array.from(new Uint16Array(buffer), bfloat16);
   if (dtype === 'F16') return Float32Array.from(new Uint16Array(buffer), float16);
   return new views[dtype](buffer);
@@ -350,7 +423,7 @@ const nameOf = (data: TensorData): string => {
 
 /**
  * Writes arrays to a safetensors file, atomically, each tensor aligned to 8 bytes by ordering wide types first.
- * @param tensors arrays, or what makes them (`TensorSource`): those are asked one at a time, for the checksum and for writing
+ * @param tensors arrays, or what makes them (`TensorSource`): those are asked part by part, for the checksum and for writing
  * @throws VoxelbookError when an array's length is not the product of its shape, and as `atomicWrite`
  */
 export function writeSafetensors(
@@ -361,7 +434,7 @@ export function writeSafetensors(
   atomicWrite(file, safetensorsChunks(tensors, metadata));
 }
 
-/** The bytes of a safetensors file, in pieces; one array at a time, none is copied. */
+/** The bytes of a safetensors file, in pieces; none is copied. */
 export function safetensorsChunks(
   tensors: Record<string, TensorSource>,
   metadata: Record<string, string> = {},
@@ -391,7 +464,7 @@ export function safetensorsChunks(
   }
   const sum = new Crc32();
   sum.add(headerOf(ranges, 0, metadata));
-  for (const { source } of entries) sum.add(dataOf(source));
+  for (const { source } of entries) for (const part of partsOf(source)) sum.add(part);
   const header: Record<string, unknown> = Object.create(null);
   header.__metadata__ = { ...metadata, crc32: sum.hex };
   for (const [name, { dtype, shape, begin, end }] of Object.entries(ranges))
@@ -409,8 +482,6 @@ export function safetensorsChunks(
 
 function* pieces(head: Uint8Array, sources: TensorSource[]): Generator<Uint8Array> {
   yield head;
-  for (const source of sources) {
-    const data = dataOf(source);
-    yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  }
+  for (const source of sources)
+    for (const { buffer, byteOffset, byteLength } of partsOf(source)) yield new Uint8Array(buffer, byteOffset, byteLength);
 }

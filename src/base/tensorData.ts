@@ -12,9 +12,13 @@ export type TensorData =
   | Int8Array
   | Uint8Array;
 
-/** An array to be written; `read` makes one only when its turn comes (it may be called more than once), of the type that `dtype` says. */
+/**
+ * An array to be written. `read` makes one in parts, one after another in the array's order, only when its turn comes (it may be called
+ * more than once), of the type that `dtype` says; there is at least one.
+ */
 export type TensorSource =
   | { shape: readonly number[]; data: TensorData }
-  | { shape: readonly number[]; dtype: string; read: () => TensorData };
+  | { shape: readonly number[]; dtype: string; read: () => Iterable<TensorData> };
 
-export const dataOf = (source: TensorSource): TensorData => ('read' in source ? source.read() : source.data);
+/** The parts of an array to be written. */
+export const partsOf = (source: TensorSource): Iterable<TensorData> => ('read' in source ? source.read() : [source.data]);

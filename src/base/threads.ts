@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { controlGroups, type ReadText, readText } from './controlGroups.js';
 import { VoxelbookError } from './errors.js';
+import { availableBytes } from './memory.js';
 
 /** What the number is derived from; the process's own by default. */
 export interface ThreadSources {
@@ -38,6 +39,16 @@ export function threads(sources: ThreadSources = {}): number {
   const quota = cpuQuota(read);
   return Math.max(1, Math.min(cores, quota === undefined ? cores : Math.floor(quota)));
 }
+
+/** Bytes a thread needs beyond its arrays. */
+export const threadBytes = 150 * 2 ** 20;
+
+/**
+ * Threads that fit into half of the free memory, at least one, at most as many as this process may use.
+ * @param bytes that each needs with its arrays
+ */
+export const workersThatFit = (bytes: number): number =>
+  Math.max(1, Math.min(threads(), Math.floor(availableBytes() / 2 / bytes)));
 
 function wholeNumber(text: string | undefined): number | undefined {
   const number = /^\s*\d{1,6}\s*$/.test(text ?? '') ? Number(text) : 0;

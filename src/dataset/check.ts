@@ -19,6 +19,7 @@ import { readerNames } from './reader.js';
 import { filesOf } from './sideFile.js';
 import type { Split } from './splits.js';
 import { knownSplits } from './splitsFile.js';
+import { workersForCases } from './workersForCases.js';
 
 /** What a check found; shows itself as a table. */
 export interface IntegrityReport {
@@ -31,7 +32,7 @@ export interface IntegrityReport {
 
 /** How a data set is checked. */
 export interface CheckOptions extends WorkOptions {
-  /** Threads; default one per core. */
+  /** Threads; default one per core, as far as the largest case fits into memory so many times. */
   workers?: number;
 }
 
@@ -178,8 +179,14 @@ function keyOf(job: CheckJob): string {
 /** A few small cases are read here: that takes less than starting threads. */
 async function readCases(jobs: readonly CheckJob[], options: CheckOptions): Promise<CaseFindings[]> {
   const bytes = jobs.reduce((sum, job) => sum + filesOf(job.files).reduce((n, file) => n + (statOf(file)?.size ?? 0), 0), 0);
-  if (bytes > 8e6)
-    return runJobs<CheckJob, CaseFindings>(new URL('./checkWorker.js', import.meta.url), jobs, { ...options, what: 'check' });
+  if (bytes > 8e6) {
+    const images = jobs.flatMap(({ files }) => files.images.slice(0, 1));
+    const channels = Math.max(...jobs.map(({ files }) => files.images.length));
+    // Every channel as its file has it, and the labels, with what they are unpacked from.
+    const workers = options.workers ?? workersForCases(images, 6 * channels + 8);
+    const url = new URL('./checkWorker.js', import.meta.url);
+    return runJobs<CheckJob, CaseFindings>(url, jobs, { ...options, workers, what: 'check' });
+  }
   const report = progressOf(jobs.length, options);
   const found: CaseFindings[] = [];
   for (const [i, job] of jobs.entries()) {

@@ -135,6 +135,26 @@ export function fromMemory(info: ParamInfo, tensor: tf.Tensor): Float32Array | I
   return values;
 }
 
+/** Values of a part; reordering one takes three times its bytes. */
+const partValues = 1 << 22;
+
+/** The same values in parts, for weights that should not stand in memory twice. */
+export function* fromMemoryInParts(info: ParamInfo, tensor: tf.Tensor, most = partValues): Generator<Float32Array | Int32Array> {
+  const values = product(info.shape);
+  if (values <= most) return yield fromMemory(info, tensor);
+  const rows = Math.max(1, Math.floor(most / (values / info.shape[0])));
+  const outermost = memoryAxes(info).indexOf(0);
+  for (let from = 0; from < info.shape[0]; from += rows) {
+    const begin = tensor.shape.map(() => 0);
+    const size = [...tensor.shape];
+    begin[outermost] = from;
+    size[outermost] = Math.min(rows, info.shape[0] - from);
+    const part = tf.slice(tensor, begin, size);
+    yield fromMemory(info, part);
+    part.dispose();
+  }
+}
+
 /** Parameters without values, inside a symbolic run. */
 export function symbolicParams(network: Pick<Network, 'parameters'>): Params {
   const params: Params = {};

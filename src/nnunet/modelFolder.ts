@@ -5,14 +5,14 @@ import path from 'node:path';
 import { z } from 'zod';
 import { FaultList, VoxelbookError } from '../base/errors.js';
 import { runsFolder } from '../base/paths.js';
-import { readSafetensors, type StoredTensor } from '../base/safetensors.js';
+import { openSafetensors, type StoredTensor } from '../base/safetensors.js';
 import { line, list, number, object, one, parse, whole } from '../base/schema.js';
 import { Contents, type DatasetJson, type Fold, labels, readDatasetJson } from '../dataset/index.js';
 import { type ModelSpec, type Network, network as networkOf, type Params } from '../model/index.js';
 import { type Configuration, configuration, type Fingerprint, inputChannels, type Plan, planFromJson } from '../plan/index.js';
 import { forwardOf, type PredictionModel } from '../predict/index.js';
 import { tf } from '../tensor/tf.js';
-import { readTorch, readWeights, toParams } from '../weights/index.js';
+import { openWeights, readTorch, toParams } from '../weights/index.js';
 import { readNnunetJson } from './json.js';
 import { isNnunets } from './networks.js';
 import { specOf } from './trainers.js';
@@ -216,8 +216,8 @@ export const aboutText = (about: CheckpointAbout): Record<string, string> => ({ 
 export function readModelCheckpoint(file: string): { about: CheckpointAbout; tensors: Record<string, StoredTensor> } {
   const what = `${file} is no checkpoint of nnU-Net`;
   if (file.endsWith('.safetensors')) {
-    const { tensors } = readWeights(file);
-    const { [metadataKey]: said = 'null' } = readSafetensors(file).metadata;
+    const { tensors } = openWeights(file);
+    const { [metadataKey]: said = 'null' } = openSafetensors(file).metadata;
     return { about: parse(aboutSchema, parsed(said), what), tensors };
   }
   const { tensors, rest } = weightsOf(readTorch(file), what);

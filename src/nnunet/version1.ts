@@ -7,7 +7,7 @@ import { shortJson } from '../base/json.js';
 import type { StoredTensor } from '../base/safetensors.js';
 import type { DatasetJson, Fold } from '../dataset/index.js';
 import { type Plan, planFromJson, unetEntry } from '../plan/index.js';
-import { readWeights } from '../weights/index.js';
+import { openWeights } from '../weights/index.js';
 import { readPickle } from '../weights/pickle.js';
 import type { CheckpointAbout, FoldCheckpoint } from './modelFolder.js';
 import { isNnunets } from './networks.js';
@@ -77,7 +77,7 @@ export function readVersion1(file: string, name: string): Version1Model {
       expected: 'a trainer of MedNeXt (nnUNetTrainerV2_MedNeXt_S_kernel3, …) or STU-Net (STUNetTrainer_base, …)',
       fix: 'nnU-Net v1’s own Generic_UNet has other weights than version 2’s; predict with nnU-Net v1, or train again with version 2.',
     });
-  return { plan: converted.plan, dataset: converted.dataset, about, tensors: readWeights(file).tensors };
+  return { plan: converted.plan, dataset: converted.dataset, about, tensors: openWeights(file).tensors };
 }
 
 type Json = Record<string, unknown>;

@@ -6,6 +6,7 @@ import { product } from '../base/shape.js';
 import { gate } from '../dataset/check.js';
 import type { CaseFiles, Dataset } from '../dataset/dataset.js';
 import { loadCase } from '../dataset/loadCase.js';
+import { workersForCases } from '../dataset/workersForCases.js';
 import { cropToNonzero } from '../volume/index.js';
 import { type Drawn, drawForeground, statistics } from './intensities.js';
 import { median } from './numbers.js';
@@ -14,6 +15,7 @@ import { displayFingerprint } from './show.js';
 
 /** How a fingerprint is measured. */
 export interface FingerprintOptions extends WorkOptions {
+  /** Threads; default one per core, as far as the largest case fits into memory so many times. */
   workers?: number;
   /** Foreground draws over the whole data set; nnU-Net draws 1e8, the default. Fewer are faster and hardly differ. */
   draws?: number;
@@ -41,7 +43,10 @@ export async function fingerprint(dataset: Dataset, { draws = 1e8, ...options }:
   await gate(dataset, options);
   const drawsPerCase = Math.floor(draws / Math.max(1, dataset.cases.length));
   const jobs = dataset.cases.map((files): FingerprintJob => ({ id: files.id, files, drawsPerCase }));
-  const pool: PoolOptions = { ...options, what: 'fingerprint' };
+  // A case as read and as float32, cropped; its labels; the foreground of a channel with the order of its values.
+  const perVoxel = 10 * Object.keys(dataset.json.channel_names).length + 26;
+  const images = dataset.cases.flatMap((files) => files.images.slice(0, 1));
+  const pool: PoolOptions = { ...options, workers: options.workers ?? workersForCases(images, perVoxel), what: 'fingerprint' };
   const cases = await runJobs<FingerprintJob, CaseFingerprint>(new URL('./fingerprintWorker.js', import.meta.url), jobs, pool);
   return joinFingerprints(cases, Object.keys(dataset.json.channel_names).length);
 }

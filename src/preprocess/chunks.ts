@@ -6,6 +6,7 @@
 import zlib from 'node:zlib';
 import { crc32Of } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
+import { nativeFunctions } from '../base/native/load.js';
 
 export type ChunkedValues = Float32Array | Int16Array | Uint16Array | Uint8Array;
 type Shape = readonly [number, number, number];
@@ -111,6 +112,8 @@ function decodePart(how: number, bytes: Uint8Array, size: number): Uint8Array {
   return z.zstdDecompressSync(bytes, options);
 }
 
+const status = new Int32Array(1);
+
 /** Gives the stored bytes from `begin` to `end` of the array's own bytes. */
 export type ReadBytes = (begin: number, end: number) => Uint8Array;
 
@@ -186,18 +189,33 @@ export class ChunkedArray {
     const low = at.map((n, i) => Math.max(0, start[i] - n * chunk[i]));
     const high = at.map((n, i) => Math.min(full[i], start[i] + size[i] - n * chunk[i]));
     const width = this.bytesPerValue;
+    const first = ((at[0] * chunk[0] + low[0] - start[0]) * size[1] + at[1] * chunk[1] + low[1] - start[1]) * size[2];
+    const target = [(first + at[2] * chunk[2] + low[2] - start[2]) * channels, size[2] * channels, size[1] * size[2] * channels];
+    const part = number * channels * width;
+    const stored = bytes.subarray(this.offsets[part] - begin, this.offsets[part + channels * width] - begin);
+    const index = this.index.subarray(part * indexWidth, (part + channels * width) * indexWidth);
+    const native = nativeFunctions()?.placeChunk;
+    native?.(
+      stored,
+      index,
+      full,
+      low,
+      high.map((n, i) => n - low[i]),
+      out,
+      target,
+      channels,
+      width,
+      status,
+    );
+    // What could not be placed there is placed here, or it is said why not.
+    if (native && status[0] < 0) return;
     for (let c = 0; c < channels; c++) {
       const planes = Array.from({ length: width }, (_, byte) => this.part(bytes, begin, number, c, byte, voxels));
       for (let zz = low[0]; zz < high[0]; zz++)
         for (let y = low[1]; y < high[1]; y++) {
           const source = (zz * full[1] + y) * full[2];
-          const target =
-            (((at[0] * chunk[0] + zz - start[0]) * size[1] + at[1] * chunk[1] + y - start[1]) * size[2] +
-              at[2] * chunk[2] -
-              start[2]) *
-              channels +
-            c;
-          fillRow(out, planes, source, target, low[2], high[2], channels);
+          const row = target[0] + (zz - low[0]) * target[2] + (y - low[1]) * target[1] + c;
+          fillRow(out, planes, source, row - low[2] * channels, low[2], high[2], channels);
         }
     }
   }

@@ -1,15 +1,11 @@
 // What preprocessing needs: how many cases fit into memory side by side, and how many bytes the cases will take on the disk.
 import fs from 'node:fs';
 import path from 'node:path';
-import { availableBytes } from '../base/memory.js';
-import { threads } from '../base/threads.js';
+import { threadBytes } from '../base/threads.js';
 import type { CaseFiles, Dataset } from '../dataset/index.js';
 import { configuration } from '../plan/index.js';
 import type { Plan } from '../plan/plan.js';
 import { readGrid, voxelCount } from '../volume/index.js';
-
-/** Bytes a thread needs beyond its arrays. */
-const threadBytes = 150 * 2 ** 20;
 
 /** Voxels of a case as it is and as it will be; undefined for pictures, and for files that are named as damaged when they are read. */
 function voxelsOf({ images }: CaseFiles, plan: Plan, configurationName: string): { before: number; after: number } | undefined {
@@ -45,9 +41,6 @@ export function forecastBytes(dataset: Dataset, plan: Plan, configurationName: s
   }
   return most + threadBytes;
 }
-
-/** Threads that fit into half of the free memory, at least one, at most as many as this process may use. */
-export const workersThatFit = (bytes: number) => Math.max(1, Math.min(threads(), Math.floor(availableBytes() / 2 / bytes)));
 
 /**
  * What stays of voxels once packed: of float32 values about two thirds where they are noise, less where the background was cut away or is

@@ -7,6 +7,7 @@ import { refuseIfDiskTooSmall } from '../base/disk.js';
 import { casesFolder, preprocessedFolder } from '../base/paths.js';
 import { runJobs } from '../base/pool.js';
 import type { WorkOptions } from '../base/progress.js';
+import { workersThatFit } from '../base/threads.js';
 import {
   type CaseFiles,
   Contents,
@@ -23,7 +24,7 @@ import {
 import { configuration, needsStatistics, normalisationCode, storePlan } from '../plan/index.js';
 import type { Plan } from '../plan/plan.js';
 import { readerCode } from '../volume/index.js';
-import { forecastBytes, forecastDiskBytes, workersThatFit } from './memory.js';
+import { forecastBytes, forecastDiskBytes } from './memory.js';
 import { preprocessCase } from './preprocessCase.js';
 import { listCases, saveCase, storedHash } from './store.js';
 

@@ -22,7 +22,7 @@ import {
   weightsFile,
 } from '../train/index.js';
 import type { Volume } from '../volume/index.js';
-import { readWeights, toParams } from '../weights/index.js';
+import { openWeights, toParams } from '../weights/index.js';
 import { readScores } from './folder.js';
 import { heldOut } from './heldOut.js';
 import { madeFolder, noteMembers } from './members.js';
@@ -151,7 +151,7 @@ export async function predictor(
     classes: labels.heads,
     deepSupervision: experiment.recipe.deepSupervision !== 'none',
   });
-  const params = toParams(network, readWeights(weightsFile(folder, experiment.prediction.checkpoint)).tensors);
+  const params = toParams(network, openWeights(weightsFile(folder, experiment.prediction.checkpoint)).tensors);
   const model = {
     forwards: [forwardOf(network, params)],
     plan,

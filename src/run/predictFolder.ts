@@ -13,7 +13,7 @@ import type { Experiment, PredictionSettings } from '../train/experiment.js';
 import { experimentSchema } from '../train/experimentSchema.js';
 import { runHash } from '../train/identity.js';
 import { type Checkpoints, weightsFile } from '../train/weightsFile.js';
-import { readWeights, toParams } from '../weights/index.js';
+import { openWeights, toParams } from '../weights/index.js';
 import { readOrder } from './folder.js';
 
 /**
@@ -73,7 +73,7 @@ export function trainedRuns(folders: readonly string[], { checkpoint }: { checkp
           classes: labels(dataset).heads,
           deepSupervision: own.recipe.deepSupervision !== 'none',
         });
-        return { network, tensors: readWeights(files[i]).tensors };
+        return { network, tensors: openWeights(files[i]).tensors };
       },
     })),
   };

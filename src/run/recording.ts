@@ -8,7 +8,7 @@ import { atomicWrite } from '../base/atomicWrite.js';
 import { VoxelbookError } from '../base/errors.js';
 import { readJsonFile } from '../base/json.js';
 import { projectRoot } from '../base/paths.js';
-import { readSafetensors } from '../base/safetensors.js';
+import { openSafetensors } from '../base/safetensors.js';
 import { parse } from '../base/schema.js';
 import { escapeText, plainText } from '../base/text.js';
 import { loadCase, open } from '../dataset/index.js';
@@ -165,7 +165,7 @@ function countThreads(runs: readonly FinishedRun[]): Record<string, number> {
       .filter((name) => /^at-\d+\.safetensors$/.test(name))
       .sort()
       .at(-1);
-    const header = newest && readSafetensors(path.join(checkpoints, newest)).metadata.voxelbook;
+    const header = newest && openSafetensors(path.join(checkpoints, newest)).metadata.voxelbook;
     const threads = header ? (JSON.parse(header).threads ?? 'unknown') : 'unknown';
     counts[threads] = (counts[threads] ?? 0) + 1;
   }

@@ -20,7 +20,7 @@ import {
   weightsFile,
 } from '../train/index.js';
 import type { Volume } from '../volume/index.js';
-import { readWeights, toParams } from '../weights/index.js';
+import { openWeights, toParams } from '../weights/index.js';
 import type { RunOrder } from './folder.js';
 import { heldOut } from './heldOut.js';
 import { caseOf, referenceOf, scorerOf } from './scoring.js';
@@ -39,7 +39,7 @@ export async function whole(folder: string, order: RunOrder, { signal, lease, on
   const { checkpoint } = experiment.prediction;
   try {
     if (checkpoint && checkpoint !== 'final') {
-      const { tensors } = readWeights(weightsFile(folder, checkpoint));
+      const { tensors } = openWeights(weightsFile(folder, checkpoint));
       tf.dispose(trained.params);
       trained.params = toParams(trained.network, tensors);
     }

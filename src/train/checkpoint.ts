@@ -8,9 +8,9 @@ import path from 'node:path';
 import { atomicWriteJson, sweepTemporaryFiles } from '../base/atomicWrite.js';
 import { contentChecksum } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
-import { readSafetensors, writeSafetensors } from '../base/safetensors.js';
+import { openSafetensors, writeSafetensors } from '../base/safetensors.js';
 import type { TensorSource } from '../base/tensorData.js';
-import { fromMemory, type Network, type ParamInfo, type Params, toMemory } from '../model/network.js';
+import { fromMemoryInParts, type Network, type ParamInfo, type Params, toMemory } from '../model/network.js';
 import type { tf } from '../tensor/tf.js';
 import { initialState, type OptimiserState } from './optim/optimiser.js';
 import type { Counts } from './pseudoDice.js';
@@ -122,9 +122,9 @@ export function readCheckpoint(file: string, run: string, network: Pick<Network,
   };
   const again = 'Restore the file from a copy, or remove the run folder to begin again.';
   if (!fs.existsSync(file)) refuse('checkpoint-missing', 'no such file', 'the checkpoint that checkpoints.json names', again);
-  let content: ReturnType<typeof readSafetensors>;
+  let content: ReturnType<typeof openSafetensors>;
   try {
-    content = readSafetensors(file);
+    content = openSafetensors(file);
   } catch (error) {
     return refuse('checkpoint-damaged', (error as Error).message, 'a complete safetensors file', again);
   }
@@ -169,11 +169,11 @@ const slotKinds = ['momentum', 'm', 'v', 'ema'];
 const slotsOf = (name: string, slots: Params): [string, tf.Tensor][] =>
   slotKinds.flatMap((kind) => (slots[`${kind}.${name}`] ? [[`${kind}.${name}`, slots[`${kind}.${name}`]]] : []));
 
-/** In PyTorch's order; an exact reordering. */
+/** In PyTorch's order; an exact reordering, made in parts so that no second copy of the weights stands beside them. */
 const toDisk = (info: ParamInfo, tensor: tf.Tensor): TensorSource => ({
   shape: info.shape,
   dtype: tensor.dtype === 'int32' ? 'I32' : 'F32',
-  read: () => fromMemory(info, tensor),
+  read: () => fromMemoryInParts(info, tensor),
 });
 
 /** The checkpoints of one run folder: the last two, the best, the final, those kept by the recipe; an index beside them says what must be there. */

@@ -209,7 +209,14 @@ function whatFits(input: ForecastInput, available: number): string {
       .map((patch): [string, ForecastInput] => [`patch [${patch}], batch size 1`, { ...input, patch, batchSize: 1 }]),
   ];
   for (const [name, changed] of tries) {
-    const { total } = forecast(changed).bytes;
+    let total: number;
+    try {
+      total = forecast(changed).bytes.total;
+    } catch (error) {
+      // A patch may be too small for the network: a norm over a single voxel.
+      if (error instanceof VoxelbookError) continue;
+      throw error;
+    }
     if (total <= available) return `With ${name} it needs ${gb(total)}.`;
   }
   return 'Use a smaller network or a machine with more memory.';

@@ -13,7 +13,7 @@ import { inputChannels } from '../plan/index.js';
 import { tf } from '../tensor/tf.js';
 import {
   isVmamba,
-  readWeights,
+  openWeights,
   sameShape,
   type TransferRow,
   type TransferRule,
@@ -80,7 +80,7 @@ export function startingParams(
   if (!init) return own;
   try {
     const file = 'weights' in init ? init.weights : finalWeights(initOf(experiment)!, fold, seed, folderOf);
-    const { tensors } = readWeights(file);
+    const { tensors } = openWeights(file);
     const before = initOf(experiment);
     const target = { network: own.network, params: own.params };
     const started =

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { contentChecksum } from '../base/checksum.js';
 import { FaultList, VoxelbookError } from '../base/errors.js';
 import { readJsonFile } from '../base/json.js';
-import { readSafetensors, type StoredTensor } from '../base/safetensors.js';
+import { openSafetensors, readSafetensors, type StoredTensor } from '../base/safetensors.js';
 import { readTorch } from './pth.js';
 
 /** The tensors of a checkpoint file, and what they were wrapped in. */
@@ -32,9 +32,17 @@ const isTensor = (v: unknown): v is StoredTensor =>
  * @throws VoxelbookError when the file is damaged (weights saved here carry a checksum, which is asked), holds Python objects that
  *   are no data (each named), or holds no tensors
  */
-export function readWeights(file: string): Checkpoint {
+export const readWeights = (file: string): Checkpoint => weightsIn(file, readSafetensors);
+
+/**
+ * As `readWeights`, with the arrays of `.safetensors` read from the file when each is asked for (`openSafetensors`): to go through
+ * once, without a second copy of the weights in memory.
+ */
+export const openWeights = (file: string): Checkpoint => weightsIn(file, openSafetensors);
+
+function weightsIn(file: string, read: typeof openSafetensors): Checkpoint {
   const unwrapped: string[] = [];
-  let value: unknown = file.endsWith('.index.json') ? readParts(file) : readFile(file);
+  let value: unknown = file.endsWith('.index.json') ? readParts(file, read) : readFile(file, read);
   while (value instanceof Map) {
     const map: Map<unknown, unknown> = value;
     const key = wrappers.find((w) => map.get(w) instanceof Map);
@@ -70,9 +78,9 @@ export function readWeights(file: string): Checkpoint {
 
 const shownKey = (key: unknown) => (typeof key === 'string' ? key.slice(0, 80) : typeof key);
 
-function readFile(file: string): unknown {
+function readFile(file: string, read: typeof openSafetensors): unknown {
   if (!file.endsWith('.safetensors')) return readTorch(file);
-  const { tensors, metadata, checked } = readSafetensors(file);
+  const { tensors, metadata, checked } = read(file);
   const { voxelbook: header, checksum } = metadata;
   if (!checked && header !== undefined && checksum !== contentChecksum(header, tensors))
     throw new VoxelbookError(`${file} is damaged`, {
@@ -86,7 +94,7 @@ function readFile(file: string): unknown {
 }
 
 /** A checkpoint in parts: the index names the part of every tensor; parts lie beside it. */
-function readParts(file: string): Map<string, StoredTensor> {
+function readParts(file: string, read: typeof openSafetensors): Map<string, StoredTensor> {
   const what = `${file} is not the index of a checkpoint`;
   const faults = new FaultList();
   const fix = 'Fetch the index and all its parts into one folder.';
@@ -113,7 +121,7 @@ function readParts(file: string): Map<string, StoredTensor> {
     else if (!fs.existsSync(at)) faults.add('part-missing', part, 'no such file', 'every part beside the index', fix);
   }
   faults.throwIfAny(`${file}: parts of the checkpoint are missing`);
-  for (const part of names as string[]) parts.set(part, readWeights(path.join(path.dirname(file), part)).tensors);
+  for (const part of names as string[]) parts.set(part, weightsIn(path.join(path.dirname(file), part), read).tensors);
   for (const [name, part] of Object.entries(map as Record<string, string>)) {
     const tensor = parts.get(part)![name];
     if (tensor) out.set(name, tensor);

@@ -4,7 +4,7 @@
 // has, and what all views come to is bounded by the file's length.
 import fs from 'node:fs';
 import { VoxelbookError } from '../base/errors.js';
-import { bfloat16, float16, type StoredTensor, type TensorData } from '../base/safetensors.js';
+import { bfloat16, float16, readRange, type StoredTensor, type TensorData } from '../base/safetensors.js';
 import { readPickle, type TensorView } from './pickle.js';
 import { ZipFile } from './zip.js';
 
@@ -64,32 +64,60 @@ function readZip(file: string): unknown {
 
 /** Legacy: magic number, protocol, system information, the value, the storage keys; then each storage as a count and its bytes. */
 function readLegacy(file: string): unknown {
-  const bytes = fs.readFileSync(file);
-  const magic = readPickle(bytes, file);
-  if (magic.value !== 0x1950a86a20f9469cfc6cn)
-    throw fault(file, 'format', 'a file of another kind', 'a PyTorch checkpoint (zip or legacy)');
-  const protocol = readPickle(bytes, file, magic.end);
-  const system = readPickle(bytes, file, protocol.end);
-  const main = readPickle(bytes, file, system.end);
-  const keys = readPickle(bytes, file, main.end);
-  if (!Array.isArray(keys.value) || !keys.value.every((key) => typeof key === 'string' || typeof key === 'number'))
-    throw fault(file, 'format', 'no list of storages', 'a legacy PyTorch checkpoint');
-  const dtypes = new Map<string, string>();
-  visit(main.value, file, (t) => dtypes.set(t.storage.key, t.storage.dtype ?? 'U8'));
-  const storages = new Map<string, Buffer>();
-  let at = keys.end;
-  for (const key of keys.value.map(String)) {
-    if (at + 8 > bytes.length) throw fault(file, 'truncated', `the file ends at byte ${bytes.length}`, `storage ${key}`);
-    const size = Number(bytes.readBigUInt64LE(at)) * widths[dtypes.get(key) ?? 'U8'];
-    if (at + 8 + size > bytes.length)
-      throw fault(file, 'truncated', `the file ends at byte ${bytes.length}`, `${size} bytes of storage ${key}`);
-    storages.set(key, bytes.subarray(at + 8, at + 8 + size));
-    at += 8 + size;
+  const descriptor = fs.openSync(file, 'r');
+  try {
+    const size = fs.fstatSync(descriptor).size;
+    const { main, keys, end } = legacyHead(descriptor, size, file);
+    const dtypes = new Map<string, string>();
+    visit(main, file, (t) => dtypes.set(t.storage.key, t.storage.dtype ?? 'U8'));
+    const places = new Map<string, [begin: number, end: number]>();
+    let at = end;
+    for (const key of keys) {
+      if (at + 8 > size) throw fault(file, 'truncated', `the file ends at byte ${size}`, `storage ${key}`);
+      const [count] = new BigUint64Array(readRange(descriptor, at, at + 8).slice().buffer);
+      const bytes = Number(count) * widths[dtypes.get(key) ?? 'U8'];
+      if (at + 8 + bytes > size)
+        throw fault(file, 'truncated', `the file ends at byte ${size}`, `${bytes} bytes of storage ${key}`);
+      places.set(key, [at + 8, at + 8 + bytes]);
+      at += 8 + bytes;
+    }
+    const storages = new Map<string, Buffer>();
+    return materialise(main, file, 16 * size + (16 << 20), ({ key, count }, width) => {
+      const place = places.get(key);
+      if (!place || place[1] - place[0] < count * width) return undefined;
+      let found = storages.get(key);
+      if (!found) {
+        found = Buffer.from(readRange(descriptor, ...place).buffer);
+        storages.set(key, found);
+      }
+      return found;
+    });
+  } finally {
+    fs.closeSync(descriptor);
   }
-  return materialise(main.value, file, 16 * bytes.length + (16 << 20), ({ key, count }, width) => {
-    const found = storages.get(key);
-    return found && found.length >= count * width ? found : undefined;
-  });
+}
+
+/** What a legacy file says before its storages; as much of it is read as that takes. */
+function legacyHead(descriptor: number, size: number, file: string): { main: unknown; keys: string[]; end: number } {
+  for (let length = 1 << 20; ; length *= 16) {
+    const bytes = Buffer.from(readRange(descriptor, 0, Math.min(length, size, pickleLimit)).buffer);
+    try {
+      const magic = readPickle(bytes, file);
+      if (magic.value !== 0x1950a86a20f9469cfc6cn)
+        throw fault(file, 'format', 'a file of another kind', 'a PyTorch checkpoint (zip or legacy)');
+      const protocol = readPickle(bytes, file, magic.end);
+      const system = readPickle(bytes, file, protocol.end);
+      const main = readPickle(bytes, file, system.end);
+      const keys = readPickle(bytes, file, main.end);
+      if (!Array.isArray(keys.value) || !keys.value.every((key) => typeof key === 'string' || typeof key === 'number'))
+        throw fault(file, 'format', 'no list of storages', 'a legacy PyTorch checkpoint');
+      return { main: main.value, keys: keys.value.map(String), end: keys.end };
+    } catch (error) {
+      // A head that was cut off is wrong in any way; the whole of it says what the file's own fault is.
+      const whole = bytes.length === size || length >= pickleLimit;
+      if (whole || (error instanceof VoxelbookError && error.code === 'format')) throw error;
+    }
+  }
 }
 
 const isView = (v: unknown): v is TensorView => typeof v === 'object' && v !== null && (v as TensorView).kind === 'tensor';
@@ -180,7 +208,11 @@ function contiguous(view: TensorView, where: () => string, file: string, find: F
     throw fault(file, 'storage', `${where()} with ${count} values`, `at most 16 times its storage of ${bytes.length} bytes`);
   const aligned = bytes.byteOffset % width === 0 ? bytes : Buffer.from(bytes);
   const source = typed(dtype, aligned) as Float32Array;
-  const data = (isContiguous(view) ? source.slice(view.offset, view.offset + count) : gather(source, view, count)) as TensorData;
+  // A storage that is this very tensor stays where it was read.
+  const whole = isContiguous(view) && count === source.length && bytes.length === bytes.buffer.byteLength;
+  const data = (
+    whole ? source : isContiguous(view) ? source.slice(view.offset, view.offset + count) : gather(source, view, count)
+  ) as TensorData;
   const widened = dtype === 'F16' ? float16 : dtype === 'BF16' ? bfloat16 : undefined;
   return { dtype, shape: [...view.shape], data: widened ? Float32Array.from(data as Uint16Array, widened) : data };
 }

@@ -212,7 +212,10 @@ describe('augmentation pipelines', () => {
   it('outside of the image masked channels are 0', () => {
     const p = pipeline('none', { patchSize: [2, 4, 6], useMaskForNorm: [true, false] });
     const sample = sampleOf([2, 4, 6], 2);
+    const before = structuredClone(sample);
     const out = p.apply(p.draw(new Random(0), sample), sample);
+    assert.deepEqual(sample, before, 'the given sample was changed');
+    assert.ok(sample.seg.some((label) => label < 0));
     for (let v = 0; v < sample.seg.length; v++) {
       assert.equal(out.image[2 * v], sample.seg[v] < 0 ? 0 : sample.image[2 * v]);
       assert.equal(out.image[2 * v + 1], sample.image[2 * v + 1]);

@@ -3,7 +3,14 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { VoxelbookError } from '../../src/base/errors.js';
-import { bfloat16, float16, readSafetensors, safetensorsChunks, writeSafetensors } from '../../src/base/safetensors.js';
+import {
+  bfloat16,
+  float16,
+  openSafetensors,
+  readSafetensors,
+  safetensorsChunks,
+  writeSafetensors,
+} from '../../src/base/safetensors.js';
 
 const file = (header: string | object, body = 0, length?: bigint) => {
   const text = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
@@ -33,7 +40,7 @@ describe('safetensors', () => {
     fs.rmSync(folder, { recursive: true });
   });
 
-  it('an array that is made when its turn comes gives the same file, and no two are held at once', () => {
+  it('an array that is made in parts when its turn comes gives the same file, and no two are held at once', () => {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-'));
     const [now, later] = ['now', 'later'].map((name) => path.join(folder, name));
     const arrays = { a: Float32Array.of(1, 2), b: Int32Array.of(3), c: Float32Array.of(4) };
@@ -42,13 +49,40 @@ describe('safetensors', () => {
     const made = Object.entries(arrays).map(([name, data]) => {
       const read = () => {
         asked.push(name);
-        return data;
+        return [data.subarray(0, 1), data.subarray(1)];
       };
       return [name, { shape: [data.length], dtype: data instanceof Float32Array ? 'F32' : 'I32', read }] as const;
     });
     writeSafetensors(later, Object.fromEntries(made));
     assert.deepEqual(fs.readFileSync(later), fs.readFileSync(now));
     assert.deepEqual(asked, ['a', 'b', 'c', 'a', 'b', 'c']);
+    fs.rmSync(folder, { recursive: true });
+  });
+
+  it('an opened file gives the same arrays, each when it is asked for, and refuses one that was replaced or damaged', () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vb-'));
+    const name = path.join(folder, 'x.safetensors');
+    const arrays = { a: Float32Array.of(1, 2), b: Float64Array.of(3), c: Int16Array.of(), d: Uint8Array.of(4, 5, 6) };
+    const write = () =>
+      writeSafetensors(name, Object.fromEntries(Object.entries(arrays).map(([k, data]) => [k, { shape: [data.length], data }])), {
+        said: 'x',
+      });
+    write();
+    const opened = openSafetensors(name);
+    assert.deepEqual(opened, readSafetensors(name));
+    const { a, b } = opened.tensors;
+    assert.equal(a.data, a.data, 'a value at a time would read the file each time');
+    assert.notEqual(b.data, a.data);
+    fs.rmSync(name);
+    write();
+    assert.throws(() => b.data, /was changed while it was read/);
+    const bytes = fs.readFileSync(name);
+    for (const at of [20, bytes.length - 1]) {
+      const bad = Buffer.from(bytes);
+      bad[at] ^= 1;
+      fs.writeFileSync(name, bad);
+      assert.throws(() => openSafetensors(name));
+    }
     fs.rmSync(folder, { recursive: true });
   });
 

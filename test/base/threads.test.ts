@@ -1,6 +1,6 @@
 // One number of threads for everything, from what the machine, the scheduler and the user say.
 import assert from 'node:assert/strict';
-import { cpuQuota, threads } from '../../src/base/threads.js';
+import { cpuQuota, threads, workersThatFit } from '../../src/base/threads.js';
 
 const none = () => undefined;
 const files = (content: Record<string, string>) => (file: string) => content[file];
@@ -14,6 +14,11 @@ const v1 = [
 ].join('\n');
 
 describe('threads', () => {
+  it('that fit into memory: at least one, fewer the more each needs, never more than there are', () => {
+    assert.equal(workersThatFit(1), threads());
+    assert.equal(workersThatFit(2 ** 60), 1);
+  });
+
   it('are our own setting, then Slurm’s, then OpenMP’s, then the cores', () => {
     const all = { VOXELBOOK_THREADS: '3', SLURM_CPUS_PER_TASK: '4', OMP_NUM_THREADS: '5' };
     assert.equal(of(all), 3);

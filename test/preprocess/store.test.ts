@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import zlib from 'node:zlib';
 import { VoxelbookError } from '../../src/base/errors.js';
+import { nativeFunctions } from '../../src/base/native/load.js';
 import { Random } from '../../src/base/random.js';
 import { chunkFor } from '../../src/preprocess/chunks.js';
 import { listCases, loadStageLabels, loadStored, StoredCase, saveCase, saveStageLabels } from '../../src/preprocess/index.js';
@@ -34,8 +36,14 @@ describe('the store of preprocessed cases', () => {
     [[5, 150, 131], 2, [512, 512]],
     [[3, 2, 64], 3, [40, 40, 40]],
   ];
-  for (const [shape, channels, patch] of cases)
-    it(`${shape.join('×')}, ${channels} channels, patches of ${patch.join('×')}: whole and by boxes, bit for bit`, () => {
+  const native = process.env.VOXELBOOK_NATIVE;
+  afterEach(() => {
+    if (native === undefined) delete process.env.VOXELBOOK_NATIVE;
+    else process.env.VOXELBOOK_NATIVE = native;
+  });
+  for (const [[shape, channels, patch], plain] of cases.flatMap((one) => [[one, false] as const, [one, true] as const]))
+    it(`${shape.join('×')}, ${channels} channels, patches of ${patch.join('×')}${plain ? ', in plain code' : ''}: whole and by boxes, bit for bit`, () => {
+      if (plain) process.env.VOXELBOOK_NATIVE = '0';
       const one = made(shape, channels);
       saveCase(folder, 'one', 'h', one, patch);
       const back = loadStored(folder, 'one');
@@ -80,6 +88,32 @@ describe('the store of preprocessed cases', () => {
     fs.writeFileSync(file, Buffer.concat([whole.subarray(0, chunks), Buffer.alloc(2000, 1)]));
     assert.throws(() => stored.box(), /is damaged/);
     assert.deepEqual(stored.box([0, 0, 0], [16, 16, 16]).data, before.data);
+  });
+
+  it('compiled code places every chunk; what it cannot place it leaves to the plain code', () => {
+    const place = nativeFunctions()?.placeChunk;
+    if (!place) return console.log('      not compiled here');
+    const planes = [Uint8Array.of(1, 2), Uint8Array.of(9), Uint8Array.of(3, 4), Uint8Array.of(0)];
+    const parts = Uint32Array.from(planes.flatMap((p) => [p.length, p.length === 2 ? 0 : 1, zlib.crc32(p)]));
+    const out = new Uint8Array(16);
+    const status = new Int32Array(1);
+    const call = (index: Uint32Array, size = [1, 1, 2]) =>
+      place(Uint8Array.from(planes.flatMap((p) => [...p])), index, [1, 1, 2], [0, 0, 0], size, out, [1, 2, 2], 1, 4, status);
+    call(parts);
+    assert.deepEqual([status[0], ...new Uint32Array(out.buffer)], [-1, 0, 0x01090300, 0x02090400, 0]);
+    for (const [at, value] of [
+      [2, 0],
+      [1, 3],
+      [0, 1],
+      [9, 7],
+    ]) {
+      const bad = parts.slice();
+      bad[at] = value;
+      call(bad);
+      assert.ok(status[0] >= 0, `${at}`);
+    }
+    assert.throws(() => call(parts, [1, 1, 3]), /a box outside of the chunk/);
+    assert.throws(() => call(parts.subarray(3)), /placeChunk: an index of 9 numbers/);
   });
 
   it('every flipped bit of either file is noticed', () => {

@@ -58,6 +58,16 @@ describe('train forecast', () => {
     assert.equal(one.parameters, full.parameters);
   });
 
+  it('where nothing fits, not even the smallest patch that the network takes, the refusal says so', () => {
+    const large = input([128, 128, 128], 2);
+    const deep = network({ network: 'stunet', size: 'S', inputChannels: 4, classes: 4, deepSupervision: true }).network;
+    const need = { ...large, network: deep };
+    assert.throws(
+      () => refuseIfTooLarge(need, forecast(need), 1e6),
+      (error: VoxelbookError) => error.code === 'too-little-memory' && /Use a smaller network/.test(error.message),
+    );
+  });
+
   it('a refusal names every part and the setting that would fit', () => {
     const large = input([128, 128, 128], 2);
     const need = forecast(large);

@@ -11,6 +11,7 @@
 
 #include <array>
 
+#include "base/native/checksum.h"
 #include "base/native/functions.h"
 
 namespace voxelbook {
@@ -133,5 +134,12 @@ struct Entered {
 } entered;
 
 }  // namespace
+
+bool fastCrc32(const uint8_t* bytes, int64_t n, uint32_t* sum) {
+  if (!best) return false;
+  *sum = ~best(~0u, bytes, n);
+  return true;
+}
+
 }  // namespace voxelbook
 #endif

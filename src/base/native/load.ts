@@ -41,6 +41,19 @@ type Sides = readonly number[];
 export interface Functions {
   /** CRC-32, on from the sum that is given; not there on processors without carry-less products. */
   crc32?(bytes: Uint8Array, sum: Uint32Array): void;
+  /** Answers in `status` with the first part it could not place, or -1: `preprocess/chunks.ts` says what is wrong with it. */
+  placeChunk(
+    stored: Uint8Array,
+    parts: Uint32Array,
+    full: Sides,
+    low: readonly number[],
+    size: Sides,
+    out: Uint8Array,
+    target: readonly number[],
+    channels: number,
+    width: number,
+    status: Int32Array,
+  ): void;
   fillUniform(state: Int32Array, out: Float64Array, low: number, high: number): void;
   fillKept(state: Int32Array, out: Float32Array, rate: number, kept: number): void;
   addNormal(state: Int32Array, values: Float32Array, sd: number): void;

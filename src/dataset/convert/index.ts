@@ -9,6 +9,7 @@ import type { WorkOptions } from '../../base/progress.js';
 import { type Descriptor, descriptor } from '../descriptor.js';
 import { groupsFile } from '../groups.js';
 import { rawFolder } from '../listed/write.js';
+import { workersForCases } from '../workersForCases.js';
 import { anyMsd, converters, type Source } from './converters.js';
 import { type ConvertJob, readSource } from './job.js';
 import { msdFolder } from './msd.js';
@@ -22,7 +23,7 @@ export const publicNames = Object.keys(converters);
 export interface ConvertOptions extends WorkOptions {
   /** Where `DatasetXXX_…` goes; default the environment's `nnUNet_raw`, else the own data folder. */
   root?: string;
-  /** Threads; default as many as this process may use. */
+  /** Threads; default as many as this process may use, as far as the largest case fits into memory so many times. */
   workers?: number;
 }
 
@@ -67,7 +68,11 @@ async function writeCases(
   const elsewhere = 'choose a folder on a larger disk with --root or nnUNet_raw';
   refuseIfDiskTooSmall(where.folder, bytes, { what: 'images and labels', elsewhere });
   const jobs = open.map(({ id, test = false }): ConvertJob => ({ ...where, id, test }));
-  await runJobs(new URL('./worker.js', import.meta.url), jobs, { what: 'convert', ...options });
+  const first = open.flatMap(filesOf);
+  const channels = Math.max(...open.map(({ images }) => (Array.isArray(images) ? 1 : images.channels)));
+  // All channels of one file and each by itself; labels as read and as whole numbers.
+  const workers = options.workers ?? workersForCases(first, 8 * channels + 16);
+  await runJobs(new URL('./worker.js', import.meta.url), jobs, { what: 'convert', ...options, workers });
 }
 
 /** The files of a case that are known before its voxels are read. */

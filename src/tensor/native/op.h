@@ -4,6 +4,7 @@
 // what is wrong by throwing `Fault`; it comes back in JavaScript as a TensorFlow error that names the shapes.
 #pragma once
 #include <omp.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -124,9 +125,16 @@ class Call {
 /// Floats that are not initialised, 64-byte aligned, released at the end of the scope.
 class Buffer {
  public:
-  explicit Buffer(int64_t count = 0) : data_(nullptr, std::free) {
+  explicit Buffer(int64_t count = 0) : data_(nullptr, Release{0}) {
     if (count <= 0) return;
     const size_t bytes = (static_cast<size_t>(count) * sizeof(float) + 63) / 64 * 64;
+    if (bytes >= ownMapping) {
+      void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (pages == MAP_FAILED) throw std::bad_alloc();
+      madvise(pages, bytes, MADV_HUGEPAGE);
+      data_ = {static_cast<float*>(pages), Release{bytes}};
+      return;
+    }
     data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
     if (!data_) throw std::bad_alloc();
   }
@@ -134,7 +142,17 @@ class Buffer {
   operator const float*() const { return data_.get(); }
 
  private:
-  std::unique_ptr<float, void (*)(void*)> data_;
+  /// Windows of the widest networks take hundreds of megabytes, and of another size in every layer: in the heap, which keeps what is freed
+  /// (module.cc), each would leave a hole that the next does not fit.
+  static constexpr size_t ownMapping = size_t{64} << 20;
+  struct Release {
+    size_t mapped;
+    void operator()(float* p) const {
+      if (mapped) munmap(p, mapped);
+      else std::free(p);
+    }
+  };
+  std::unique_ptr<float, Release> data_;
 };
 
 using Kernel = void (*)(Call&);

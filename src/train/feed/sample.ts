@@ -157,6 +157,9 @@ export class Sampler {
     const start = place.map((p, i) => Math.min(Math.max(p, 0), stored.shape[i]));
     const size = place.map((p, i) => Math.max(Math.min(p + patch[i], stored.shape[i]) - start[i], 0));
     const part = this.voxels(caseId, stored, start, size);
+    // Inside the case it is the patch already.
+    if (!part.previous && size.every((n, i) => n === patch[i]))
+      return { image: part.data, seg: part.seg, previous: undefined, shape: patch, channels: stored.channels };
     return cutPatch(
       { ...part, shape: size, channels: stored.channels },
       place.map((p, i) => p - start[i]),

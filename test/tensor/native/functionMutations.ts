@@ -1,5 +1,6 @@
 // Calls the functions on typed arrays with arguments that mostly do not fit, in a process of its own: a crash is a result.
 // Arguments: the seed, the number of calls. Prints `<returned> <refused>`; dies where a function dies.
+import zlib from 'node:zlib';
 import { type Functions, nativeFunctions } from '../../../src/base/native/load.js';
 import { Random } from '../../../src/base/random.js';
 
@@ -8,6 +9,8 @@ const random = new Random(`functions/${seed}`);
 const functions = nativeFunctions();
 if (!functions) throw new Error('no compiled functions');
 
+/** Not in every Node. */
+const { zstdCompressSync: zstd } = zlib as typeof zlib & { zstdCompressSync?: (bytes: Uint8Array) => Buffer };
 const floats = (n: number) => Float32Array.from({ length: n }, () => random.normal());
 const doubles = (n: number) => Float64Array.from({ length: n }, () => random.uniform(0, 1));
 const shorts = (n: number) => Int16Array.from({ length: n }, () => random.int(-1, 4));
@@ -18,6 +21,24 @@ const side = () => random.int(1, 12);
 /** Arguments that fit, of random sizes. */
 const fitting: { [name in keyof Functions]-?: () => unknown[] } = {
   crc32: () => [new Uint8Array(floats(random.int(0, 300)).buffer).subarray(random.int(0, 1)), new Uint32Array(1)],
+  placeChunk() {
+    const [full, channels, width] = [[side(), side(), side()], random.int(1, 4), random.choice([1, 2, 4])];
+    const low = full.map((n) => random.int(0, n));
+    const size = full.map((n, k) => random.int(1, n - low[k] + 1));
+    const n = full.reduce((a, b) => a * b, 1);
+    const stored: number[] = [];
+    const parts: number[] = [];
+    for (let part = 0; part < channels * width; part++) {
+      const plane = Uint8Array.from({ length: random.chance(0.2) ? 1 : n }, () => random.int(0, 3));
+      const packed = zstd && random.chance(0.5) && plane.length > 1 ? zstd(plane) : plane;
+      stored.push(...packed);
+      parts.push(packed.length, packed === plane ? (plane.length === 1 ? 1 : 0) : 2, zlib.crc32(packed));
+    }
+    const values = size.reduce((a, b) => a * b, channels);
+    const target = [0, size[2] * channels, size[1] * size[2] * channels];
+    const box = new Uint8Array(values * width);
+    return [Uint8Array.from(stored), Uint32Array.from(parts), full, low, size, box, target, channels, width, new Int32Array(1)];
+  },
   fillUniform: () => [words(), doubles(random.int(0, 5000)), -1, 2],
   fillKept: () => [words(), floats(random.int(0, 5000)), 0.3, 1.5],
   addNormal: () => [words(), floats(2 * random.int(0, 3000)), 0.5],
