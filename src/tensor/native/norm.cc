@@ -134,7 +134,13 @@ void backward(Call& call) {
   if (y) {
     n.each([&](int64_t, int64_t e, int64_t first, int64_t count) {
       const int64_t from = e * size + first * n.C;
-      for (int64_t i = from; i < from + count * n.C; i++) dAdded[i] = y[i] > 0 ? dy[i] : dy[i] * n.slope;
+      forWidth(count * n.C, [&]<int W>() {
+        // The last vector overlaps the one before: it is written twice with the same.
+        forChannels<W>(count * n.C, [&](int64_t i) {
+          const Vec<W> d = load<W>(dy + from + i);
+          store<W>(dAdded + from + i, load<W>(y + from + i) > 0 ? d : d * n.slope);
+        });
+      });
     });
     dy = dAdded;
   }
