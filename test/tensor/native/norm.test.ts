@@ -75,7 +75,7 @@ describe('native norm', () => {
       const x = tf.add(smooth(s.shape, 1, 1), s.offset ?? 0);
       return { x, gamma: tf.add(smooth([C], 2, 0.5), 1), beta: smooth([C], 3, 0.5), added: smooth(s.shape, 5, 1) };
     };
-    const call = (x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, added: tf.Tensor) =>
+    const call = (x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, added: tf.Tensor, usedUp?: boolean) =>
       nativeNorm(
         x,
         s.together ? 1 : s.shape[0],
@@ -85,6 +85,7 @@ describe('native norm', () => {
         1e-5,
         s.slope,
         s.added ? added : undefined,
+        usedUp,
       );
 
     it(`${title}: output is the definition's`, () =>
@@ -92,6 +93,15 @@ describe('native norm', () => {
         const { x, gamma, beta, added } = tensors();
         const expected = reference(s, x.dataSync(), gamma.dataSync(), beta.dataSync(), added.dataSync());
         assertClose(call(x, gamma, beta, added).dataSync(), expected, s.offset ? 2e-5 : 2e-6, 'output');
+      }));
+
+    it(`${title}: an input that is used up holds the same output, to the bit`, () =>
+      tf.tidy(() => {
+        const { x, gamma, beta, added } = tensors();
+        const own = tf.add(x, 0);
+        const result = call(own, gamma, beta, added, true);
+        assert.equal(result, own);
+        assert.deepEqual(result.dataSync(), call(x, gamma, beta, added).dataSync());
       }));
 
     it(`${title}: gradients are the finite differences of the definition`, () =>
@@ -124,6 +134,14 @@ describe('native norm', () => {
         }
       }));
   }
+
+  it('while a gradient is recorded an input that is used up stays as it is', () =>
+    tf.tidy(() => {
+      const x = smooth([1, 4, 5, 6, 9], 1, 1);
+      const before = x.dataSync().slice();
+      tf.grad((x) => tf.sum(nativeNorm(x, 1, 9, undefined, undefined, 1e-5, 0.01, undefined, true)))(x);
+      assert.deepEqual(x.dataSync(), before);
+    }));
 
   it('the result does not depend on the number of threads', () =>
     tf.tidy(() => {
