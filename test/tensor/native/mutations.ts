@@ -76,13 +76,6 @@ const fitting: Call[] = [
     ints: stridedInts,
     floats: [],
   },
-  {
-    name: 'VoxelbookNormInPlace',
-    shapes: [[2, 3, 4, 6], [6], [6], [2, 3, 4, 6]],
-    outputs: 1,
-    ints: [2, 3],
-    floats: [1e-5, 0.01],
-  },
   { name: 'VoxelbookNorm', shapes: [[2, 3, 4, 6], [6], [6], [2, 3, 4, 6]], outputs: 2, ints: [2, 3], floats: [1e-5, 0.01] },
   {
     name: 'VoxelbookNormGradient',

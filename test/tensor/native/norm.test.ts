@@ -164,10 +164,18 @@ describe('native norm', () => {
 
   it('what does not fit comes back as an error that names it', () =>
     tf.tidy(() => {
-      const call = (x: number[], affine: number, ints: number[]) => () =>
-        execute('VoxelbookNorm', [tf.zeros(x), tf.zeros([affine]), tf.zeros([affine]), tf.zeros([0])], 2, ints, [1e-5, 1]);
-      assert.throws(call([1, 2, 2, 6], 0, [1, 4]), /4 groups for 6 channels/);
-      assert.throws(call([1, 2, 2, 6], 5, [1, 6]), /scale \[5\] and shift \[5\] for 6 channels/);
-      assert.throws(call([1, 5, 1, 6], 0, [2, 6]), /input \[1,5,1,6\] in 2 equal parts/);
+      for (const [name, outputs] of [
+        ['VoxelbookNorm', 2],
+        ['VoxelbookNormInPlace', 1],
+      ] as const) {
+        const call =
+          (x: number[], affine: number, ints: number[], added = [0]) =>
+          () =>
+            execute(name, [tf.zeros(x), tf.zeros([affine]), tf.zeros([affine]), tf.zeros(added)], outputs, ints, [1e-5, 1]);
+        assert.throws(call([1, 2, 2, 6], 0, [1, 4]), /4 groups for 6 channels/);
+        assert.throws(call([1, 2, 2, 6], 5, [1, 6]), /scale \[5\] and shift \[5\] for 6 channels/);
+        assert.throws(call([1, 5, 1, 6], 0, [2, 6]), /input \[1,5,1,6\] in 2 equal parts/);
+        assert.throws(call([1, 2, 2, 6], 6, [1, 6], [1, 2, 3, 6]), /sum with \[1,2,3,6\] for an input of \[1,2,2,6\]/);
+      }
     }));
 });
