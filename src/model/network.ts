@@ -176,21 +176,23 @@ export function initialise(network: Pick<Network, 'parameters'>, random: Random)
 
 function fill({ shape, init }: ParamInfo, random: Random): Float32Array {
   if (init.kind === 'custom') return init.fill(random, shape);
-  const draw = () => {
-    switch (init.kind) {
-      case 'zeros':
-        return 0;
-      case 'ones':
-        return 1;
-      case 'constant':
-        return init.value;
-      case 'uniform':
-        return random.uniform(-init.bound, init.bound);
-      case 'normal':
-        return random.normal(0, init.sd);
-    }
-  };
-  return Float32Array.from({ length: product(shape) }, draw);
+  const values = new Float32Array(product(shape));
+  switch (init.kind) {
+    case 'zeros':
+      break;
+    case 'ones':
+      values.fill(1);
+      break;
+    case 'constant':
+      values.fill(init.value);
+      break;
+    case 'uniform':
+      values.set(random.uniforms(values.length, -init.bound, init.bound));
+      break;
+    case 'normal':
+      random.addNormal(values, init.sd);
+  }
+  return values;
 }
 
 /** Number of trainable values, as the papers count them. */

@@ -18,8 +18,10 @@ export function surfelAreas(spacingMm: readonly number[]): Float64Array {
   const at = spacingMm.join();
   let areas = known.get(at);
   if (!areas) {
+    triangles ??= allTriangles();
+    const of = triangles;
     areas = Float64Array.from({ length: 256 }, (_, code) =>
-      triangles[code].reduce((sum, [a, b, c]) => sum + triangleArea(a, b, c, spacingMm), 0),
+      of[code].reduce((sum, [a, b, c]) => sum + triangleArea(a, b, c, spacingMm), 0),
     );
     if (known.size > 64) known.clear();
     known.set(at, areas);
@@ -126,7 +128,10 @@ function triangleArea(a: Point, b: Point, c: Point, s: readonly number[]): numbe
 }
 
 const known = new Map<string, Float64Array>();
-const triangles: [Point, Point, Point][][] = Array.from({ length: 256 }, (_, code) => {
-  const fewer = setCorners(code) > 4 ? 255 - code : code;
-  return polygons(fewer).flatMap(widestTriangulation);
-});
+/** Of every code; made when first asked for, since a run that only trains never does. */
+let triangles: [Point, Point, Point][][] | undefined;
+const allTriangles = (): [Point, Point, Point][][] =>
+  Array.from({ length: 256 }, (_, code) => {
+    const fewer = setCorners(code) > 4 ? 255 - code : code;
+    return polygons(fewer).flatMap(widestTriangulation);
+  });

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { Random } from '../../src/base/random.js';
 import { build } from '../../src/model/index.js';
-import { native } from '../../src/tensor/native/load.js';
+import { nativeVariant, usesOneDnn } from '../../src/tensor/native/load.js';
 import { tf } from '../../src/tensor/tf.js';
 import { dcAndCe } from '../../src/train/loss/compound.js';
 import { initialState, optimiserOf } from '../../src/train/optim/optimiser.js';
@@ -16,7 +16,7 @@ const status = (key: string) =>
   Number(fs.readFileSync('/proc/self/status', 'utf8').match(new RegExp(`${key}:\\s+(\\d+)`))![1]) * 1024;
 
 tf.backend();
-const usesNative = native();
+const version = `Node ${process.version}, oneDNN ${usesOneDnn() ? 'on' : 'off'}, kernels ${nativeVariant() ?? 'off'}`;
 tf.ones([8]).dispose();
 const baseline = status('VmRSS');
 
@@ -81,4 +81,4 @@ for (let i = 0; i < repetitions; i++) {
   const used = process.cpuUsage(cpu);
   cpuSeconds.push((used.user + used.system) / 1e6);
 }
-console.log(JSON.stringify({ seconds, cpuSeconds, peakBytes: status('VmHWM') - baseline, losses, native: usesNative }));
+console.log(JSON.stringify({ seconds, cpuSeconds, peakBytes: status('VmHWM') - baseline, losses, version }));

@@ -1,6 +1,7 @@
 import assert from 'node:assert';
+import { Random } from '../../src/base/random.js';
 import { build, network } from '../../src/model/index.js';
-import { memoryAxes } from '../../src/model/network.js';
+import { fromMemory, memoryAxes } from '../../src/model/network.js';
 import { tf } from '../../src/tensor/tf.js';
 
 describe('model.build', () => {
@@ -74,6 +75,31 @@ describe('model.build', () => {
     assert.deepStrictEqual(residual.params['encoder.stages.1.blocks.0.conv2.norm.weight'].arraySync(), Array(8).fill(0));
     assert.deepStrictEqual(residual.params['encoder.stages.1.blocks.0.conv1.norm.weight'].arraySync(), Array(8).fill(1));
     tf.dispose([kaist.params, mednext.params, residual.params]);
+  });
+
+  it('values drawn in bulk are those of one draw after another', () => {
+    const { params, network } = build({ network: 'mednext', kernel: 3, width: 8, inputChannels: 1, classes: 2 }, undefined, {
+      seed: 5,
+    });
+    const he = build({ network: 'kaist-unet', inputChannels: 4, classes: 3, width: 8, maxWidth: 16 }, undefined, { seed: 5 });
+    let [uniform, normal] = [0, 0];
+    for (const built of [{ params, network }, he])
+      for (const info of built.network.parameters) {
+        const { name, init, aliasOf } = info;
+        if (aliasOf || !(init.kind === 'uniform' || init.kind === 'normal')) continue;
+        const random = new Random(5).split('model').split(name);
+        for (const value of fromMemory(info, built.params[name])) {
+          const wanted = Math.fround(
+            init.kind === 'uniform' ? random.uniform(-init.bound, init.bound) : random.normal(0, init.sd),
+          );
+          // The compiled logarithm and sine are exact to a double's last place.
+          assert.ok(Math.abs(value - wanted) <= 2 ** -23 * Math.abs(wanted), `${name}: ${value}, ${wanted}`);
+          if (init.kind === 'uniform') uniform++;
+          else normal++;
+        }
+      }
+    assert.ok(uniform > 1000 && normal > 1000, `${uniform}, ${normal}`);
+    tf.dispose([params, he.params]);
   });
 
   it('kernels lie in memory as TensorFlow wants them', () => {

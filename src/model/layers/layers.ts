@@ -13,6 +13,7 @@ import { depthwiseConv } from '../../tensor/ops/depthwiseConv.js';
 import { depthwiseConvTranspose } from '../../tensor/ops/depthwiseConvTranspose.js';
 import { type Behind, groupNorm as groupNormOp } from '../../tensor/ops/groupNorm.js';
 import { instanceNorm as instanceNormOp } from '../../tensor/ops/instanceNorm.js';
+import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { layerNorm as layerNormOp } from '../../tensor/ops/layerNorm.js';
 import { linear as linearOp } from '../../tensor/ops/linear.js';
 import { type PerAxis, perAxis } from '../../tensor/ops/shapes.js';
@@ -215,6 +216,9 @@ export function consume(used: tf.Tensor[], f: () => tf.Tensor): tf.Tensor {
   for (const tensor of used) if (tensor !== result) tensor.dispose();
   return result;
 }
+
+/** The skip's channels behind those of what was up-sampled; both are used up. */
+export const joinSkip = (up: tf.Tensor, skip: tf.Tensor): tf.Tensor => consume([up, skip], () => joinChannels([up, skip]));
 
 /**
  * A layer that, when `context.checkpoint` says so, keeps only its input and runs again in the backward pass.

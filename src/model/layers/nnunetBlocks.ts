@@ -6,12 +6,11 @@
 import { FaultList } from '../../base/errors.js';
 import type { Configuration } from '../../plan/plan.js';
 import type { Behind } from '../../tensor/ops/groupNorm.js';
-import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { averagePool, tf } from '../../tensor/tf.js';
 import { type Context, type Declaration, type Init, type ParamInfo, scope, under } from '../network.js';
 import { channelDropout } from './dropout.js';
 import { he } from './initialisers.js';
-import { batchNorm, consume, conv, convTranspose, instanceNorm, type Layer, type Norm, sequence } from './layers.js';
+import { batchNorm, consume, conv, convTranspose, instanceNorm, joinSkip, type Layer, type Norm, sequence } from './layers.js';
 
 /** nnU-Net's `arch_kwargs`, key for key, as a plan holds them. */
 export interface ArchitectureKwargs {
@@ -147,7 +146,7 @@ export function convBlock(
   const standard = { slope: activation ? t.slope : 1 };
   return scope(d, name, (context, x: tf.Tensor, behind: Behind = standard) => {
     const y = before(context, x);
-    return consume([y], () => norm(context, y, behind));
+    return consume([y], () => norm(context, y, { ...behind, usedUp: !context.onLayer }));
   });
 }
 
@@ -179,7 +178,8 @@ export function basicBlockD(
     tf.tidy(() => {
       let shortcut = strided ? averagePool(x, stride) : x;
       if (project) shortcut = project(context, shortcut);
-      return conv2(context, conv1(context, x), { slope: t.slope, added: shortcut });
+      const y = conv1(context, x);
+      return consume([y], () => conv2(context, y, { slope: t.slope, added: shortcut }));
     }),
   );
 }
@@ -243,7 +243,11 @@ export function decoder(
       const outputs: tf.Tensor[] = [];
       for (let s = 0; s < n - 1; s++) {
         const skip = skips[n - 2 - s];
-        x = consume([x, skip], () => stages[s](context, joinChannels([ups[s](context, x), skip])));
+        const joined = joinSkip(
+          consume([x], () => ups[s](context, x)),
+          skip,
+        );
+        x = consume([joined], () => stages[s](context, joined));
         if (deepSupervision || s === n - 2) outputs.unshift(heads[s](context, x));
       }
       return outputs;

@@ -3,7 +3,6 @@
 // (`Generic_UNet`, and `Axial_UNet` with attention in encoder and decoder, which the paper's table does not use).
 // Tensors are [batch, (depth,) height, width, channel].
 import type { Configuration } from '../../plan/plan.js';
-import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
 import { tf } from '../../tensor/tf.js';
 import { define, type Ends } from '../define.js';
@@ -15,6 +14,7 @@ import {
   convTranspose,
   groupNorm,
   instanceNorm,
+  joinSkip,
   type Layer,
   linear,
   sequence,
@@ -155,11 +155,14 @@ function build(spec: KaistUnetSpec, plan?: Configuration): Network {
     const outputs: tf.Tensor[] = [];
     for (let u = 0; u < pools; u++) {
       const skip = skips[pools - 1 - u];
-      x = consume([x, skip], () => {
-        const up = ups[u](context, x);
-        const attended = attendUp[u]?.(context, up) ?? up;
-        return decoder[u](context, joinChannels([attended, skip]));
-      });
+      const joined = joinSkip(
+        consume([x], () => {
+          const up = ups[u](context, x);
+          return attendUp[u]?.(context, up) ?? up;
+        }),
+        skip,
+      );
+      x = consume([joined], () => decoder[u](context, joined));
       if (spec.deepSupervision || u === pools - 1) outputs.unshift(heads[u](context, x));
     }
     return outputs;

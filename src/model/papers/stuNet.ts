@@ -3,11 +3,10 @@
 // Tensors are [batch, depth, height, width, channel].
 
 import type { Configuration } from '../../plan/plan.js';
-import { joinChannels } from '../../tensor/ops/joinChannels.js';
 import { resize } from '../../tensor/ops/resize.js';
 import { tf } from '../../tensor/tf.js';
 import { define, type Ends } from '../define.js';
-import { consume, conv, instanceNorm, type Layer, sequence } from '../layers/layers.js';
+import { consume, conv, instanceNorm, joinSkip, type Layer, sequence } from '../layers/layers.js';
 import { Declaration, type Network, scope, under } from '../network.js';
 
 export interface StuNetSpec extends Ends {
@@ -77,7 +76,11 @@ function build(spec: StuNetSpec, plan?: Configuration): Network {
     for (let u = 0; u < n - 1; u++) {
       // The up-sampled half comes first.
       const skip = skips[n - 2 - u];
-      x = consume([x, skip], () => decoder[u](context, joinChannels([ups[u](context, x), skip])));
+      const joined = joinSkip(
+        consume([x], () => ups[u](context, x)),
+        skip,
+      );
+      x = consume([joined], () => decoder[u](context, joined));
       if (spec.deepSupervision || u === n - 2) outputs.unshift(heads[u](context, x));
     }
     return outputs;
@@ -108,8 +111,10 @@ export function stuNetBlock(
   const conv3 = b.project ? conv(d, at('conv3'), b.channels, b.out, [1, 1, 1], { stride: b.stride }) : undefined;
   return scope(d, name, (context, x) =>
     tf.tidy(() => {
-      const y = norm1(context, conv1(context, x), { slope });
-      return norm2(context, conv2(context, y), { slope, added: conv3 ? conv3(context, x) : x });
+      const usedUp = !context.onLayer;
+      const y = norm1(context, conv1(context, x), { slope, usedUp });
+      const z = consume([y], () => conv2(context, y));
+      return norm2(context, z, { slope, added: conv3 ? conv3(context, x) : x, usedUp });
     }),
   );
 }

@@ -29,29 +29,28 @@ inline void pack(const float* b, int64_t K, int64_t N, int64_t rowStep, int64_t 
   }
 }
 
-/// One register block. TransposedA: element (i, k) of A is a[k·lda + i], else a[i·lda + k].
-template <int M, bool TransposedA>
+/// One register block, N of a panel's two vectors wide. TransposedA: element (i, k) of A is a[k·lda + i], else a[i·lda + k].
+template <int M, bool TransposedA, int N = 2>
 inline void block(const float* __restrict a, int64_t lda, const float* __restrict b, int64_t ldb, int64_t K,
                   const float* __restrict bias, bool add, float* __restrict c, int64_t ldc) {
   constexpr int W = widest;
   using V = Vec<W>;
-  V acc[M][2];
-  if (add) {
-    for (int i = 0; i < M; i++) acc[i][0] = load<W>(c + i * ldc), acc[i][1] = load<W>(c + i * ldc + W);
-  } else {
-    const V b0 = bias ? load<W>(bias) : V{}, b1 = bias ? load<W>(bias + W) : V{};
-    for (int i = 0; i < M; i++) acc[i][0] = b0, acc[i][1] = b1;
+  V acc[M][N];
+  for (int n = 0; n < N; n++) {
+    const V first = !add && bias ? load<W>(bias + n * W) : V{};
+    for (int i = 0; i < M; i++) acc[i][n] = add ? load<W>(c + i * ldc + n * W) : first;
   }
   for (int64_t k = 0; k < K; k++) {
-    const V b0 = load<W>(b + k * ldb), b1 = load<W>(b + k * ldb + W);
+    V row[N];
+    for (int n = 0; n < N; n++) row[n] = load<W>(b + k * ldb + n * W);
 #pragma GCC unroll 16
     for (int i = 0; i < M; i++) {
       const V s = broadcast<W>(TransposedA ? a[k * lda + i] : a[i * lda + k]);
-      acc[i][0] += s * b0;
-      acc[i][1] += s * b1;
+      for (int n = 0; n < N; n++) acc[i][n] += s * row[n];
     }
   }
-  for (int i = 0; i < M; i++) store<W>(c + i * ldc, acc[i][0]), store<W>(c + i * ldc + W, acc[i][1]);
+  for (int i = 0; i < M; i++)
+    for (int n = 0; n < N; n++) store<W>(c + i * ldc + n * W, acc[i][n]);
 }
 
 /// C = A·B (+ bias per column | + C) for a row-major tile A and packed B. `bias` must be padded to whole panels.

@@ -65,12 +65,13 @@ const float* optional(Call& call, int i, const char* what) {
 }
 
 /// Inputs x, γ, β, what is added behind the norm or [0]. Outputs y and the statistics [batch, 2, C]: mean and 1/sd, per channel also
-/// where groups share them.
+/// where groups share them. In place: y is written over x, the statistics are the only output.
+template <bool inPlace>
 void forward(Call& call) {
   const Norm n = normOf(call);
   const float* added = optional(call, 3, "sum with");
-  float* y = call.output(0, call.shape(0));
-  float* stats = call.output(1, {n.batch, 2, n.C});
+  float* y = inPlace ? call.inPlace(0) : call.output(0, call.shape(0));
+  float* stats = call.output(inPlace ? 0 : 1, {n.batch, 2, n.C});
   if (sizeOf(call.shape(0)) == 0) {
     if (n.batch * n.C > 0) std::memset(stats, 0, 2 * n.batch * n.C * sizeof(float));
     return;
@@ -104,12 +105,18 @@ void forward(Call& call) {
     float* to = y + e * size + first * n.C;
     const float* other = added ? added + e * size + first * n.C : nullptr;
     forWidth(n.C, [&]<int W>() {
+      const int64_t whole = n.C / W * W, last = n.C - W;
+      auto value = [&](int64_t c) {
+        Vec<W> z = load<W>(from + c) * load<W>(scale + c) + load<W>(shift + c);
+        if (other) z += load<W>(other + c);
+        return z > 0 ? z : z * n.slope;
+      };
       for (int64_t v = 0; v < count; v++, from += n.C, to += n.C) {
-        forChannels<W>(n.C, [&](int64_t c) {
-          Vec<W> z = load<W>(from + c) * load<W>(scale + c) + load<W>(shift + c);
-          if (other) z += load<W>(other + c);
-          store<W>(to + c, z > 0 ? z : z * n.slope);
-        });
+        // The last vector overlaps the one before: it is read before that is written, as both may be one memory.
+        Vec<W> end{};
+        if (whole < n.C) end = value(last);
+        for (int64_t c = 0; c < whole; c += W) store<W>(to + c, value(c));
+        if (whole < n.C) store<W>(to + last, end);
         if (other) other += n.C;
       }
     });
@@ -134,7 +141,13 @@ void backward(Call& call) {
   if (y) {
     n.each([&](int64_t, int64_t e, int64_t first, int64_t count) {
       const int64_t from = e * size + first * n.C;
-      for (int64_t i = from; i < from + count * n.C; i++) dAdded[i] = y[i] > 0 ? dy[i] : dy[i] * n.slope;
+      forWidth(count * n.C, [&]<int W>() {
+        // The last vector overlaps the one before: it is written twice with the same.
+        forChannels<W>(count * n.C, [&](int64_t i) {
+          const Vec<W> d = load<W>(dy + from + i);
+          store<W>(dAdded + from + i, load<W>(y + from + i) > 0 ? d : d * n.slope);
+        });
+      });
     });
     dy = dAdded;
   }
@@ -208,7 +221,8 @@ void backward(Call& call) {
 }
 
 __attribute__((constructor)) void add() {
-  registerOp<forward>("VoxelbookNorm", 4, 2);
+  registerOp<forward<false>>("VoxelbookNorm", 4, 2);
+  registerOp<forward<true>>("VoxelbookNormInPlace", 4, 1);
   registerOp<backward>("VoxelbookNormGradient", 6, 4);
 }
 

@@ -8,6 +8,7 @@ import { execute } from './load.js';
  * @param batch rows with statistics of their own: `x.shape[0]`, or 1 to take the whole batch together
  * @param slope of a leaky ReLU behind the norm, above 0; 1 = none
  * @param added is added before the leaky ReLU, `[batch, …spatial, channel]`
+ * @param usedUp `x` and its memory are nobody else's: where no gradient is recorded it is written over and is the result
  * Memory: keeps `x` and `[batch, 2, channel]` statistics; with a sum the output too, and not what was added.
  */
 export function nativeNorm(
@@ -19,6 +20,7 @@ export function nativeNorm(
   epsilon: number,
   slope = 1,
   added?: tf.Tensor,
+  usedUp = false,
 ): tf.Tensor {
   const channels = x.shape.at(-1)!;
   const own = [x, gamma, beta].filter((t) => t !== undefined);
@@ -29,6 +31,12 @@ export function nativeNorm(
     [batch, groups],
     [epsilon, slope],
   ] as const;
+  if (usedUp && !tf.engine().isTapeOn()) {
+    tf.tidy(() => {
+      execute('VoxelbookNormInPlace', [x, ...both(gamma, beta), added ?? tf.zeros([0])], 1, ...settings);
+    });
+    return x;
+  }
   return customOp(
     added ? [...own, added] : own,
     () => {

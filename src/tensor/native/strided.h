@@ -78,52 +78,53 @@ inline void copySource(const Parts& parts, const Part& p, const float* x, float*
 }
 
 /// C[M × panel] (+)= Σ over `count` offsets of A at that offset [M × K]·B[K × panel], B one behind the other.
-template <int M>
+template <int M, int N>
 inline void rowsBlock(const float* __restrict a, int64_t lda, const int64_t* offsets, int64_t count, int64_t K, const float* __restrict b,
                       bool add, float* __restrict c) {
   constexpr int W = widest;
   using V = Vec<W>;
-  V acc[M][2];
-  for (int i = 0; i < M; i++) {
-    if (add) acc[i][0] = load<W>(c + i * panel), acc[i][1] = load<W>(c + i * panel + W);
-    else acc[i][0] = acc[i][1] = V{};
-  }
+  V acc[M][N];
+  for (int i = 0; i < M; i++)
+    for (int n = 0; n < N; n++) acc[i][n] = add ? load<W>(c + i * panel + n * W) : V{};
   for (int64_t t = 0; t < count; t++) {
     const float* from = a + offsets[t];
     for (int64_t k = 0; k < K; k++, b += panel) {
-      const V b0 = load<W>(b), b1 = load<W>(b + W);
+      V row[N];
+      for (int n = 0; n < N; n++) row[n] = load<W>(b + n * W);
 #pragma GCC unroll 16
       for (int i = 0; i < M; i++) {
         const V s = broadcast<W>(from[i * lda + k]);
-        acc[i][0] += s * b0;
-        acc[i][1] += s * b1;
+        for (int n = 0; n < N; n++) acc[i][n] += s * row[n];
       }
     }
   }
-  for (int i = 0; i < M; i++) store<W>(c + i * panel, acc[i][0]), store<W>(c + i * panel + W, acc[i][1]);
+  for (int i = 0; i < M; i++)
+    for (int n = 0; n < N; n++) store<W>(c + i * panel + n * W, acc[i][n]);
 }
 
 /// C[M × panel] += Σ over rows r and columns k of A[starts[r] + k·lda + i]·B[r·columns + k]: a window's row times slopes.
-template <int M>
+template <int M, int N>
 inline void slopeBlock(const float* __restrict a, int64_t lda, const int64_t* starts, int64_t rows, int64_t columns, const float* __restrict b,
                        float* __restrict c, int64_t ldc) {
   constexpr int W = widest;
   using V = Vec<W>;
-  V acc[M][2];
-  for (int i = 0; i < M; i++) acc[i][0] = load<W>(c + i * ldc), acc[i][1] = load<W>(c + i * ldc + W);
+  V acc[M][N];
+  for (int i = 0; i < M; i++)
+    for (int n = 0; n < N; n++) acc[i][n] = load<W>(c + i * ldc + n * W);
   for (int64_t r = 0; r < rows; r++) {
     const float* from = a + starts[r];
     for (int64_t k = 0; k < columns; k++, from += lda, b += panel) {
-      const V b0 = load<W>(b), b1 = load<W>(b + W);
+      V row[N];
+      for (int n = 0; n < N; n++) row[n] = load<W>(b + n * W);
 #pragma GCC unroll 16
       for (int i = 0; i < M; i++) {
         const V s = broadcast<W>(from[i]);
-        acc[i][0] += s * b0;
-        acc[i][1] += s * b1;
+        for (int n = 0; n < N; n++) acc[i][n] += s * row[n];
       }
     }
   }
-  for (int i = 0; i < M; i++) store<W>(c + i * ldc, acc[i][0]), store<W>(c + i * ldc + W, acc[i][1]);
+  for (int i = 0; i < M; i++)
+    for (int n = 0; n < N; n++) store<W>(c + i * ldc + n * W, acc[i][n]);
 }
 
 /// y at the walk's destinations = products with `packed` [panel][tap rows][row][panel] + bias.
@@ -155,8 +156,10 @@ inline void walk(const Walk& w, const float* x, const float* packed, const float
             const float* a = source + (i * w.axis[0].step * tall + r * w.axis[1].step) * width;
             float* c = results + (i * p.rows + r) * columns * panel;
             const int64_t lda = w.axis[2].step * w.in;
-            evenRows(columns, [&]<int M>(int64_t at) {
-              rowsBlock<M>(a + at * lda, lda, offsets.data() + t, std::min(atOnce, tapRows - t), K, b, t > 0, c + at * panel);
+            forVectors(w.out - j * panel, [&]<int N>() {
+              evenRows(columns, [&]<int M>(int64_t at) {
+                rowsBlock<M, N>(a + at * lda, lda, offsets.data() + t, std::min(atOnce, tapRows - t), K, b, t > 0, c + at * panel);
+              });
             });
           }
       }
@@ -277,9 +280,11 @@ inline void stridedFilterGradient(const Strided& s, const float* big, const floa
       for (int64_t t = 0; t < tapRows; t++) {
         const float* a = source + (t / w.axis[1].taps * high + t % w.axis[1].taps) * line;
         for (int64_t j = 0; j < own; j++)
-          evenRows(K, [&]<int M>(int64_t row) {
-            slopeBlock<M>(a + row, w.axis[2].step * w.in, starts.data(), starts.size(), columns, slopes + j * positions * panel,
-                          to + (t * K + row) * width + j * panel, width);
+          forVectors(s.smallChannels - (firstPanel + j) * panel, [&]<int N>() {
+            evenRows(K, [&]<int M>(int64_t row) {
+              slopeBlock<M, N>(a + row, w.axis[2].step * w.in, starts.data(), starts.size(), columns, slopes + j * positions * panel,
+                               to + (t * K + row) * width + j * panel, width);
+            });
           });
       }
     }

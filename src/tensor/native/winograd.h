@@ -39,25 +39,34 @@ inline void evenRows(int64_t n, Fn&& fn) {
   }
 }
 
-/// C[M × panel] = Σ over `depth` of A_k[M × K]·B_k[K × panel], where A_k lies `step` floats behind A_{k−1}.
-template <int M>
+/// Vectors of a panel that hold `channels` results: the second is left out where the first takes all. fn.template operator()<N>().
+template <class Fn>
+inline void forVectors(int64_t channels, Fn&& fn) {
+  if (channels > widest) fn.template operator()<2>();
+  else fn.template operator()<1>();
+}
+
+/// C[M × panel] = Σ over `depth` of A_k[M × K]·B_k[K × panel], where A_k lies `step` floats behind A_{k−1}; N of a panel's two vectors.
+template <int M, int N>
 inline void deepBlock(const float* __restrict a, int64_t lda, int64_t step, int64_t depth, int64_t K, const float* __restrict b,
                       float* __restrict c) {
   constexpr int W = widest;
   using V = Vec<W>;
-  V acc[M][2];
-  for (int i = 0; i < M; i++) acc[i][0] = acc[i][1] = V{};
+  V acc[M][N];
+  for (int i = 0; i < M; i++)
+    for (int n = 0; n < N; n++) acc[i][n] = V{};
   for (int64_t d = 0; d < depth; d++, a += step)
     for (int64_t k = 0; k < K; k++, b += panel) {
-      const V b0 = load<W>(b), b1 = load<W>(b + W);
+      V row[N];
+      for (int n = 0; n < N; n++) row[n] = load<W>(b + n * W);
 #pragma GCC unroll 16
       for (int i = 0; i < M; i++) {
         const V s = broadcast<W>(a[i * lda + k]);
-        acc[i][0] += s * b0;
-        acc[i][1] += s * b1;
+        for (int n = 0; n < N; n++) acc[i][n] += s * row[n];
       }
     }
-  for (int i = 0; i < M; i++) store<W>(c + i * panel, acc[i][0]), store<W>(c + i * panel + W, acc[i][1]);
+  for (int i = 0; i < M; i++)
+    for (int n = 0; n < N; n++) store<W>(c + i * panel + n * W, acc[i][n]);
 }
 
 /// Where a slab of tiles lies: planes, rows of tiles and tiles of a row, from … to (without) end.
@@ -207,7 +216,7 @@ inline void outputTiles(const Same& c, const Slab& s, const float* M, int64_t ch
     for (int64_t r = 0; r < s.rows; r++)
       for (int64_t q = 0; q < s.columns; q++, t++) {
         const float* m = M + t * panel;
-        for (int half = 0; half < 2; half++) {
+        for (int half = 0; half < (n > widest ? 2 : 1); half++) {
           constexpr int W = widest;
           Vec<W> top[4], low[4];
           for (int nu = 0; nu < 4; nu++) {
@@ -248,12 +257,15 @@ inline void winograd(const Same& c, const float* x, const float* g, bool turned,
     inputTiles(c, x, s, 0, 4, T, V);
     const int64_t plane = s.plane() * c.in, component = (s.planes + c.depth - 1) * plane, group = task % groups;
     for (int64_t j = panels * group / groups; j < panels * (group + 1) / groups; j++) {
+      const int64_t n = std::min<int64_t>(panel, c.out - j * panel);
       for (int64_t i = 0; i < 16; i++) {
         const float *a = V + i * component, *b = U + (j * 16 + i) * c.depth * K * panel;
         float* m = M + i * s.tiles() * panel;
-        evenRows(s.tiles(), [&]<int R>(int64_t row) { deepBlock<R>(a + row * K, K, plane, c.depth, K, b, m + row * panel); });
+        forVectors(n, [&]<int N>() {
+          evenRows(s.tiles(), [&]<int R>(int64_t row) { deepBlock<R, N>(a + row * K, K, plane, c.depth, K, b, m + row * panel); });
+        });
       }
-      outputTiles(c, s, M, j * panel, std::min<int64_t>(panel, c.out - j * panel), bias, y);
+      outputTiles(c, s, M, j * panel, n, bias, y);
     }
   }
 }
@@ -279,7 +291,7 @@ inline void slopeTiles(const Same& c, const float* dy, const Slab& s, int xi, in
               v[i] = part[i];
             }
           float* to = Z + (j * tiles + t) * panel;
-          for (int half = 0; half < 2; half++) {
+          for (int half = 0; half < (n > widest ? 2 : 1); half++) {
             constexpr int W = widest;
             const int at = half * W;
             const Vec<W> a = load<W>(v[0] + at), b = load<W>(v[1] + at), e = load<W>(v[2] + at), f = load<W>(v[3] + at);
@@ -327,8 +339,10 @@ inline void winogradFilterGradient(const Same& c, const float* x, const float* d
           float* sum = to + (nu * c.depth + d) * c.in * width;
           for (int64_t j = 0; j < own; j++) {
             const float* b = Z + (nu * own + j) * tiles * panel;
-            evenRows(c.in, [&]<int R>(int64_t row) {
-              block<R, true>(a + row, c.in, b, panel, tiles, nullptr, true, sum + row * width + j * panel, width);
+            forVectors(c.out - (firstPanel + j) * panel, [&]<int N>() {
+              evenRows(c.in, [&]<int R>(int64_t row) {
+                block<R, true, N>(a + row, c.in, b, panel, tiles, nullptr, true, sum + row * width + j * panel, width);
+              });
             });
           }
         }

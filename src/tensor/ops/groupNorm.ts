@@ -6,7 +6,7 @@ import { VoxelbookError } from '../../base/errors.js';
 import { product } from '../../base/shape.js';
 import { native, nativeAvailable } from '../native/load.js';
 import { nativeNorm } from '../native/norm.js';
-import { countNorm, isSymbolic, symbolicOp } from '../symbolic.js';
+import { countNorm, isRecorded, isSymbolic, symbolicOp } from '../symbolic.js';
 import { tf } from '../tf.js';
 import { customOp } from './customOp.js';
 import { leakyRelu } from './leakyRelu.js';
@@ -17,6 +17,8 @@ export interface Behind {
   slope?: number;
   /** The shape of `x`; added before the leaky ReLU. */
   added?: tf.Tensor;
+  /** Nobody else needs `x` or sees its memory: the result may be written over it and is then `x` itself. Default false. */
+  usedUp?: boolean;
 }
 
 /**
@@ -53,7 +55,7 @@ export function spatialNorm(
   gamma: tf.Tensor | undefined,
   beta: tf.Tensor | undefined,
   epsilon: number,
-  { slope = 1, added }: Behind = {},
+  { slope = 1, added, usedUp = false }: Behind = {},
 ): tf.Tensor {
   const inputs = [x, gamma, beta].filter((t) => t !== undefined);
   const behind = slope !== 1 || added !== undefined;
@@ -65,6 +67,7 @@ export function spatialNorm(
     });
   if (isSymbolic()) {
     countNorm(x.size, gamma ? 'affine' : 'plain');
+    if (usedUp && nativeAvailable() && !isRecorded() && !tf.engine().isTapeOn()) return x;
     return symbolicOp(
       name,
       added ? [...inputs, added] : inputs,
@@ -74,7 +77,7 @@ export function spatialNorm(
         : { attributes: { batch, groups, scale: !!gamma, shift: !!beta, epsilon } },
     );
   }
-  if (native()) return nativeNorm(x, batch, groups, gamma, beta, epsilon, slope, added);
+  if (native()) return nativeNorm(x, batch, groups, gamma, beta, epsilon, slope, added, usedUp);
   const channels = x.shape.at(-1)!;
   const voxels = product(x.shape.slice(0, -1)) / batch;
   const rows = [batch, voxels, channels];

@@ -75,7 +75,7 @@ describe('native norm', () => {
       const x = tf.add(smooth(s.shape, 1, 1), s.offset ?? 0);
       return { x, gamma: tf.add(smooth([C], 2, 0.5), 1), beta: smooth([C], 3, 0.5), added: smooth(s.shape, 5, 1) };
     };
-    const call = (x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, added: tf.Tensor) =>
+    const call = (x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, added: tf.Tensor, usedUp?: boolean) =>
       nativeNorm(
         x,
         s.together ? 1 : s.shape[0],
@@ -85,6 +85,7 @@ describe('native norm', () => {
         1e-5,
         s.slope,
         s.added ? added : undefined,
+        usedUp,
       );
 
     it(`${title}: output is the definition's`, () =>
@@ -92,6 +93,15 @@ describe('native norm', () => {
         const { x, gamma, beta, added } = tensors();
         const expected = reference(s, x.dataSync(), gamma.dataSync(), beta.dataSync(), added.dataSync());
         assertClose(call(x, gamma, beta, added).dataSync(), expected, s.offset ? 2e-5 : 2e-6, 'output');
+      }));
+
+    it(`${title}: an input that is used up holds the same output, to the bit`, () =>
+      tf.tidy(() => {
+        const { x, gamma, beta, added } = tensors();
+        const own = tf.add(x, 0);
+        const result = call(own, gamma, beta, added, true);
+        assert.equal(result, own);
+        assert.deepEqual(result.dataSync(), call(x, gamma, beta, added).dataSync());
       }));
 
     it(`${title}: gradients are the finite differences of the definition`, () =>
@@ -125,6 +135,14 @@ describe('native norm', () => {
       }));
   }
 
+  it('while a gradient is recorded an input that is used up stays as it is', () =>
+    tf.tidy(() => {
+      const x = smooth([1, 4, 5, 6, 9], 1, 1);
+      const before = x.dataSync().slice();
+      tf.grad((x) => tf.sum(nativeNorm(x, 1, 9, undefined, undefined, 1e-5, 0.01, undefined, true)))(x);
+      assert.deepEqual(x.dataSync(), before);
+    }));
+
   it('the result does not depend on the number of threads', () =>
     tf.tidy(() => {
       const x = smooth([2, 9, 17, 19, 32], 1, 1);
@@ -146,10 +164,18 @@ describe('native norm', () => {
 
   it('what does not fit comes back as an error that names it', () =>
     tf.tidy(() => {
-      const call = (x: number[], affine: number, ints: number[]) => () =>
-        execute('VoxelbookNorm', [tf.zeros(x), tf.zeros([affine]), tf.zeros([affine]), tf.zeros([0])], 2, ints, [1e-5, 1]);
-      assert.throws(call([1, 2, 2, 6], 0, [1, 4]), /4 groups for 6 channels/);
-      assert.throws(call([1, 2, 2, 6], 5, [1, 6]), /scale \[5\] and shift \[5\] for 6 channels/);
-      assert.throws(call([1, 5, 1, 6], 0, [2, 6]), /input \[1,5,1,6\] in 2 equal parts/);
+      for (const [name, outputs] of [
+        ['VoxelbookNorm', 2],
+        ['VoxelbookNormInPlace', 1],
+      ] as const) {
+        const call =
+          (x: number[], affine: number, ints: number[], added = [0]) =>
+          () =>
+            execute(name, [tf.zeros(x), tf.zeros([affine]), tf.zeros([affine]), tf.zeros(added)], outputs, ints, [1e-5, 1]);
+        assert.throws(call([1, 2, 2, 6], 0, [1, 4]), /4 groups for 6 channels/);
+        assert.throws(call([1, 2, 2, 6], 5, [1, 6]), /scale \[5\] and shift \[5\] for 6 channels/);
+        assert.throws(call([1, 5, 1, 6], 0, [2, 6]), /input \[1,5,1,6\] in 2 equal parts/);
+        assert.throws(call([1, 2, 2, 6], 6, [1, 6], [1, 2, 3, 6]), /sum with \[1,2,3,6\] for an input of \[1,2,2,6\]/);
+      }
     }));
 });

@@ -41,23 +41,6 @@ describe('activations', () => {
       }));
 });
 
-describe('linear', () => {
-  it('is a matrix product on the last axis', () =>
-    leavesNothing(() => {
-      const [x, w, b] = [draw([2, 3, 4]), draw([4, 5]), draw([5])];
-      const y = linear(x, w, b);
-      const [xs, ws, bs] = [x.dataSync(), w.dataSync(), b.dataSync()];
-      const slow = Float64Array.from({ length: 30 }, (_, i) => {
-        let sum = bs[i % 5];
-        for (let c = 0; c < 4; c++) sum += xs[Math.floor(i / 5) * 4 + c] * ws[c * 5 + (i % 5)];
-        return sum;
-      });
-      close(y.dataSync(), slow, 1e-6);
-      gradients(linear, [x, w, b], 0.5, 1e-4);
-      tf.dispose([x, w, b, y]);
-    }));
-});
-
 describe('recompute', () => {
   it('gives the same values and gradients as keeping, also when nested and when an input is not used', () =>
     leavesNothing(() => {

@@ -1,9 +1,10 @@
-"""The PyTorch side of train.ts: the official architectures as plain modules, one measurement a process, one line of JSON.
+"""The peers of compare.ts: the official architectures as plain PyTorch modules, one measurement a process, one line of JSON.
 
-Arguments: the case as JSON, the repetitions, the layout (default or channels_last), the threads; or `roofline`, the threads and
-edges of square matrices: prints the multiply-adds per second of the fastest product.
+Arguments: the case as JSON, the repetitions, the side (default, channels_last, compile, openvino, onnxruntime), the threads; or
+`roofline`, the threads and edges of square matrices: prints the multiply-adds per second of the fastest product.
 """
 
+import io
 import json
 import math
 import re
@@ -240,11 +241,46 @@ class SwinUmamba(nn.Module):
         return self.head(self.last(y))
 
 
+# nnU-Net's ResidualEncoderUNet, preset M.
+class BasicBlockD(nn.Module):
+    def __init__(self, c, out, stride):
+        super().__init__()
+        self.conv1, self.conv2 = conv_norm(c, out, stride), conv_norm(out, out)[:2]
+        pool = [nn.AvgPool3d(stride, stride)] if stride > 1 else []
+        project = [nn.Conv3d(c, out, 1, bias=False), nn.InstanceNorm3d(out, affine=True)] if c != out else []
+        self.skip, self.act = nn.Sequential(*pool, *project), nn.LeakyReLU(inplace=True)
+
+    def forward(self, x):
+        return self.act(self.conv2(self.conv1(x)) + self.skip(x))
+
+
+class ResEnc(nn.Module):
+    def __init__(self, channels, classes, w=(32, 64, 128, 256, 320, 320), blocks=(1, 3, 4, 6, 6, 6)):
+        super().__init__()
+        n = len(w)
+        self.stem = conv_norm(channels, w[0])
+        stage = lambda i: [BasicBlockD(w[max(i - 1, 0)], w[i], 2 if i else 1)] + [BasicBlockD(w[i], w[i], 1) for _ in range(blocks[i] - 1)]
+        self.encoder = nn.ModuleList([nn.Sequential(*stage(i)) for i in range(n)])
+        self.up = nn.ModuleList([nn.ConvTranspose3d(w[i + 1], w[i], 2, 2) for i in range(n - 1)])
+        self.decoder = nn.ModuleList([conv_norm(2 * w[i], w[i]) for i in range(n - 1)])
+        self.head = nn.Conv3d(w[0], classes, 1)
+
+    def forward(self, x):
+        x = self.stem(x)
+        skips = []
+        for stage in self.encoder:
+            x = stage(x)
+            skips.append(x)
+        for i in reversed(range(len(skips) - 1)):
+            x = self.decoder[i](torch.cat((self.up[i](x), skips[i]), 1))
+        return self.head(x)
+
+
 def network(peer, channels, classes):
     kind, *rest = peer.split("-")
     if kind == "mednext":
         return MedNeXt(rest[0], int(rest[1][1:]), channels, classes)
-    return {"stunet": StuNet, "plain": Plain, "swin": SwinUmamba}[kind](channels, classes)
+    return {"stunet": StuNet, "plain": Plain, "resenc": ResEnc, "swin": SwinUmamba}[kind](channels, classes)
 
 
 def loss_of(logits, labels, classes):
@@ -272,35 +308,70 @@ def roofline(threads, sizes):
     print(best)
 
 
+def engine(side, model, x, threads):
+    """A function without arguments that predicts x in float32, and the engine's version."""
+    if side == "openvino":
+        import openvino as ov
+
+        # Without the hint it computes in bf16 where the processor can.
+        settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        compiled = ov.compile_model(ov.convert_model(model, example_input=x, input=[list(x.shape)]), "CPU", settings)
+        values = x.numpy()
+        return lambda: compiled(values), ov.get_version().split("-")[0]
+    import onnxruntime as ort
+
+    file = io.BytesIO()
+    torch.onnx.export(model, (x,), file, dynamo=False)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    del file
+    feed = {session.get_inputs()[0].name: x.numpy()}
+    return lambda: session.run(None, feed), ort.__version__
+
+
 def main():
     if sys.argv[1] == "roofline":
         return roofline(int(sys.argv[2]), [int(n) for n in sys.argv[3:]])
-    case, repetitions, layout = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    torch.set_num_threads(int(sys.argv[4]))
+    case, repetitions, side, threads = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    torch.set_num_threads(threads)
     torch.manual_seed(0)
     torch.ones(8).sum()
     baseline = memory("VmRSS")
+    version = torch.__version__.split("+")[0]
     model = network(case["peer"], case["channels"], case["classes"])
     x = torch.randn(1, case["channels"], *case["patch"])
     labels = torch.randint(case["classes"], (1, *case["patch"]))
-    if layout == "channels_last":
+    if side == "channels_last":
         form = torch.channels_last_3d if len(case["patch"]) == 3 else torch.channels_last
         model, x = model.to(memory_format=form), x.to(memory_format=form)
-    optimiser = torch.optim.AdamW(model.parameters(), 1e-4)
+    parameters = sum(p.numel() for p in model.parameters())
+    if case["mode"] == "predict":
+        model.eval()
+    run = torch.compile(model) if side == "compile" else model
     losses = []
+    if case["mode"] == "train":
+        optimiser = torch.optim.AdamW(model.parameters(), 1e-4)
 
-    def once():
-        if case["mode"] == "predict":
-            model.eval()
+        def once():
+            optimiser.zero_grad(set_to_none=True)
+            loss = loss_of(run(x), labels, case["classes"])
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 12)
+            optimiser.step()
+            losses.append(loss.item())
+
+    elif side in ("openvino", "onnxruntime"):
+        with torch.inference_mode():
+            once, version = engine(side, model, x, threads)
+        del model, run
+        # The peak is that of predicting, not of the conversion.
+        open("/proc/self/clear_refs", "w").write("5")
+    else:
+
+        def once():
             with torch.inference_mode():
-                model(x)
-            return
-        optimiser.zero_grad(set_to_none=True)
-        loss = loss_of(model(x), labels, case["classes"])
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 12)
-        optimiser.step()
-        losses.append(loss.item())
+                run(x)
 
     once()
     seconds, cpu_seconds = [], []
@@ -309,9 +380,9 @@ def main():
         once()
         seconds.append(time.perf_counter() - start)
         cpu_seconds.append(time.process_time() - cpu)
-    parameters = sum(p.numel() for p in model.parameters())
     peak = memory("VmHWM") - baseline
-    print(json.dumps({"seconds": seconds, "cpuSeconds": cpu_seconds, "peakBytes": peak, "losses": losses, "parameters": parameters}))
+    result = {"seconds": seconds, "cpuSeconds": cpu_seconds, "peakBytes": peak, "losses": losses, "parameters": parameters}
+    print(json.dumps(result | {"version": version}))
 
 
 main()
