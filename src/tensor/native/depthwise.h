@@ -27,8 +27,8 @@ struct Depthwise {
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
 };
 
-constexpr int64_t mostTaps = 64;         // per axis
-constexpr int64_t furthest = 1ll << 20;  // stride and padding: positions stay far from where whole numbers end
+constexpr int64_t mostTaps = 64;         // per axis; a stride at most as long, so that a transposed grid stays near its input's size
+constexpr int64_t furthest = 1ll << 20;  // padding: positions stay far from where whole numbers end
 
 /// One output row: which rows of the input it sums, with which row of the kernel, and how positions correspond.
 struct RowSum {
@@ -208,8 +208,8 @@ inline Depthwise depthwiseOf(const Shape& kernel, const std::vector<int64_t>& in
   for (int i = 0; i < 3; i++) {
     conv.kernel[i] = k[i], conv.stride[i] = ints[at + i], conv.pad[i] = ints[at + 3 + i];
     EXPECT(conv.kernel[i] >= 1 && conv.kernel[i] <= mostTaps, "kernel " + text(kernel) + ": edges must be 1 to " + std::to_string(mostTaps));
-    EXPECT(conv.stride[i] >= 1 && conv.pad[i] >= 0, "stride must be positive and padding not negative");
-    EXPECT(conv.stride[i] <= furthest && conv.pad[i] <= furthest, "stride and padding must be at most " + std::to_string(furthest));
+    EXPECT(conv.stride[i] >= 1 && conv.stride[i] <= mostTaps, "stride must be 1 to " + std::to_string(mostTaps));
+    EXPECT(conv.pad[i] >= 0 && conv.pad[i] <= furthest, "padding must be 0 to " + std::to_string(furthest));
   }
   return conv;
 }

@@ -157,9 +157,8 @@ describe('native kernels and ranks', () => {
     tf.tidy(() => {
       const big = 2 ** 30;
       const inputs = () => [tf.ones(x), tf.ones(kernel), empty()];
-      const furthest = /stride and padding must be at most 1048576/;
-      assert.throws(() => execute('VoxelbookDepthwise', inputs(), 1, [1, big, 1, 0, 0, 0]), furthest);
-      assert.throws(() => execute('VoxelbookDepthwise', inputs(), 1, [1, 1, 1, 0, big, 0]), furthest);
+      assert.throws(() => execute('VoxelbookDepthwise', inputs(), 1, [1, big, 1, 0, 0, 0]), /stride must be 1 to 64/);
+      assert.throws(() => execute('VoxelbookDepthwise', inputs(), 1, [1, 1, 1, 0, big, 0]), /padding must be 0 to 1048576/);
       assert.throws(
         () => execute('VoxelbookDepthwiseTransposed', inputs(), 1, [1, 2, 2, 0, 0, 0, 1, big, big]),
         /an output of \[2,1073741824,1073741824,33\]/,
