@@ -157,15 +157,21 @@ ${body}
 ${notes}</div>`;
   }
 
-  /** The columns in lists that fit a page beneath each other: whole groups, each list behind the first column. */
+  /** The columns in lists that fit a page beneath each other: whole groups, or parts of many without one, each behind the first column. */
   private pageWide(): Column[][] {
     const [first, ...rest] = this.columns;
     const lists: Column[][] = [[first]];
+    let from = 0;
     for (const { label, span } of groupsOf(rest)) {
-      const from = lists.reduce((n, list) => n + list.length - 1, 0);
-      const group = rest.slice(from, from + span);
-      if (label && lists.at(-1)!.length > 1 && lists.at(-1)!.length + span > mostColumns) lists.push([first]);
-      lists.at(-1)!.push(...group);
+      const parts = label || span < mostUngrouped ? 1 : Math.ceil(span / mostColumns);
+      const length = Math.ceil(span / parts);
+      for (let at = 0; at < span; at += length) {
+        const part = rest.slice(from + at, from + Math.min(span, at + length));
+        const isApart = label !== '' || parts > 1;
+        if (isApart && lists.at(-1)!.length > 1 && lists.at(-1)!.length + part.length > mostColumns) lists.push([first]);
+        lists.at(-1)!.push(...part);
+      }
+      from += span;
     }
     return lists;
   }
@@ -204,6 +210,8 @@ ${notes}</div>`;
 
 /** Columns of one table of a page. */
 const mostColumns = 10;
+/** Columns without a group from which on they are parted too: a few more than a group's, for theirs are short. */
+const mostUngrouped = 13;
 
 /** Neighbours of one group, each with how many there are. */
 function groupsOf(columns: readonly Column[]): { label: string; span: number }[] {

@@ -135,8 +135,9 @@ function columnsOf(rows: readonly DryRunRow[]): Column[] {
   const right = (key: string, label: string): Column => ({ key, label, align: 'right' });
   const gpu = rows.some((row) => row.gpuBytes !== null);
   return [
-    ...(rows.some((row) => row.tables.length > 0) ? [{ key: 'tables', label: 'table' }] : []),
+    // First: a page shows what a row costs in a table of its own, beneath.
     right('number', '#'),
+    ...(rows.some((row) => row.tables.length > 0) ? [{ key: 'tables', label: 'table' }] : []),
     { key: 'name', label: 'experiment' },
     { key: 'dataset', label: 'data' },
     { key: 'level', label: 'level' },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
-import { ablation, comparison, Figure, learningCurve, panels, perClass, view } from '../../src/report/index.js';
+import { ablation, comparison, Figure, learningCurve, panels, perClass, ResultTable, view } from '../../src/report/index.js';
 import { encodePng } from '../../src/report/pngEncoder.js';
 import { decodePng, identityDirection } from '../../src/volume/index.js';
 import { variantNames, variants } from './synthetic.js';
@@ -47,6 +47,18 @@ describe('the ablation table', () => {
     assert.equal(table.cells[1]['dsc.mean'].mark, 'best');
     assert.equal(table.cells[1]['hd95.mean'].mark, 'best');
     assert.match(table.toLatex(), /\\textbf\{0\.803 \$\\pm\$ 0\.003/);
+  });
+
+  it('many columns without a group stand beneath each other on a page, each part behind the first', () => {
+    const columns = Array.from({ length: 18 }, (_, i) => ({ key: `k${i}`, label: `c${i}` }));
+    const row = Object.fromEntries(columns.map(({ key }, i) => [key, { value: i, text: String(i) }]));
+    const heads = (n: number) =>
+      [...new ResultTable('wide', columns.slice(0, n), [row]).toHtml().matchAll(/<table>[\s\S]*?<\/thead>/g)].map(([head]) =>
+        [...head.matchAll(/>(c\d+)</g)].map(([, label]) => label),
+      );
+    const labels = columns.map(({ label }) => label);
+    assert.deepEqual(heads(18), [labels.slice(0, 10), ['c0', ...labels.slice(10)]]);
+    assert.deepEqual(heads(13), [labels.slice(0, 13)]);
   });
 
   it('exports the same number of cells to every format', () => {
