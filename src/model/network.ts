@@ -150,8 +150,9 @@ export function* fromMemoryInParts(info: ParamInfo, tensor: tf.Tensor, most = pa
     begin[outermost] = from;
     size[outermost] = Math.min(rows, info.shape[0] - from);
     const part = tf.slice(tensor, begin, size);
-    yield fromMemory(info, part);
+    const values = fromMemory(info, part);
     part.dispose();
+    yield values;
   }
 }
 

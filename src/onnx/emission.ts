@@ -78,7 +78,14 @@ export class Emission {
     const order = toFirst(rank);
     const turned = order.map((axis) => shape[axis]);
     const data = this.data(value);
-    if (data) return this.graph.constant(permuted(data, shape, order), turned, this.type(value), this.trace.values[value].name);
+    if (data) {
+      const key = `${value} among ${rank}`;
+      const known = this.turnedConstants.get(key);
+      if (known) return known;
+      const made = this.graph.constant(permuted(data, shape, order), turned, this.type(value), this.trace.values[value].name);
+      this.turnedConstants.set(key, made);
+      return made;
+    }
     const whole = this.graph.add('Reshape', [this.get(value, 'last'), this.graph.integers(shape)]);
     return this.graph.add('Transpose', [whole], { perm: { ints: order } });
   }

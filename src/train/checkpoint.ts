@@ -8,7 +8,7 @@ import path from 'node:path';
 import { atomicWriteJson, sweepTemporaryFiles } from '../base/atomicWrite.js';
 import { contentChecksum } from '../base/checksum.js';
 import { VoxelbookError } from '../base/errors.js';
-import { openSafetensors, writeSafetensors } from '../base/safetensors.js';
+import { openSafetensors, type StoredTensor, writeSafetensors } from '../base/safetensors.js';
 import type { TensorSource } from '../base/tensorData.js';
 import { fromMemoryInParts, type Network, type ParamInfo, type Params, toMemory } from '../model/network.js';
 import type { tf } from '../tensor/tf.js';
@@ -148,10 +148,17 @@ export function readCheckpoint(file: string, run: string, network: Pick<Network,
   const slots: Params = {};
   for (const info of network.parameters) {
     if (info.aliasOf) continue;
-    params[info.name] = toMemory(info, tensors[info.name].data as Float32Array);
-    for (const kind of slotKinds) {
-      const slot = tensors[`${slotPrefix}${kind}.${info.name}`];
-      if (slot) slots[`${kind}.${info.name}`] = toMemory(info, slot.data as Float32Array);
+    const read = ({ data }: StoredTensor) => toMemory(info, data as Float32Array);
+    try {
+      params[info.name] = read(tensors[info.name]);
+      for (const kind of slotKinds) {
+        const slot = tensors[`${slotPrefix}${kind}.${info.name}`];
+        if (slot) slots[`${kind}.${info.name}`] = read(slot);
+      }
+    } catch (error) {
+      // Arrays are read one by one: the file may have been replaced or taken away since it was checked.
+      for (const tensor of [...Object.values(params), ...Object.values(slots)]) tensor.dispose();
+      return refuse('checkpoint-damaged', (error as Error).message, 'the file as it was opened', again);
     }
   }
   const step = header.optimiserStep;

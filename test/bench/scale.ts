@@ -426,7 +426,7 @@ function record(rows: readonly Row[]): void {
   fs.writeFileSync(file, `${JSON.stringify(all, null, 1)}\n`);
   const text = [
     'Sets of full geometry from seeds, both sides on the same files, in turn (`test/bench/scale.ts`). Seconds of the call itself; memory is what',
-    'the process and its children hold for themselves. The last columns are in proportion to the cases, not measured.',
+    'the process and its children hold for themselves. The last columns are in proportion to the cases, not measured, and say too much: each step was run once, the start of its processes included.',
     '',
     '| set | step | cases | ours | nnunetv2 2.8.1 | time | full set, ours | full set, nnunetv2 | note |',
     '|---|---|---|---|---|---|---|---|---|',

@@ -10,6 +10,7 @@ import type { Network } from '../../src/model/network.js';
 import { halve } from '../../src/onnx/half.js';
 import { networkGraph } from '../../src/onnx/index.js';
 import { loadRuntime, type Runtime } from '../../src/onnx/runtime.js';
+import type { SlabOptions } from '../../src/onnx/slabs.js';
 import { tf } from '../../src/tensor/tf.js';
 import { fromParams } from '../../src/weights/index.js';
 import { ends, randomised, tinyNetworks } from '../model/tinyNetworks.js';
@@ -45,7 +46,14 @@ describe('a network as an ONNX graph', function () {
       // MedNeXt's blocks in slabs, as large patches have them; whole they are in the bundles' tests.
       const cut = name.startsWith('mednext');
       const graph = networkGraph(network, stored, input, ends.inputChannels, cut ? { most: 4000 } : undefined);
-      if (cut && !name.includes('GRN')) assert.ok(graph.nodes.filter(({ op }) => op === 'Slice').length > 10);
+      const count = (wanted: string, slabs?: SlabOptions) =>
+        networkGraph(network, stored, input, ends.inputChannels, slabs).nodes.filter(({ op }) => op === wanted).length;
+      if (cut && !name.includes('GRN')) {
+        assert.ok(count('Slice', { most: 4000 }) > 10);
+        // Norms before wide layers are cut with them, but where that is not wanted.
+        assert.ok(count('InstanceNormalization', { most: 4000 }) < count('InstanceNormalization'));
+        assert.equal(count('InstanceNormalization', { most: 4000, norms: false }), count('InstanceNormalization'));
+      }
       assert.equal(tf.memory().numTensors, before);
       const file = path.join(folder, 'network.onnx');
       assert.deepEqual(graph.write(file), ['network.onnx']);

@@ -113,6 +113,15 @@ describe('the store of preprocessed cases', () => {
       assert.ok(status[0] >= 0, `${at}`);
     }
     assert.throws(() => call(parts, [1, 1, 3]), /a box outside of the chunk/);
+    // Node's zstd is found: without it every packed part would be left to the plain code.
+    const { zstdCompressSync } = zlib as unknown as { zstdCompressSync?: (bytes: Uint8Array) => Uint8Array };
+    if (zstdCompressSync) {
+      const packed = zstdCompressSync(Uint8Array.from({ length: 64 }, (_, i) => i % 3));
+      const index = Uint32Array.of(packed.length, 2, zlib.crc32(packed));
+      const voxels = new Uint8Array(64);
+      place(packed, index, [4, 4, 4], [0, 0, 0], [4, 4, 4], voxels, [0, 4, 16], 1, 1, status);
+      assert.deepEqual([status[0], ...voxels.subarray(0, 4)], [-1, 0, 1, 2, 0]);
+    }
     assert.throws(() => call(parts.subarray(3)), /placeChunk: an index of 9 numbers/);
   });
 

@@ -234,7 +234,8 @@ async function start(threads: number): Promise<void> {
   worker.onmessage = ({ data }: MessageEvent<Report>) => {
     if (data.kind === 'progress') showProgress(data);
     else if (data.kind === 'failed') refuse(new Error(data.message));
-    else void finish(data, (performance.now() - begun) / 1000).catch(refuse);
+    // A file dropped meanwhile waits until the result is on show.
+    else showing = finish(data, (performance.now() - begun) / 1000).catch(refuse);
   };
   worker.postMessage(order);
 }
