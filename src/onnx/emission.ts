@@ -76,16 +76,7 @@ export class Emission {
     if (own === rank) return this.get(value, 'first');
     const shape = [...Array<number>(rank - own).fill(1), ...this.shape(value)];
     const order = toFirst(rank);
-    const turned = order.map((axis) => shape[axis]);
-    const data = this.data(value);
-    if (data) {
-      const key = `${value} among ${rank}`;
-      const known = this.turnedConstants.get(key);
-      if (known) return known;
-      const made = this.graph.constant(permuted(data, shape, order), turned, this.type(value), this.trace.values[value].name);
-      this.turnedConstants.set(key, made);
-      return made;
-    }
+    if (this.data(value)) return this.turnedConstant(value, shape, order);
     const whole = this.graph.add('Reshape', [this.get(value, 'last'), this.graph.integers(shape)]);
     return this.graph.add('Transpose', [whole], { perm: { ints: order } });
   }
@@ -96,20 +87,23 @@ export class Emission {
 
   /** The value with its axes in another order, one turn from whichever layout it has. @param order of the axes with channels last */
   turned(value: number, order: readonly number[]): string {
-    const { data, name } = this.trace.values[value];
     const shape = this.shape(value);
-    const key = `${value} ${order}`;
-    const known = this.turnedConstants.get(key);
-    if (known) return known;
-    if (data) {
-      const turned = order.map((axis) => shape[axis]);
-      const made = this.graph.constant(permuted(data, shape, order), turned, this.type(value), name);
-      this.turnedConstants.set(key, made);
-      return made;
-    }
+    if (this.data(value)) return this.turnedConstant(value, shape, order);
     const first = this.isFirst(value);
     const perm = first ? order.map((axis) => toFirst(shape.length).indexOf(axis)) : order;
     return this.graph.add('Transpose', [this.get(value, first ? 'first' : 'last')], { perm: { ints: perm } });
+  }
+
+  /** A constant, taken as of `shape`, with its axes in another order: once, however often it is asked for. */
+  private turnedConstant(value: number, shape: readonly number[], order: readonly number[]): string {
+    const key = `${value} ${shape} ${order}`;
+    const known = this.turnedConstants.get(key);
+    if (known) return known;
+    const { data, name } = this.trace.values[value];
+    const turned = order.map((axis) => shape[axis]);
+    const made = this.graph.constant(permuted(data!, shape, order), turned, this.type(value), name);
+    this.turnedConstants.set(key, made);
+    return made;
   }
 
   /** An axis, or numbers one an axis, as they stand in a layout. */

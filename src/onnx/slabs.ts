@@ -3,12 +3,15 @@
 import { product } from '../base/shape.js';
 import type { Trace, TracedOperator, TracedValue } from '../tensor/trace.js';
 
-/**
- * The same pass with its widest parts in slabs along the first spatial axis.
- * @param most bytes of a wide image from which on it is cut, and of each slab at most
- * @param norms whether the norm before it is cut too: its mean and variance are taken first, slab by slab, and the normed image never
- * stands whole either
- */
+/** What is cut. */
+export interface SlabOptions {
+  /** Bytes of a wide image from which on it is cut, and of each slab at most. */
+  most?: number;
+  /** Whether the norm before it is cut too: mean and variance come first, slab by slab, and the normed image never stands whole either. */
+  norms?: boolean;
+}
+
+/** The same pass with its widest parts in slabs along the first spatial axis. */
 export function inSlabs(trace: Trace, { most = 2 ** 25, norms = true }: SlabOptions = {}): Trace {
   const values = [...trace.values];
   const uses = new Map<number, number>([[trace.output, 1]]);
@@ -28,11 +31,6 @@ export function inSlabs(trace: Trace, { most = 2 ** 25, norms = true }: SlabOpti
     } else operators.push(one);
   }
   return { ...trace, values, operators };
-}
-
-export interface SlabOptions {
-  most?: number;
-  norms?: boolean;
 }
 
 /** Mean and variance of each channel of each image over space. */
