@@ -5,7 +5,16 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { root } from './steps.mjs';
 
-const titles = { mednext: 'MedNeXt', 'kaist-brats21': 'KAIST BraTS21', 'stu-net': 'STU-Net', 'swin-umamba': 'Swin-UMamba' };
+/** Of each recording: its title and the paper's notebook. */
+const about = {
+  mednext: ['MedNeXt', 'mednext'],
+  'mednext-resampling': ['MedNeXt, resampling blocks', 'mednext'],
+  'kaist-brats21': ['KAIST BraTS21', 'kaist-brats21'],
+  'kaist-brats21-attention': ['KAIST BraTS21, axial attention', 'kaist-brats21'],
+  'stu-net': ['STU-Net', 'stu-net'],
+  'stu-net-scaling': ['STU-Net, sizes at equal compute', 'stu-net'],
+  'swin-umamba': ['Swin-UMamba', 'swin-umamba'],
+};
 
 /** Path below the project → content, of every paper that has a recording. */
 export async function recordedPages() {
@@ -16,10 +25,11 @@ export async function recordedPages() {
     report.resetColours();
     const found = run.recorded(name);
     const [, ...notes] = String(found).split('\n');
+    const [title, notebook] = about[name];
     pages[`notebooks/recorded/${name}.svg`] = `${found.seedDifferences().toSvg()}\n`;
     pages[`notebooks/recorded/${name}.md`] = [
-      `# ${titles[name]}: what its desk study found`,
-      `Simulated data, two cores: not the paper's numbers. The notebook \`papers/${name}.ipynb\` says what was simulated, and shows cases.`,
+      `# ${title}: what its desk study found`,
+      `Simulated data, two cores: not the paper's numbers. The notebook \`papers/${notebook}.ipynb\` says what was simulated, and shows cases.`,
       `![Every seed's difference](${name}.svg)`,
       found.decisionTable().toMarkdown().trim(),
       notes.join('  \n').trim().concat('\n'),

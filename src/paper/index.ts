@@ -27,6 +27,7 @@ export {
 } from './shared/decide.js';
 export { narrow2d, narrow3d } from './shared/demoNetworks.js';
 export type { DeskClaim, DeskPlan, DeskStudy } from './shared/desk.js';
+export { type DifferentiableForward, type EffectiveField, effectiveField, effectiveFields } from './shared/effectiveField.js';
 export {
   aboveFloor,
   type Finding,

@@ -1,6 +1,6 @@
 // Networks of ours against PyTorch and inference engines on this machine: seconds, memory, share of the roofline.
 //
-// Every measurement is a process of its own; the sides take turns, a round begins when the machine is idle, and the least of all
+// Every measurement is a process of its own; the sides take turns, each begins when the machine is idle, and the least of all
 // repetitions counts (the median stands beside it). Peers come from PyPI into a scratch environment under the system's temporary folder
 // (or set VOXELBOOK_PEERS to a Python that has them). Results: NAME.json, NAME.md, and the figure as plotly's JSON and as SVG. Rows already
 // in the JSON are kept and joined, so that cases can be measured one by one; --rounds 0 writes table and figure of them again.
@@ -84,7 +84,9 @@ interface Row {
   /** Day of the last round, and the largest load of other programs before one, in cores. */
   date: string;
   load?: number;
-  /** Arithmetic of the task (a step is three forward passes) over seconds and this machine's fastest dense arithmetic. */
+  /** Fastest dense arithmetic known when the row was measured, multiply-adds per second. */
+  macsPerSecond?: number;
+  /** Arithmetic of the task (a step is three forward passes) over seconds and that rate. */
   rooflineShare?: number;
 }
 
@@ -218,10 +220,10 @@ function forwardMacs(c: Case): number {
 
 const finished = (r: Row['results'][Side]): Measurement | undefined => (r && 'seconds' in r ? r : undefined);
 
-function judge(row: Row, rates: Rates) {
+function judge(row: Row) {
   const ours = finished(row.results.ours);
   if (!ours) return;
-  row.rooflineShare = (row.forwardMacs * (row.mode === 'train' ? 3 : 1)) / ours.seconds / rates.macsPerSecond;
+  row.rooflineShare = (row.forwardMacs * (row.mode === 'train' ? 3 : 1)) / ours.seconds / row.macsPerSecond!;
   const theirs = (Object.keys(row.results) as Side[]).filter((side) => side !== 'ours' && finished(row.results[side]));
   if (theirs.length === 0) return;
   const of = (side: Side) => finished(row.results[side])!;
@@ -260,7 +262,7 @@ function table({ sides }: Bench, rows: Row[], rates: Rates): string {
     'measured, load',
   ];
   return [
-    `${os.cpus()[0].model.trim()}, ${options.threads} threads. ${versions.join('; ')}; all in float32. Least (median) of the repetitions, sides in turn; load: cores that other programs took before a round, at most. ` +
+    `${os.cpus()[0].model.trim()}, ${options.threads} threads. ${versions.join('; ')}; all in float32. Least (median) of the repetitions, sides in turn; load: cores that other programs took before a measurement, at most. ` +
       `This machine's fastest dense arithmetic (matrix product or 3³ convolution, TensorFlow's or PyTorch's): ${((2 * rates.macsPerSecond) / 1e9).toFixed(0)} GFLOP/s; it copies at ${(rates.bytesPerSecond / 1e9).toFixed(1)} GB/s. ` +
       `A convolution in Winograd's form needs less arithmetic than its definition, which is what the share counts.`,
     '',
@@ -347,7 +349,9 @@ export async function compare(bench: Bench): Promise<never> {
     const rows = joined();
     for (const row of rows) {
       row.forwardMacs = fresh.find((r) => r.name === row.name)?.forwardMacs ?? row.forwardMacs;
-      judge(row, rates);
+      // A row measured before keeps the rate of its day.
+      row.macsPerSecond = fresh.includes(row) ? rates.macsPerSecond : (row.macsPerSecond ?? before!.machine.macsPerSecond);
+      judge(row);
     }
     const machine = { cpu: os.cpus()[0].model, threads: Number(options.threads), ...rates };
     fs.writeFileSync(file, `${JSON.stringify({ machine, rows }, null, 1)}\n`);
@@ -360,9 +364,9 @@ export async function compare(bench: Bench): Promise<never> {
   for (let round = 0; round < Number(options.rounds); round++) {
     for (const [i, c] of chosen.entries()) {
       const row = fresh[i];
-      row.load = Math.max(row.load ?? 0, await idle(Number(options.load)));
       for (let k = 0; k < sides.length; k++) {
         const side = sides[(k + round) % sides.length];
+        row.load = Math.max(row.load ?? 0, await idle(Number(options.load)));
         const result = await measure(side, python, c);
         const key = `${c.name} ${side}`;
         rounds.set(key, [...(rounds.get(key) ?? []), result]);
