@@ -48,7 +48,15 @@ export interface Bench {
   overEdge?: boolean;
 }
 
-const packages = ['torch==2.14.1', 'numpy', 'openvino==2026.4.1', 'onnxruntime==1.32.0', 'onnx==1.23.2', 'onnxscript'];
+const packages = [
+  'torch==2.14.1',
+  'numpy',
+  'openvino==2026.4.1',
+  'onnxruntime==1.32.0',
+  'onnx==1.23.2',
+  'onnxscript',
+  'monai==1.6.1',
+];
 const here = path.dirname(fileURLToPath(import.meta.url));
 
 interface Measurement {
@@ -110,7 +118,7 @@ function peerPython(): string {
   if (process.env.VOXELBOOK_PEERS) return process.env.VOXELBOOK_PEERS;
   const folder = path.join(os.tmpdir(), 'voxelbook-bench-peers');
   const python = path.join(folder, 'bin/python');
-  if (spawnSync(python, ['-c', 'import torch, openvino, onnxruntime, onnxscript'], { stdio: 'ignore' }).status === 0)
+  if (spawnSync(python, ['-c', 'import torch, openvino, onnxruntime, onnxscript, monai'], { stdio: 'ignore' }).status === 0)
     return python;
   console.log(`installing ${packages.join(', ')} into ${folder} …`);
   const steps = [

@@ -37,6 +37,25 @@ describe('blocks taken apart', () => {
     assert.ok(maxDifference(y, whole) < 1e-5);
   });
 
+  it('a patch for which the position embedding was not made is refused by name', () => {
+    const attention = { where: 'decoder', heads: 2, headWidth: 4, without: [2], volume: [32, 32, 32] };
+    const spec = {
+      network: 'kaist-unet',
+      width: 8,
+      maxWidth: 32,
+      strides: Array(3).fill([2, 2, 2]),
+      inputChannels: 1,
+      classes: 2,
+    };
+    const { params, forward } = build({ ...spec, attention } as never, undefined, { seed: 1 });
+    const x = tf.zeros([1, 24, 24, 24, 1]);
+    assert.throws(
+      () => forward({ params, training: false, updates: {} }, x),
+      /axial_embedding\.0\.param_0[\s\S]*features of 6×6×6[\s\S]*expected 8×8×8/,
+    );
+    tf.dispose([params, x]);
+  });
+
   it('a voxel is heard on its line, then its plane, then everywhere', () => {
     const spec = {
       network: 'kaist-unet',

@@ -1,5 +1,6 @@
 // KAIST BraTS21's axial attention, on and off, at desk scale: a study of its own, with its own analysis, which was written down before it
 // was run.
+import type { KaistUnetSpec } from '../../model/papers/kaistUnet.js';
 import type { Experiment } from '../../train/experiment.js';
 import type { DemoBudget } from '../shared/demoExperiment.js';
 import { atChosenRates, type DeskPlan, type DeskStudy, trialOf } from '../shared/desk.js';
@@ -14,10 +15,15 @@ const deskBudget = { folds: [0, 1, 2], seeds: [0, 1, 2, 3, 4, 5, 6, 7], epochs: 
 const deskTrial = { folds: [3, 4], seeds: [100, 101], epochs: 18 };
 const trialRates = [0.03, 0.1, 0.3];
 
-const systems = (budget: DemoBudget): Experiment[] =>
-  crossValidation({ scale: 'demo', ...budget })
-    .filter(({ name }) => name === 'BL' || name === 'BL+AA')
-    .map((e) => ({ ...e, recipe: { ...e.recipe, ...short } }));
+function systems(budget: DemoBudget): Experiment[] {
+  const [plain, attending] = ['BL', 'BL+AA'].map((name) => {
+    const whole = crossValidation({ scale: 'demo', ...budget }).find((e) => e.name === name)!;
+    return { ...whole, recipe: { ...whole.recipe, ...short } };
+  });
+  const model = attending.model as KaistUnetSpec;
+  // The position embedding fixes the patch.
+  return [plain, { ...attending, model: { ...model, attention: { ...model.attention!, volume: short.patchSize } } }];
+}
 
 const plan: DeskPlan = {
   writtenOn: '2026-12-01',
