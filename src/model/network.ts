@@ -3,6 +3,7 @@
 // A network file declares its layers top-down in the official module's order, on a `Declaration`; each layer function
 // registers its parameters there and returns a closure that applies it. Nothing is allocated until `initialise`.
 // A layer bears the name of its module (`scope`): whoever wants to see what happens inside a pass asks by `Context.onLayer`.
+import { VoxelbookError } from '../base/errors.js';
 import type { Random } from '../base/random.js';
 import { product } from '../base/shape.js';
 import { symbolicOutput } from '../tensor/symbolic.js';
@@ -90,12 +91,29 @@ export class Declaration {
     return name;
   }
 
-  /** What has been declared as a network; `forward` runs in a tidy, so that only what it returns stays. */
-  network(divisibleBy: readonly number[], forward: Network['forward']): Network {
+  /**
+   * What has been declared as a network; `forward` runs in a tidy, so that only what it returns stays.
+   * @param only the one size of input, in voxels, that learned positions fit
+   */
+  network(divisibleBy: readonly number[], forward: Network['forward'], only?: readonly number[]): Network {
     const { parameters, layers } = this;
-    return { parameters, layers: [...layers], divisibleBy, forward: (c, x) => tf.tidy(() => forward(c, x)) };
+    const run: Network['forward'] = (c, x) => {
+      const space = x.shape.slice(1, -1);
+      if (only && space.join() !== only.join()) throw otherSize(space, only);
+      return tf.tidy(() => forward(c, x));
+    };
+    return { parameters, layers: [...layers], divisibleBy, forward: run };
   }
 }
+
+const otherSize = (given: readonly number[], only: readonly number[]) =>
+  new VoxelbookError('this network was made for another patch size', {
+    code: 'fixed-patch-size',
+    path: 'patchSize',
+    given: given.join('×'),
+    expected: `${only.join('×')}, which its learned positions fit alone`,
+    fix: 'Give the network and the recipe one patch size; without its own the network takes the plan’s.',
+  });
 
 /** Gives a layer the name of its module, under which `Context.onLayer` hears of it; the empty name is the root and stays silent. */
 export function scope<Inputs extends unknown[], T>(

@@ -1,7 +1,8 @@
 import assert from 'node:assert';
 import { Random } from '../../src/base/random.js';
-import { build, network } from '../../src/model/index.js';
+import { build, type ModelSpec, network } from '../../src/model/index.js';
 import { fromMemory, memoryAxes } from '../../src/model/network.js';
+import { narrow2d, narrow3d } from '../../src/paper/index.js';
 import { tf } from '../../src/tensor/tf.js';
 
 describe('model.build', () => {
@@ -101,6 +102,23 @@ describe('model.build', () => {
     assert.ok(uniform > 1000 && normal > 1000, `${uniform}, ${normal}`);
     tf.dispose([params, he.params]);
   });
+
+  const fixed: [string, object, number[], number[]][] = [
+    ['unetr', narrow3d.UNETR, [32, 32, 32], [1, 64, 64, 64, 1]],
+    ['transbts', narrow3d.TransBTS, [32, 32, 32], [1, 32, 32, 64, 1]],
+    ['transunet', narrow2d.TransUNet, [64, 64], [1, 32, 32, 1]],
+  ];
+  for (const [name, spec, patch, shape] of fixed)
+    it(`${name}: a patch for which its positions were not made is refused by name`, () => {
+      const plan = { patch_size: patch } as never;
+      const { params, forward } = build(spec as ModelSpec, plan, { inputChannels: 1, classes: 2 });
+      const x = tf.zeros(shape);
+      assert.throws(
+        () => forward({ params, training: false, updates: {} }, x),
+        new RegExp(`another patch size[\\s\\S]*${shape.slice(1, -1).join('×')}; expected ${patch.join('×')}`),
+      );
+      tf.dispose([params, x]);
+    });
 
   it('kernels lie in memory as TensorFlow wants them', () => {
     assert.deepStrictEqual(memoryAxes({ layout: 'kernel', shape: [8, 4, 3, 3, 3] }), [2, 3, 4, 1, 0]);

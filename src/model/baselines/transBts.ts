@@ -79,17 +79,20 @@ function build(spec: TransBtsSpec, plan?: Configuration): Network {
   const end = conv(d, 'endconv', hidden / 32, spec.classes!, one);
   const drop = dropout(spec.dropout ?? 0.1);
 
-  // The position embedding fits this size of input alone.
-  return d.network(size, (c, input) => {
-    const [full, half, quarter, eighth] = encoder(c, input);
-    const grid = toTokens(c, tf.relu(norm(c, eighth))); // 1/8, hidden
-    const sequenceIn = tf.reshape(grid, [grid.shape[0], tokens, hidden]);
-    const states = transformer(c, drop(c, encode(c, sequenceIn)));
-    let x = enblock2(c, enblock1(c, tf.reshape(states.at(-1)!, grid.shape))); // 1/8, hidden / 4
-    for (const [i, skip] of [quarter, half, full].entries()) x = ups[i].block(c, ups[i].up(c, x, skip));
-    const logits = end(c, x);
-    return [spec.softmax ? tf.softmax(logits) : logits];
-  });
+  return d.network(
+    size,
+    (c, input) => {
+      const [full, half, quarter, eighth] = encoder(c, input);
+      const grid = toTokens(c, tf.relu(norm(c, eighth))); // 1/8, hidden
+      const sequenceIn = tf.reshape(grid, [grid.shape[0], tokens, hidden]);
+      const states = transformer(c, drop(c, encode(c, sequenceIn)));
+      let x = enblock2(c, enblock1(c, tf.reshape(states.at(-1)!, grid.shape))); // 1/8, hidden / 4
+      for (const [i, skip] of [quarter, half, full].entries()) x = ups[i].block(c, ups[i].up(c, x, skip));
+      const logits = end(c, x);
+      return [spec.softmax ? tf.softmax(logits) : logits];
+    },
+    size,
+  );
 }
 
 export const transBts = define({ name: 'transbts', build, heads: ['endconv.'] });

@@ -116,20 +116,23 @@ function build(spec: TransUnetSpec, plan?: Configuration): Network {
   const head = conv(d, 'segmentation_head.0', s.decoder.at(-1)!, spec.classes!, [3, 3], { padding: 1 });
   const drop = dropout(rate);
 
-  // The position embedding fits this size of input alone.
-  return d.network(size, (c, input) => {
-    const image = spec.inputChannels === 1 ? tf.tile(input, [1, 1, 1, 3]) : input;
-    const { bottom, skips } = resNet ? resNet(c, image) : { bottom: image, skips: [] };
-    const embedded = tf.reshape(embed(c, bottom), [image.shape[0], tokens, s.hidden]);
-    const sequenceIn = drop(c, encode(c, embedded));
-    const encoded = norm(
-      c,
-      blocks.reduce((x, block) => block(c, x), sequenceIn),
-    );
-    let x = more(c, tf.reshape(encoded, [image.shape[0], ...grid, s.hidden]));
-    for (const [i, block] of decoder.entries()) x = block(c, x, i < s.skips ? skips[i] : undefined);
-    return [head(c, x)];
-  });
+  return d.network(
+    size,
+    (c, input) => {
+      const image = spec.inputChannels === 1 ? tf.tile(input, [1, 1, 1, 3]) : input;
+      const { bottom, skips } = resNet ? resNet(c, image) : { bottom: image, skips: [] };
+      const embedded = tf.reshape(embed(c, bottom), [image.shape[0], tokens, s.hidden]);
+      const sequenceIn = drop(c, encode(c, embedded));
+      const encoded = norm(
+        c,
+        blocks.reduce((x, block) => block(c, x), sequenceIn),
+      );
+      let x = more(c, tf.reshape(encoded, [image.shape[0], ...grid, s.hidden]));
+      for (const [i, block] of decoder.entries()) x = block(c, x, i < s.skips ? skips[i] : undefined);
+      return [head(c, x)];
+    },
+    size,
+  );
 }
 
 export const transUnet = define({ name: 'transunet', build, heads: ['segmentation_head.'] });

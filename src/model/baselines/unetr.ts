@@ -75,16 +75,19 @@ function build(spec: UnetrSpec, plan?: Configuration): Network {
   const out = unetOutBlock(d, 'out', dimensions, width, spec.classes!);
 
   const grid = size.map((n) => Math.floor(n / token));
-  // The position embedding fits this size of input alone.
-  return d.network(size, (c, input) => {
-    const onGrid = (x: tf.Tensor) => tf.reshape(x, [x.shape[0], ...grid, hidden]);
-    const { normed, states } = vit(c, input); // each [batch, tokens, hidden]
-    const at8 = decoder5(c, onGrid(normed), encoder4(c, onGrid(states[9])));
-    const at4 = decoder4(c, at8, encoder3(c, onGrid(states[6])));
-    const at2 = decoder3(c, at4, encoder2(c, onGrid(states[3])));
-    const at1 = decoder2(c, at2, encoder1(c, input));
-    return [out(c, at1)];
-  });
+  return d.network(
+    size,
+    (c, input) => {
+      const onGrid = (x: tf.Tensor) => tf.reshape(x, [x.shape[0], ...grid, hidden]);
+      const { normed, states } = vit(c, input); // each [batch, tokens, hidden]
+      const at8 = decoder5(c, onGrid(normed), encoder4(c, onGrid(states[9])));
+      const at4 = decoder4(c, at8, encoder3(c, onGrid(states[6])));
+      const at2 = decoder3(c, at4, encoder2(c, onGrid(states[3])));
+      const at1 = decoder2(c, at2, encoder1(c, input));
+      return [out(c, at1)];
+    },
+    size,
+  );
 }
 
 export const unetr = define({

@@ -2,7 +2,6 @@
 // wide encoder, and axial attention in the decoder. Official code: rixez/Brats21_KAIST_MRI_Lab, generic_UNet.py
 // (`Generic_UNet`, and `Axial_UNet` with attention in encoder and decoder, which the paper's table does not use).
 // Tensors are [batch, (depth,) height, width, channel].
-import { VoxelbookError } from '../../base/errors.js';
 import type { Configuration } from '../../plan/plan.js';
 import { leakyRelu } from '../../tensor/ops/leakyRelu.js';
 import { tf } from '../../tensor/tf.js';
@@ -145,29 +144,33 @@ function build(spec: KaistUnetSpec, plan?: Configuration): Network {
   }
 
   const divisibleBy = strides.reduce((a, s) => a.map((n, i) => n * s[i]));
-  return d.network(divisibleBy, (context, input) => {
-    const skips: tf.Tensor[] = [];
-    for (let i = 0; i < pools; i++) {
-      const y = encoder[i](context, skips.at(-1) ?? input);
-      const attend = attendDown[i];
-      skips.push(attend ? consume([y], () => attend(context, y)) : y);
-    }
-    let x = encoder[pools](context, skips[pools - 1]);
-    const outputs: tf.Tensor[] = [];
-    for (let u = 0; u < pools; u++) {
-      const skip = skips[pools - 1 - u];
-      const joined = joinSkip(
-        consume([x], () => {
-          const up = ups[u](context, x);
-          return attendUp[u]?.(context, up) ?? up;
-        }),
-        skip,
-      );
-      x = consume([joined], () => decoder[u](context, joined));
-      if (spec.deepSupervision || u === pools - 1) outputs.unshift(heads[u](context, x));
-    }
-    return outputs;
-  });
+  return d.network(
+    divisibleBy,
+    (context, input) => {
+      const skips: tf.Tensor[] = [];
+      for (let i = 0; i < pools; i++) {
+        const y = encoder[i](context, skips.at(-1) ?? input);
+        const attend = attendDown[i];
+        skips.push(attend ? consume([y], () => attend(context, y)) : y);
+      }
+      let x = encoder[pools](context, skips[pools - 1]);
+      const outputs: tf.Tensor[] = [];
+      for (let u = 0; u < pools; u++) {
+        const skip = skips[pools - 1 - u];
+        const joined = joinSkip(
+          consume([x], () => {
+            const up = ups[u](context, x);
+            return attendUp[u]?.(context, up) ?? up;
+          }),
+          skip,
+        );
+        x = consume([joined], () => decoder[u](context, joined));
+        if (spec.deepSupervision || u === pools - 1) outputs.unshift(heads[u](context, x));
+      }
+      return outputs;
+    },
+    attention ? volume : undefined,
+  );
 }
 
 export const kaistUnet = define({ name: 'kaist-unet', build, heads: ['seg_outputs.'] });
@@ -178,23 +181,14 @@ export function axialPositions(d: Declaration, name: string, channels: number, v
     const shape = [1, channels, ...volume.map((_, i) => (i === axis ? n : 1))];
     return d.add(under(name, `param_${axis}`), shape, { init: { kind: 'normal', sd: 1 } });
   });
-  return scope(d, name, ({ params }, x) => {
-    const given = x.shape.slice(1, -1);
-    if (given.some((n, i) => n !== volume[i]))
-      throw new VoxelbookError('the axial attention was made for another patch', {
-        code: 'attention-volume',
-        path: `${name}.param_0`,
-        given: `features of ${given.join('×')} where it stands`,
-        expected: `${volume.join('×')}, which the position embedding fixes`,
-        fix: 'Set `attention.volume` of the network to the patch size, or leave it out: then it is the plan’s.',
-      });
-    return tf.tidy(() =>
+  return scope(d, name, ({ params }, x) =>
+    tf.tidy(() =>
       tables.reduce((sum: tf.Tensor, table, axis) => {
         const line = tf.transpose(tf.reshape(params[table], [channels, volume[axis]]));
         return tf.add(sum, tf.reshape(line, [1, ...volume.map((n, i) => (i === axis ? n : 1)), channels]));
       }, x),
-    );
-  });
+    ),
+  );
 }
 
 /**
