@@ -12,7 +12,6 @@ const about = {
   'kaist-brats21': ['KAIST BraTS21', 'kaist-brats21'],
   'kaist-brats21-attention': ['KAIST BraTS21, axial attention', 'kaist-brats21'],
   'stu-net': ['STU-Net', 'stu-net'],
-  'stu-net-scaling': ['STU-Net, sizes at equal compute', 'stu-net'],
   'swin-umamba': ['Swin-UMamba', 'swin-umamba'],
 };
 

@@ -6,7 +6,6 @@ import { desk as mednext } from './mednext/desk.js';
 import { deskResampling } from './mednext/deskResampling.js';
 import type { DeskStudy } from './shared/desk.js';
 import { desk as stuNet } from './stuNet/desk.js';
-import { deskScaling } from './stuNet/deskScaling.js';
 import { desk as swinUmamba } from './swinUmamba/desk.js';
 
 const studies: Record<string, DeskStudy> = {
@@ -15,7 +14,6 @@ const studies: Record<string, DeskStudy> = {
   'kaist-brats21': kaistBrats21,
   'kaist-brats21-attention': deskAttention,
   'stu-net': stuNet,
-  'stu-net-scaling': deskScaling,
   'swin-umamba': swinUmamba,
 };
 

@@ -17,7 +17,7 @@ export const reproduce = ofExperiments({
   },
   help: {
     scale:
-      'demo (default), desk (claims decided in an hour or two, held against their recording; also mednext-resampling, kaist-brats21-attention, stu-net-scaling) or paper',
+      'demo (default), desk (claims decided in an hour or two, held against their recording; also mednext-resampling, kaist-brats21-attention) or paper',
     record: 'of a desk study: write notebooks/recorded/<paper>.json instead of comparing with it',
     table: 'only this table of the paper; may be given again (default: all)',
     'dry-run': 'compute nothing: print every run with its plan, memory, disk and hours, and write the job scripts',
