@@ -37,6 +37,36 @@ describe('blocks taken apart', () => {
     assert.ok(maxDifference(y, whole) < 1e-5);
   });
 
+  it('attention of a whole network: what the module is given inside it asks, rows sum to 1, nothing is left behind', () => {
+    const attention = { where: 'decoder', heads: 2, headWidth: 4, without: [2], volume: [16, 16, 16] };
+    const spec = {
+      network: 'kaist-unet',
+      width: 8,
+      maxWidth: 32,
+      strides: Array(3).fill([2, 2, 2]),
+      inputChannels: 1,
+      classes: 2,
+    };
+    const { network, params } = build({ ...spec, attention } as never, undefined, { seed: 1 });
+    const [x, y] = [1, 2].map((seed) => tf.randomNormal([1, 16, 16, 16, 1], 0, 1, 'float32', seed));
+    const before = tf.memory().numTensors;
+    const of = (patch: tf.Tensor) => kaistBrats21.attentionMaps(network, params, 1, patch, { heads: 4, title: '' }).maps;
+    const [maps, others] = [of(x), of(y)];
+    assert.equal(tf.memory().numTensors, before);
+    assert.equal(maps.length, 4);
+    for (const { values, width, height } of maps) {
+      assert.deepEqual([width, height], [8, 8]);
+      for (let row = 0; row < 8; row++) {
+        const sum = Array.from(values)
+          .slice(8 * row, 8 * row + 8)
+          .reduce((a, b) => a + b, 0);
+        assert.ok(Math.abs(sum - 1) < 1e-5);
+      }
+    }
+    assert.notDeepEqual(maps[0].values, others[0].values);
+    tf.dispose([params, x, y]);
+  });
+
   it('a patch for which the position embedding was not made is refused by name', () => {
     const attention = { where: 'decoder', heads: 2, headWidth: 4, without: [2], volume: [32, 32, 32] };
     const spec = {

@@ -1,5 +1,5 @@
 // KAIST's axial attention, taken apart to look at: three self-attentions, one along each axis, one after another.
-import type { Params } from '../../model/index.js';
+import type { LayerHook, Network, Params } from '../../model/index.js';
 import { linear } from '../../tensor/index.js';
 import { tf } from '../../tensor/tf.js';
 import { Maps, type ValueMap } from '../shared/maps.js';
@@ -74,4 +74,39 @@ export function reach(
     });
   });
   return new Maps('Who hears one voxel (log of the change; black: not at all)', maps);
+}
+
+/**
+ * Where one attention module of a whole network looks for a patch: what it is given there, picked up inside the network, asks along the
+ * width; the line through the middle of the features.
+ * @param stage of the decoder's modules with attention: 0 the deepest
+ * @param patch `[1, depth, height, width, channel]`, not disposed
+ */
+export function attentionMaps(
+  network: Network,
+  params: Params,
+  stage: number,
+  patch: tf.Tensor,
+  { heads, title }: { heads: number; title: string },
+): Maps {
+  const maps = tf.tidy(() => {
+    let heard: tf.Tensor5D | undefined;
+    const onLayer: LayerHook = (name, apply) => {
+      const y = apply();
+      if (name === `axial_embedding.${stage}`) heard = tf.keep(tf.clone(y as tf.Tensor5D));
+      return y;
+    };
+    network.forward({ params, training: false, updates: {}, onLayer }, patch);
+    const { weights } = attendAlong(params, `axial_attention.${stage}`, 2, heard!, heads);
+    const [, depth, height, width] = heard!.shape;
+    const line = (depth >> 1) * height + (height >> 1);
+    heard!.dispose();
+    return Array.from({ length: heads }, (_, h) => ({
+      name: `head ${h}`,
+      values: weights.slice([line, h, 0, 0], [1, 1, width, width]).as1D().dataSync(),
+      width,
+      height: width,
+    }));
+  });
+  return new Maps(title, maps);
 }
