@@ -1,6 +1,6 @@
 // Voxels outside of the image (label -1) back to 0 in channels normalised inside a mask, then -1 becomes background.
 import { nativeFunctions } from '../base/native/load.js';
-import type { Planes, Sample } from './sample.js';
+import { fitting, type Planes, type Sample } from './sample.js';
 
 /** `useMask[c]`: the plan's `use_mask_for_norm`. */
 export function maskOutside(sample: Planes, useMask: readonly boolean[]): Planes {
@@ -11,28 +11,36 @@ export function maskOutside(sample: Planes, useMask: readonly boolean[]): Planes
   return sample;
 }
 
+/** Channels whose mask is in use. */
+export const maskedChannels = (useMask: readonly boolean[]): number[] => [...useMask.keys()].filter((c) => useMask[c]);
+
 /**
  * Both of the following for a sample whose channels were not taken apart, without a previous stage.
- * @returns a sample that shares its image with the given one where no voxel of it changes; that stays as it is
+ * @param into takes the image, and may be the sample's own; without it the sample stays as it is
+ * @returns a sample that shares its image with the given one where no voxel of it changes
  */
-export function cleaned({ image, seg, shape, channels }: Sample, useMask: readonly boolean[]): Sample {
-  const masked = Array.from({ length: channels }, (_, c) => c).filter((c) => useMask[c]);
-  let out = image;
-  let bits = new Uint32Array(image.buffer, image.byteOffset, image.length);
-  if (masked.length > 0)
-    for (let i = 0; i < seg.length; i++)
-      if (seg[i] < 0)
-        for (const c of masked)
-          if (bits[i * channels + c] !== 0) {
-            if (out === image) {
-              out = image.slice();
-              bits = new Uint32Array(out.buffer);
-            }
-            bits[i * channels + c] = 0;
-          }
-  const labels = seg.slice();
-  outsideToBackground({ channels: [], seg: labels, shape });
-  return { image: out, seg: labels, shape: [...shape], channels };
+export function cleaned(sample: Sample, useMask: readonly boolean[], into?: Float32Array): Sample {
+  const { shape, channels } = sample;
+  const masked = sample.masked ? [] : maskedChannels(useMask);
+  const image = into ? fitting(into, shape, channels) : changes(sample, masked) ? sample.image.slice() : sample.image;
+  if (into && into !== sample.image) into.set(sample.image);
+  const seg = into ? sample.seg : sample.seg.slice();
+  const cleared = into || image !== sample.image ? masked : [];
+  const native = nativeFunctions();
+  if (native) native.cleanSample(image, channels, cleared, seg);
+  else {
+    for (let i = 0; i < seg.length; i++) if (seg[i] < 0) for (const c of cleared) image[i * channels + c] = 0;
+    outsideToBackground({ channels: [], seg, shape });
+  }
+  return { image, seg, shape: [...shape], channels };
+}
+
+/** Whether a masked channel holds anything but 0 outside. */
+function changes({ image, seg, channels }: Sample, masked: readonly number[]): boolean {
+  if (masked.length === 0) return false;
+  const bits = new Uint32Array(image.buffer, image.byteOffset, image.length);
+  for (let i = 0; i < seg.length; i++) if (seg[i] < 0 && masked.some((c) => bits[i * channels + c] !== 0)) return true;
+  return false;
 }
 
 /** Label -1 → 0 in every label map. */

@@ -5,7 +5,7 @@ import type { Random } from '../base/random.js';
 import { definitions } from '../base/registry.js';
 import { appendOneHot } from './cascade.js';
 import { centreStart } from './crop.js';
-import { cleaned, maskOutside, outsideToBackground } from './mask.js';
+import { cleaned, maskedChannels, maskOutside, outsideToBackground } from './mask.js';
 import { patchRules } from './patchSize.js';
 import { type PipelineName, pipelines } from './pipelines.js';
 import { fromPlanes, type Sample, spares, toPlanes } from './sample.js';
@@ -36,11 +36,16 @@ export interface Pipeline {
   draw(random: Random, sample: Pick<Sample, 'channels'>): Draw;
   /**
    * The part of the loader's patch that a draw reads, `[depth, height, width]`: only its middle where nothing is turned, scaled or
-   * deformed. `apply` takes this part as well as the whole.
+   * deformed. `apply` takes this part as well as the whole. Where nothing is drawn at all, `masked` channels may be cleared outside of the
+   * image while it is read; the sample says so.
    */
-  reads(draw: Draw): { start: number[]; size: [number, number, number] };
-  /** @param sample `initialPatchSize` or what `reads` says, labels -1 outside @returns a sample of `patchSize` (2-D: depth 1), labels without -1; where nothing was drawn it may share its image with the given one */
-  apply(draw: Draw, sample: Sample): Sample;
+  reads(draw: Draw): { start: number[]; size: [number, number, number]; masked: number[] };
+  /**
+   * @param sample `initialPatchSize` or what `reads` says, labels -1 outside
+   * @param into takes the image, and may be the given sample's own; that sample is used up then
+   * @returns a sample of `patchSize` (2-D: depth 1), labels without -1; where nothing was drawn it may share its image with the given one
+   */
+  apply(draw: Draw, sample: Sample, into?: Float32Array): Sample;
 }
 
 /**
@@ -94,26 +99,28 @@ export function pipeline(augmentation: PipelineName | readonly Entry[], settings
       }
       return steps;
     },
-    reads([first]) {
+    reads(draw) {
+      const [first] = draw;
       const initial = turning ? rules.initialPatchSize : patchSize;
       const whole = (flat ? [1, ...initial] : initial) as [number, number, number];
       const inMiddle = first?.transform === 'spatial' && isStill(first as SpatialDraw);
       const size = inMiddle ? (patch.map((side, axis) => Math.min(side, whole[axis])) as [number, number, number]) : whole;
-      return { start: centreStart(whole, size), size };
+      const masked = inMiddle && draw.length === 1 ? maskedChannels(settings.useMaskForNorm ?? []) : [];
+      return { start: centreStart(whole, size), size, masked };
     },
-    apply(draw, sample) {
+    apply(draw, sample, into) {
       const [first, ...rest] = draw;
       const spatialFirst = first?.transform === 'spatial';
       const asItLies = draw.length === 1 && spatialFirst && isStill(first as SpatialDraw) && !sample.previous;
       if (asItLies && cascade.length === 0 && sample.shape.every((n, axis) => n === patch[axis]))
-        return cleaned(sample, settings.useMaskForNorm ?? []);
+        return cleaned(sample, settings.useMaskForNorm ?? [], into);
       let planes = spatialFirst ? applySpatialToSample(first as SpatialDraw, sample) : toPlanes(sample);
       for (const step of spatialFirst ? rest : draw)
         if (!onCascade.has(step.transform)) planes = applyStep(step, planes, cascade.length);
       planes = outsideToBackground(maskOutside(planes, settings.useMaskForNorm ?? []));
       if (cascade.length > 0) planes = appendOneHot(planes, cascade);
       for (const step of draw) if (onCascade.has(step.transform)) planes = applyStep(step, planes, cascade.length);
-      const done = fromPlanes(planes);
+      const done = fromPlanes(planes, into);
       spares.giveBack(planes.channels);
       return done;
     },

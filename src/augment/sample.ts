@@ -1,4 +1,5 @@
 // What augmentation works on: a sample as the loader cuts it, and the same as planes while transforms are applied.
+import { VoxelbookError } from '../base/errors.js';
 import { nativeFunctions } from '../base/native/load.js';
 
 /** A training patch. `[depth, height, width, channel]`; a 2-D patch has depth 1. */
@@ -10,6 +11,8 @@ export interface Sample {
   channels: number;
   /** Cascade only: labels of the previous stage, same shape. */
   previous?: Int16Array;
+  /** Channels normalised inside of a mask are 0 already where the label is -1. */
+  masked?: boolean;
 }
 
 /** The same while transforms work on it: one plane a channel, and every label map. Transforms change planes in place or replace them. */
@@ -32,15 +35,27 @@ export function toPlanes({ image, seg, previous, shape, channels }: Sample): Pla
   return { channels: planes, seg: seg.slice(), previous: previous?.slice(), shape: [...shape] };
 }
 
-/** The sample made of planes; shares nothing with them but the label map. */
-export function fromPlanes({ channels, seg, shape }: Planes): Sample {
+/** The sample made of planes; shares nothing with them but the label map. @param into takes its image */
+export function fromPlanes({ channels, seg, shape }: Planes, into?: Float32Array): Sample {
   const n = voxels(shape);
   const count = channels.length;
-  const image = unfilled(n * count);
+  const image = into ? fitting(into, shape, count) : unfilled(n * count);
   const native = nativeFunctions();
   if (native) native.joinPlanes(channels, image);
   else for (const [c, plane] of channels.entries()) for (let i = 0, k = c; i < n; i++, k += count) image[k] = plane[i];
   return { image, seg, shape: [...shape], channels: count };
+}
+
+/** `into`, if an image has as many values. */
+export function fitting(into: Float32Array, shape: readonly number[], channels: number): Float32Array {
+  if (into.length === voxels(shape) * channels) return into;
+  throw new VoxelbookError('this sample does not fit the network', {
+    code: 'sample-size',
+    path: 'augmentation',
+    given: `${channels} channels of ${shape.join('×')} voxels, ${voxels(shape) * channels} values`,
+    expected: `${into.length} values, as the network takes them`,
+    fix: 'A transform changes neither channels nor size of a patch; preprocessed cases have the channels of the data set.',
+  });
 }
 
 /** Values that are not zeroed first: every one of them must be written. */

@@ -11,6 +11,9 @@ export type StageLabels = Uint8Array | Uint16Array;
 
 const fileOf = (folder: string, id: string) => path.join(folder, `${id}.safetensors`);
 
+/** Of the chunks; labels in others are refused. */
+const format = '2';
+
 /** Of the grid along each axis: patches of the second stage are 3-D. */
 const chunk = [32, 32, 32] as const;
 
@@ -25,7 +28,7 @@ export function saveStageLabels(folder: string, id: string, seg: StageLabels, sh
       'seg.index': { shape: [index.length / indexWidth, indexWidth], data: index },
       'seg.chunks': { shape: [bytes.length], data: bytes },
     },
-    { shape: shape.join('×'), bytes: String(seg.BYTES_PER_ELEMENT) },
+    { shape: shape.join('×'), bytes: String(seg.BYTES_PER_ELEMENT), format },
   );
 }
 
@@ -46,11 +49,12 @@ export function loadStageLabels(
   const file = fileOf(folder, id);
   const { ranges, metadata } = safetensorsTable(file);
   const [index, chunks] = [ranges['seg.index'], ranges['seg.chunks']];
-  if (!index || !chunks || metadata.shape !== shape.join('×'))
+  const older = !index || !chunks || metadata.format !== format;
+  if (older || metadata.shape !== shape.join('×'))
     throw new VoxelbookError(`the previous stage's labels of ${id} do not fit`, {
       code: 'stage-labels',
       path: file,
-      given: metadata.shape ?? 'labels of an older format',
+      given: older ? 'labels of an older format' : metadata.shape,
       expected: `${shape.join('×')}, the shape of the preprocessed case`,
       fix: 'Image or plan changed since; remove predictions/ and scores.json of that run and run it again.',
     });
@@ -59,8 +63,8 @@ export function loadStageLabels(
     const table = new Uint32Array(readRange(descriptor, index.begin, index.end).slice().buffer);
     const wide = metadata.bytes === '2';
     const grid = { shape: shape as [number, number, number], channels: 1, chunk };
-    const array = new ChunkedArray(grid, wide ? Uint16Array : Uint8Array, wide ? 2 : 1, table, chunks.end - chunks.begin, file);
-    return array.read((from, to) => readRange(descriptor, chunks.begin + from, chunks.begin + to), start, size) as StageLabels;
+    const array = new ChunkedArray<StageLabels>(grid, wide ? Uint16Array : Uint8Array, table, chunks.end - chunks.begin, file);
+    return array.read({ descriptor, begin: chunks.begin }, start, size);
   } finally {
     fs.closeSync(descriptor);
   }

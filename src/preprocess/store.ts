@@ -12,15 +12,15 @@ import {
   ChunkedArray,
   type ChunkedValues,
   type ChunkGrid,
+  type ChunkSource,
   chunkFor,
   encodeChunks,
   indexWidth,
-  type ReadBytes,
 } from './chunks.js';
 import type { CaseProperties, PreprocessedCase } from './preprocessCase.js';
 
 /** Of the files; another one is refused by name. */
-const format = 3;
+const format = 4;
 
 interface CaseJson extends CaseProperties {
   id: string;
@@ -39,7 +39,7 @@ interface CaseJson extends CaseProperties {
   sha256: string;
 }
 
-/** Writes both files. @param patch of the network, 2 or 3 sides: chunks suit it; without one they are 32³ */
+/** Writes both files. @param patch of the network, 2 or 3 sides: chunks suit it; without one it is 128³ */
 export function saveCase(
   folder: string,
   id: string,
@@ -94,7 +94,7 @@ export class StoredCase {
   readonly properties: CaseProperties;
   readonly classLocations: StoredLocations;
   private readonly ranges: Record<string, TensorRange>;
-  private readonly arrays: { data: ChunkedArray; seg: ChunkedArray };
+  private readonly arrays: { data: ChunkedArray<Float32Array>; seg: ChunkedArray<Int16Array> };
 
   /**
    * @param folder `<preprocessed>/<data_identifier>`
@@ -118,18 +118,17 @@ export class StoredCase {
     this.properties = properties;
     const indices = this.open((bytes) => ({ data: bytes('data.index'), seg: bytes('seg.index') }));
     if (sha256(indices.data, indices.seg) !== index) throw missing(folder, id, 'an index with another checksum than was written');
-    const array = (name: 'data' | 'seg', grid: ChunkGrid, Values: new (buffer: ArrayBuffer) => ChunkedValues, bytes: number) =>
-      new ChunkedArray(
-        grid,
-        Values,
-        bytes,
-        new Uint32Array(indices[name].slice().buffer),
-        this.rangeOf(`${name}.chunks`).end - this.rangeOf(`${name}.chunks`).begin,
-        fileOf(folder, id),
-      );
+    const array = <A extends ChunkedValues>(
+      name: 'data' | 'seg',
+      grid: ChunkGrid,
+      Values: { new (length: number): A; BYTES_PER_ELEMENT: number },
+    ) => {
+      const { begin, end } = this.rangeOf(`${name}.chunks`);
+      return new ChunkedArray<A>(grid, Values, new Uint32Array(indices[name].slice().buffer), end - begin, fileOf(folder, id));
+    };
     this.arrays = {
-      data: array('data', { shape, channels, chunk }, Float32Array, 4),
-      seg: array('seg', { shape, channels: 1, chunk }, Int16Array, 2),
+      data: array('data', { shape, channels, chunk }, Float32Array),
+      seg: array('seg', { shape, channels: 1, chunk }, Int16Array),
     };
     const locations = new Map(class_locations.map((entry) => [entry.key, entry]));
     this.classLocations = {
@@ -152,16 +151,24 @@ export class StoredCase {
   }
 
   /**
-   * Reads a box of voxels.
-   * @param start first voxel along each axis; the box lies inside the case
+   * Reads a box of voxels. Where it reaches outside of the case, the image is 0 and labels are -1.
+   * @param start first voxel along each axis
+   * @param into takes the values
+   * @param masked channels that are to be 0 where the label is negative
    * @returns `data` `[depth, height, width, channel]` and `seg` `[depth, height, width]` of the box
    * @throws VoxelbookError for damaged chunks
    */
-  box(start: readonly number[] = [0, 0, 0], size: readonly number[] = this.shape): { data: Float32Array; seg: Int16Array } {
-    return this.open((_, within) => ({
-      data: this.arrays.data.read(within('data.chunks'), start, size) as Float32Array,
-      seg: this.arrays.seg.read(within('seg.chunks'), start, size) as Int16Array,
-    }));
+  box(
+    start: readonly number[] = [0, 0, 0],
+    size: readonly number[] = this.shape,
+    into?: { data: Float32Array; seg: Int16Array },
+    masked: readonly number[] = [],
+  ): { data: Float32Array; seg: Int16Array } {
+    return this.open((_, within) => {
+      const seg = this.arrays.seg.read(within('seg.chunks'), start, size, into?.seg, 255);
+      const mask = masked.length > 0 ? { labels: seg, channels: masked } : undefined;
+      return { data: this.arrays.data.read(within('data.chunks'), start, size, into?.data, 0, mask), seg };
+    });
   }
 
   private rangeOf(name: string): TensorRange {
@@ -170,14 +177,11 @@ export class StoredCase {
     return range;
   }
 
-  /** Opens the file for one reading: `bytes` gives an array whole, `within` its parts. */
-  private open<T>(work: (bytes: (name: string) => Uint8Array, within: (name: string) => ReadBytes) => T): T {
+  /** Opens the file for one reading: `bytes` gives an array whole, `within` says where it lies. */
+  private open<T>(work: (bytes: (name: string) => Uint8Array, within: (name: string) => ChunkSource) => T): T {
     const descriptor = fs.openSync(fileOf(this.folder, this.id), 'r');
     try {
-      const within = (name: string) => {
-        const { begin } = this.rangeOf(name);
-        return (from: number, to: number) => readRange(descriptor, begin + from, begin + to);
-      };
+      const within = (name: string) => ({ descriptor, begin: this.rangeOf(name).begin });
       return work((name) => readRange(descriptor, this.rangeOf(name).begin, this.rangeOf(name).end), within);
     } finally {
       fs.closeSync(descriptor);

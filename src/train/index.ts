@@ -31,8 +31,9 @@ export {
   type Schedules,
   type Start,
 } from './experiment.js';
-export { type Batch, type BatchSource, type FeedOptions, startFeed } from './feed/feed.js';
-export { cutPatch, type Phase, Sampler, type SampleSource, type TrainingSample } from './feed/sample.js';
+export type { Batch, SamplePlace } from './feed/batchMemory.js';
+export { type BatchSource, type FeedOptions, startFeed } from './feed/feed.js';
+export { cutPatch, type Phase, Sampler, type SampleSource } from './feed/sample.js';
 export { casesBy, placeBy, type SamplerCase, type SamplerDefinition, type SamplerInput } from './feed/samplers.js';
 export {
   type ClassLocations,

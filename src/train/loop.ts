@@ -157,14 +157,20 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
     const begin = performance.now();
     const next = await feed.next(phase, index);
     clock.waited(performance.now() - begin);
-    return { ...batchTensors(next, input.outputShapes, input.dimensions, objective), caseIds: next.caseIds };
+    const tensors = batchTensors(next, input.outputShapes, input.dimensions, objective);
+    const dispose = () => {
+      tf.dispose([tensors.x, ...tensors.targets]);
+      // Tensors may lie in the batch's own memory.
+      next.release?.();
+    };
+    return { ...tensors, caseIds: next.caseIds, dispose };
   };
   /** One step on the mean gradient of its batches, of which `first` is there. */
   const takeStep = async (first: Awaited<ReturnType<typeof batch>>, rate: number) => {
     let next = first;
     let sum: Accumulated | undefined;
     for (let index = position.step * batches; ; index++) {
-      const { x, targets, caseIds } = next;
+      const { x, targets, caseIds, dispose } = next;
       const random = new Random(input.seed).split('network').split(index);
       try {
         if ((index + 1) % batches === 0) return { caseIds, result: trainStep(settings, state, x, targets, rate, random, sum) };
@@ -174,7 +180,7 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
           return { caseIds, result: { what: 'loss', layer: firstNotFiniteLayer(network, state.params, x, random) } as const };
         }
       } finally {
-        tf.dispose([x, ...targets]);
+        dispose();
       }
       if (options.signal?.aborted) disposeOf(sum); // a step is taken whole or not at all: its batches come again
       stopIfAsked();
@@ -247,9 +253,9 @@ export async function loop(input: LoopInput, options: LoopOptions = {}): Promise
       while (position.validated < recipe.validationIterationsPerEpoch) {
         stopIfAsked();
         const index = position.epoch * recipe.validationIterationsPerEpoch + position.validated;
-        const { x, targets, caseIds } = await batch('validation', index);
+        const { x, targets, caseIds, dispose } = await batch('validation', index);
         const { loss, counts } = validationStep(settings, evaluated(), x, targets, position.counts);
-        tf.dispose([x, ...targets]);
+        dispose();
         if (!Number.isFinite(loss)) throw notFinite('validation loss', 'output', caseIds, position, checkpoints);
         position.validationLossSum += loss;
         position.counts = counts;

@@ -89,12 +89,14 @@ export async function lrRange(experiment: Experiment, options: LrRangeOptions = 
       report(step, `rate ${rate.toPrecision(2)}`);
       let sum: Accumulated | undefined;
       for (let index = step * batches; index < (step + 1) * batches; index++) {
-        const { x, targets } = batchTensors(await feed.next('train', index), source.outputShapes, source.dimensions, objective);
+        const batch = await feed.next('train', index);
+        const { x, targets } = batchTensors(batch, source.outputShapes, source.dimensions, objective);
         const random = new Random(seed).split('network').split(index);
         const last = index === (step + 1) * batches - 1;
         const result = last ? trainStep(settings, state, x, targets, rate, random, sum) : undefined;
         if (!last) sum = accumulate(settings, state, x, targets, random, sum);
         tf.dispose([x, ...targets]);
+        batch.release?.();
         if (!result) continue;
         if ('what' in result) {
           ended = 'not finite';

@@ -148,6 +148,7 @@ export function assembled(
     seed,
     batchSize: configuration.batch_size,
     patch: outputShapes[0],
+    channels: Object.keys(prepared.dataset.json.channel_names).length + (previous?.foreground.length ?? 0),
     dimensions,
     oversampleForeground: recipe.oversampleForeground,
     sampler: recipe.sampler,

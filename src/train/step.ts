@@ -4,7 +4,7 @@ import type { Context, Network, Params } from '../model/network.js';
 import { gradients } from '../tensor/gradients.js';
 import { tf } from '../tensor/tf.js';
 import type { Recipe } from './experiment.js';
-import type { Batch } from './feed/feed.js';
+import type { Batch } from './feed/batchMemory.js';
 import { deepSupervision, deepSupervisionWeights } from './loss/deepSupervision.js';
 import type { Objective } from './objective.js';
 import { ownSettings } from './optim/groups.js';

@@ -75,8 +75,8 @@ for (const cold of isRoot ? [true, false] : [false]) {
     time(cold, () => readSafetensors(weights)),
     sums(mebibytes * 2 ** 20, 2 ** 18),
   );
-  // Six planes a chunk of 32³: four of the image, two of the labels.
-  const parts = 6 * Math.ceil(side / 32) ** 3;
+  // Two parts a chunk of 32,768 voxels: one of the image, one of the labels.
+  const parts = 2 * Math.ceil(side / 32) ** 3;
   say(
     `a case of ${side}³ voxels, ${(stored / 2 ** 20).toFixed(1)} MiB stored, ${from}`,
     time(cold, () => new StoredCase(folder, 'one').box()),

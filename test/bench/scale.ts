@@ -127,6 +127,7 @@ const ourSteps: Record<string, (s: Settings) => Promise<object>> = {
           seed: 1,
           batchSize: 2,
           patch: patch as [number, number, number],
+          channels: Object.keys(dataset(s).json.channel_names).length,
           dimensions: 3,
         },
         ...{ oversampleForeground: 0.33, augmentation: s.augment ? 'nnunetv2' : 'none', cacheBytes: 0 },
@@ -135,9 +136,10 @@ const ourSteps: Record<string, (s: Settings) => Promise<object>> = {
       },
       { workers: s.threads, turn: (phase, index) => ({ phase, index: index + 1 }) },
     );
-    await feed.next('train', 0);
+    const take = async (i: number) => (await feed.next('train', i)).release?.();
+    await take(0);
     const seconds = await timed(async () => {
-      for (let i = 1; i <= s.batches!; i++) await feed.next('train', i);
+      for (let i = 1; i <= s.batches!; i++) await take(i);
     });
     await feed.close();
     return { seconds, patches: 2 * s.batches! };

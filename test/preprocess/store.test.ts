@@ -2,9 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import zlib from 'node:zlib';
 import { VoxelbookError } from '../../src/base/errors.js';
-import { nativeFunctions } from '../../src/base/native/load.js';
 import { Random } from '../../src/base/random.js';
 import { chunkFor } from '../../src/preprocess/chunks.js';
 import { listCases, loadStageLabels, loadStored, StoredCase, saveCase, saveStageLabels } from '../../src/preprocess/index.js';
@@ -70,11 +68,11 @@ describe('the store of preprocessed cases', () => {
       }
     });
 
-  it('a chunk is about a quarter of the patch along each axis; slices are chunks of 2-D networks', () => {
-    assert.deepEqual(chunkFor([128, 128, 128]), [32, 32, 32]);
-    assert.deepEqual(chunkFor([20, 320, 256]), [4, 64, 64]);
+  it('a chunk is about an eighth, a quarter and half of the patch; slices are chunks of 2-D networks', () => {
+    assert.deepEqual(chunkFor([128, 128, 128]), [16, 32, 64]);
+    assert.deepEqual(chunkFor([20, 320, 256]), [2, 64, 64]);
     assert.deepEqual(chunkFor([512, 512]), [1, 128, 128]);
-    assert.deepEqual(chunkFor([3, 1, 9]), [1, 1, 2]);
+    assert.deepEqual(chunkFor([3, 1, 9]), [1, 1, 4]);
   });
 
   it('a patch reads the chunks it covers and no others', () => {
@@ -90,39 +88,37 @@ describe('the store of preprocessed cases', () => {
     assert.deepEqual(stored.box([0, 0, 0], [16, 16, 16]).data, before.data);
   });
 
-  it('compiled code places every chunk; what it cannot place it leaves to the plain code', () => {
-    const place = nativeFunctions()?.placeChunk;
-    if (!place) return console.log('      not compiled here');
-    const planes = [Uint8Array.of(1, 2), Uint8Array.of(9), Uint8Array.of(3, 4), Uint8Array.of(0)];
-    const parts = Uint32Array.from(planes.flatMap((p) => [p.length, p.length === 2 ? 0 : 1, zlib.crc32(p)]));
-    const out = new Uint8Array(16);
-    const status = new Int32Array(1);
-    const call = (index: Uint32Array, size = [1, 1, 2]) =>
-      place(Uint8Array.from(planes.flatMap((p) => [...p])), index, [1, 1, 2], [0, 0, 0], size, out, [1, 2, 2], 1, 4, status);
-    call(parts);
-    assert.deepEqual([status[0], ...new Uint32Array(out.buffer)], [-1, 0, 0x01090300, 0x02090400, 0]);
-    for (const [at, value] of [
-      [2, 0],
-      [1, 3],
-      [0, 1],
-      [9, 7],
-    ]) {
-      const bad = parts.slice();
-      bad[at] = value;
-      call(bad);
-      assert.ok(status[0] >= 0, `${at}`);
+  it('what is asked outside of the case: the image is 0, labels are -1, and the given arrays take it', () => {
+    const one = made([9, 7, 70], 3);
+    saveCase(folder, 'outside', 'h', one, [32, 32, 128]);
+    const stored = new StoredCase(folder, 'outside');
+    const random = new Random('outside');
+    for (let t = 0; t < 60; t++) {
+      const size = [random.int(0, 9), random.int(0, 9), random.int(0, 99)];
+      const start = [9, 7, 70].map((n, i) => random.int(-size[i] - 1, n + 2));
+      const n = size[0] * size[1] * size[2];
+      const into = {
+        data: new Float32Array(new SharedArrayBuffer(12 * n)).fill(7),
+        seg: new Int16Array(n).fill(7),
+      };
+      for (const plain of [false, true]) {
+        if (plain) process.env.VOXELBOOK_NATIVE = '0';
+        const { data, seg } = plain ? stored.box(start, size) : stored.box(start, size, into);
+        if (plain) assert.deepEqual([[...bits(into.data)], into.seg], [[...bits(data)], seg]);
+        else assert.equal(data, into.data);
+        let i = 0;
+        for (let zz = start[0]; zz < start[0] + size[0]; zz++)
+          for (let y = start[1]; y < start[1] + size[1]; y++)
+            for (let x = start[2]; x < start[2] + size[2]; x++, i++) {
+              const inside = zz >= 0 && zz < 9 && y >= 0 && y < 7 && x >= 0 && x < 70;
+              const from = (zz * 7 + y) * 70 + x;
+              assert.equal(seg[i], inside ? one.seg[from] : -1);
+              for (let c = 0; c < 3; c++) assert.ok(Object.is(data[3 * i + c], inside ? one.data[3 * from + c] : 0));
+            }
+        if (native === undefined) delete process.env.VOXELBOOK_NATIVE;
+        else process.env.VOXELBOOK_NATIVE = native;
+      }
     }
-    assert.throws(() => call(parts, [1, 1, 3]), /a box outside of the chunk/);
-    // Node's zstd is found: without it every packed part would be left to the plain code.
-    const { zstdCompressSync } = zlib as unknown as { zstdCompressSync?: (bytes: Uint8Array) => Uint8Array };
-    if (zstdCompressSync) {
-      const packed = zstdCompressSync(Uint8Array.from({ length: 64 }, (_, i) => i % 3));
-      const index = Uint32Array.of(packed.length, 2, zlib.crc32(packed));
-      const voxels = new Uint8Array(64);
-      place(packed, index, [4, 4, 4], [0, 0, 0], [4, 4, 4], voxels, [0, 4, 16], 1, 1, status);
-      assert.deepEqual([status[0], ...voxels.subarray(0, 4)], [-1, 0, 1, 2, 0]);
-    }
-    assert.throws(() => call(parts.subarray(3)), /placeChunk: an index of 9 numbers/);
   });
 
   it('every flipped bit of either file is noticed', () => {
@@ -158,7 +154,7 @@ describe('the store of preprocessed cases', () => {
     fs.writeFileSync(file, JSON.stringify(older));
     assert.ok(listCases(folder).includes('old'));
     assert.throws(() => loadStored(folder, 'old'), {
-      message: `preprocessed case old cannot be read\n  ${path.join(folder, 'old')}: format of an older version; expected old.json and old.safetensors of one run, as they were written, format 3. Run preprocess.run again; it makes only what is missing. (A damaged case: remove its two files first.)`,
+      message: `preprocessed case old cannot be read\n  ${path.join(folder, 'old')}: format of an older version; expected old.json and old.safetensors of one run, as they were written, format 4. Run preprocess.run again; it makes only what is missing. (A damaged case: remove its two files first.)`,
     });
   });
 
@@ -177,6 +173,11 @@ describe('the store of preprocessed cases', () => {
     }
     const file = path.join(folder, 'stage.safetensors');
     const bytes = fs.readFileSync(file);
+    // The same file, but for the number of its format.
+    const older = Buffer.from(bytes.toString('latin1').replace('"format":"2"', '"format":"1"'), 'latin1');
+    assert.notDeepEqual(older, bytes);
+    fs.writeFileSync(file, older);
+    assert.throws(() => loadStageLabels(folder, 'stage', shape), /labels of an older format; expected 40×33×35/);
     bytes[bytes.length - 5] ^= 16;
     fs.writeFileSync(file, bytes);
     assert.throws(() => loadStageLabels(folder, 'stage', shape), /is damaged/);

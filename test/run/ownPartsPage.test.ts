@@ -129,7 +129,15 @@ describe('the page "Your own parts"', function () {
     const e = await complete(experiment(1), { folder, ...silent });
     const prepared = await prepare(e);
     const source: SampleSource = {
-      ...{ folder: prepared.folder, train: ['ball_0'], validation: ['ball_0'], seed: 1, batchSize: 2, dimensions: 3 },
+      ...{
+        folder: prepared.folder,
+        train: ['ball_0'],
+        validation: ['ball_0'],
+        seed: 1,
+        batchSize: 2,
+        channels: 1,
+        dimensions: 3,
+      },
       ...{ patch: [16, 16, 16], outputShapes: [[16, 16, 16]], oversampleForeground: 1, cacheBytes: 0 },
       sampler: { kind: 'middle', every: 1 } as never,
       augmentation: [],
@@ -233,7 +241,16 @@ extend({ samplers: [{ name: 'lost', place() ${throws('place')} }] });
       preprocess(dataset, broken, '3d_fullres', { workers: 1 }),
       /ball_0.*faulty\.ts:4, normalisations\.broken\.normalise: .*reading 'mean'/s,
     );
-    const source = { folder: data, train: ['ball_0'], validation: [], seed: 1, batchSize: 1, patch: [16, 16, 16], dimensions: 3 };
+    const source = {
+      folder: data,
+      train: ['ball_0'],
+      validation: [],
+      seed: 1,
+      batchSize: 1,
+      patch: [16, 16, 16],
+      channels: 1,
+      dimensions: 3,
+    };
     const more = { outputShapes: [[16, 16, 16]], oversampleForeground: 0, cacheBytes: 0, sampler: { kind: 'lost' } };
     const pipeline = { augmentation: [], augmentationSettings: { mirrorAxes: [] } };
     const feed = startFeed({ ...source, ...more, ...pipeline } as never, { workers: 1, turn: () => undefined });

@@ -15,9 +15,6 @@ parentPort!.on('message', ({ id }: { id: number }) => {
     if (source.folder === 'rejects') void Promise.reject(new Error('a promise broke'));
     if (source.folder === 'asks for 100 GB') new Float64Array(1.25e10).fill(1);
   }
-  parentPort!.postMessage({
-    id,
-    sample: { caseId: 'case_7', image: new Float32Array(8), channels: 1, labels: [new Int16Array(8)] },
-  });
+  parentPort!.postMessage({ id, caseId: 'case_7' });
 });
 parentPort!.postMessage({ ready: true });

@@ -52,6 +52,7 @@ function source(previousOf?: (seg: Int16Array) => number[] | Uint8Array): Sample
     seed: 4,
     batchSize: 3,
     patch,
+    channels: previousOf ? 3 : 1,
     dimensions: 3,
     oversampleForeground: 0.33,
     augmentation: 'nnunetv2',

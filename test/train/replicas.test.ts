@@ -6,7 +6,7 @@ import { key, object, whole } from '../../src/base/schema.js';
 import { labels } from '../../src/dataset/index.js';
 import { initialise, type Params } from '../../src/model/network.js';
 import { tf } from '../../src/tensor/tf.js';
-import type { Batch } from '../../src/train/feed/feed.js';
+import type { Batch } from '../../src/train/feed/batchMemory.js';
 import { type HookState, hooksOf } from '../../src/train/hooks.js';
 import { objectiveOf } from '../../src/train/objective.js';
 import { initialState, type TrainState } from '../../src/train/optim/optimiser.js';

@@ -85,6 +85,54 @@ void outsideToBackground(const Arguments& a) {
   for (int64_t i = 0; i < labels.size; i++) labels[i] = labels[i] == -1 ? 0 : labels[i];
 }
 
+/// Zeros; mostly they are there already, and reading is half the work of writing.
+void clear(float* values, int64_t n) {
+  uint32_t bits = 0;
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t word;
+    std::memcpy(&word, values + i, 4);
+    bits |= word;
+  }
+  if (bits) std::fill_n(values, n, 0.0f);
+}
+
+/// cleanSample(image: Float32Array, channels, masked: channels that are 0 where the label is negative, labels: Int16Array): and label −1 becomes 0
+void cleanSample(const Arguments& a) {
+  const Values<float> image = a.values<float>(0);
+  const double given = a.number(1);
+  const std::vector<double> list = a.list(2);
+  const Values<int16_t> labels = a.values<int16_t>(3);
+  EXPECT(given >= 1 && given <= 65536 && given == static_cast<double>(static_cast<int64_t>(given)), std::to_string(given) + " channels");
+  const int64_t channels = static_cast<int64_t>(given);
+  EXPECT(image.size == labels.size * channels, std::to_string(labels.size) + " labels for " + std::to_string(image.size) + " values");
+  std::vector<int64_t> masked;
+  for (double c : list) {
+    EXPECT(c >= 0 && c < given, "a channel " + std::to_string(c));
+    masked.push_back(static_cast<int64_t>(c));
+  }
+  const bool all = static_cast<int64_t>(masked.size()) == channels;
+  auto some = [&](int64_t first, int64_t n) {
+    int16_t* const at = labels.data + first;
+    int16_t any = 0, every = -1;
+    for (int64_t i = 0; i < n; i++) {
+      any |= at[i];
+      every &= at[i];
+    }
+    if (any >= 0) return;
+    float* const values = image.data + first * channels;
+    if (every < 0 && all) clear(values, n * channels);
+    else
+      for (int64_t i = 0; i < n; i++)
+        if (at[i] < 0)
+          for (int64_t c : masked) values[i * channels + c] = 0;
+    for (int64_t i = 0; i < n; i++) at[i] = at[i] == -1 ? 0 : at[i];
+  };
+  constexpr int64_t piece = 128;
+  int64_t first = 0;
+  for (; first + piece <= labels.size; first += piece) some(first, piece);
+  some(first, labels.size - first);
+}
+
 template <class T>
 void cutRows(const Values<T>& from, const std::vector<int64_t>& shape, const std::vector<int64_t>& start,
              const std::vector<int64_t>& size, const Values<T>& out, int64_t values) {
@@ -128,7 +176,8 @@ const Exported all[] = {{"splitBox", splitBox},
                         {"flip", flip},
                         {"cutBox", cutBox},
                         {"outsideToBackground", outsideToBackground},
-                        {"maskOutside", maskOutside}};
+                        {"maskOutside", maskOutside},
+                        {"cleanSample", cleanSample}};
 
 }  // namespace
 }  // namespace voxelbook

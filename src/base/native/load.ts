@@ -41,19 +41,25 @@ type Sides = readonly number[];
 export interface Functions {
   /** CRC-32, on from the sum that is given; not there on processors without carry-less products. */
   crc32?(bytes: Uint8Array, sum: Uint32Array): void;
-  /** Answers in `status` with the first part it could not place, or -1: `preprocess/chunks.ts` says what is wrong with it. */
-  placeChunk(
-    stored: Uint8Array,
-    parts: Uint32Array,
-    full: Sides,
-    low: readonly number[],
-    size: Sides,
-    out: Uint8Array,
-    target: readonly number[],
+  /** Answers in `status` with the first part it could not read, or -1: `preprocess/chunks.ts` says what is wrong with it. */
+  readChunks(
+    descriptor: number,
+    begin: number,
+    index: Uint32Array,
+    offsets: Float64Array,
+    shape: Sides,
+    chunk: Sides,
     channels: number,
     width: number,
+    start: readonly number[],
+    size: Sides,
+    out: Uint8Array,
+    outside: number,
+    labels: Int16Array | null,
+    masked: readonly number[],
     status: Int32Array,
   ): void;
+  inLargePages(bytes: Uint8Array): void;
   fillUniform(state: Int32Array, out: Float64Array, low: number, high: number): void;
   fillKept(state: Int32Array, out: Float32Array, rate: number, kept: number): void;
   addNormal(state: Int32Array, values: Float32Array, sd: number): void;
@@ -77,6 +83,7 @@ export interface Functions {
   joinPlanes(planes: readonly Float32Array[], image: Float32Array): void;
   flip(values: Float32Array | Int16Array, shape: Sides, axes: readonly number[]): void;
   outsideToBackground(labels: Int16Array): void;
+  cleanSample(image: Float32Array, channels: number, masked: readonly number[], labels: Int16Array): void;
   maskOutside(plane: Float32Array, labels: Int16Array): void;
   statistics(plane: Float32Array, out: Float64Array): void;
   scaleAbout(plane: Float32Array, centre: number, factor: number, target: number, low: number, high: number): void;

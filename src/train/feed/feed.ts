@@ -3,17 +3,8 @@
 import type { Worker } from 'node:worker_threads';
 import { VoxelbookError } from '../../base/errors.js';
 import { startWorker } from '../../base/workers.js';
-import { type Phase, Sampler, type SampleSource, type TrainingSample } from './sample.js';
-
-/** A batch of samples, as arrays. */
-export interface Batch {
-  caseIds: string[];
-  /** `[batch, depth, height, width, channel]`, in that order. */
-  image: Float32Array;
-  channels: number;
-  /** Labels at each supervised resolution, `[batch, depth, height, width]`. */
-  labels: Int32Array[];
-}
+import { type Batch, BatchMemory, placeOf } from './batchMemory.js';
+import { type Phase, Sampler, type SampleSource } from './sample.js';
 
 /** Where a loop gets its batches from. */
 export interface BatchSource {
@@ -37,7 +28,8 @@ export interface FeedOptions {
 }
 
 interface Pending {
-  resolve(sample: TrainingSample): void;
+  /** @param caseId of the sample, which is written */
+  resolve(caseId: string): void;
   reject(error: Error): void;
   name: string;
 }
@@ -59,15 +51,19 @@ export function startFeed(source: SampleSource, options: FeedOptions): BatchSour
 
 class LocalFeed implements BatchSource {
   private readonly sampler: Sampler;
+  private readonly memory: BatchMemory;
 
   constructor(private readonly source: SampleSource) {
     this.sampler = new Sampler(source);
+    this.memory = new BatchMemory(source);
   }
 
   async next(phase: Phase, index: number): Promise<Batch> {
-    const samples: TrainingSample[] = [];
-    for (let j = 0; j < this.source.batchSize; j++) samples.push(await this.sampler.sample(phase, index, j));
-    return stack(samples);
+    const memory = this.memory.take();
+    const caseIds: string[] = [];
+    for (let j = 0; j < this.source.batchSize; j++)
+      caseIds.push(this.sampler.sample(phase, index, j, placeOf(this.source, memory, j)));
+    return this.memory.batch(memory, caseIds);
   }
 
   async close(): Promise<void> {}
@@ -76,7 +72,8 @@ class LocalFeed implements BatchSource {
 class WorkerFeed implements BatchSource {
   private readonly hands: Hand[];
   private readonly pending = new Map<number, Pending>();
-  private readonly batches = new Map<string, Promise<TrainingSample>[]>();
+  private readonly batches = new Map<string, { memory: SharedArrayBuffer; samples: Promise<string>[] }>();
+  private readonly memory: BatchMemory;
   private readonly watch: NodeJS.Timeout;
   private nextId = 0;
   private failure: Error | undefined;
@@ -86,6 +83,7 @@ class WorkerFeed implements BatchSource {
     private readonly source: SampleSource,
     private readonly options: FeedOptions,
   ) {
+    this.memory = new BatchMemory(source);
     this.hands = Array.from({ length: options.workers }, () => this.start());
     this.watch = setInterval(() => this.lookForHangs(), 500);
     this.watch.unref();
@@ -99,9 +97,10 @@ class WorkerFeed implements BatchSource {
       ahead = this.options.turn(ahead.phase, ahead.index);
     }
     const key = `${phase} ${index}`;
-    const samples = await Promise.all(this.batches.get(key)!);
+    const { memory, samples } = this.batches.get(key)!;
+    const caseIds = await Promise.all(samples);
     this.batches.delete(key);
-    return stack(samples);
+    return this.memory.batch(memory, caseIds);
   }
 
   async close(): Promise<void> {
@@ -116,11 +115,11 @@ class WorkerFeed implements BatchSource {
       workerData: { source: this.source, now },
     });
     const hand: Hand = { worker, status: new Uint8Array(now), asked: [], since: null, ready: false };
-    worker.on('message', ({ ready, id, sample, error }) => {
+    worker.on('message', ({ ready, id, caseId, error }) => {
       if (ready) {
         hand.ready = true;
         hand.since = performance.now();
-      } else this.settle(hand, id, sample, error);
+      } else this.settle(hand, id, caseId, error);
     });
     worker.on('error', (error) => this.fail(hand, `threw ${error.message}`, error));
     worker.on('exit', (code) => this.fail(hand, `ended with exit code ${code}`));
@@ -130,28 +129,29 @@ class WorkerFeed implements BatchSource {
   private ask(phase: Phase, index: number): void {
     const key = `${phase} ${index}`;
     if (this.batches.has(key)) return;
-    const promises = Array.from({ length: this.source.batchSize }, (_, position) => {
+    const memory = this.memory.take();
+    const samples = Array.from({ length: this.source.batchSize }, (_, position) => {
       const id = this.nextId++;
       const hand = this.hands[id % this.hands.length];
-      const promise = new Promise<TrainingSample>((resolve, reject) => {
+      const promise = new Promise<string>((resolve, reject) => {
         this.pending.set(id, { resolve, reject, name: `${phase} batch ${index}, sample ${position}` });
       });
       promise.catch(() => {}); // whoever awaits the batch hears of it; one made ahead may never be awaited
       if (hand.asked.push(id) === 1 && hand.ready) hand.since = performance.now();
-      hand.worker.postMessage({ id, phase, index, position });
+      hand.worker.postMessage({ id, phase, index, position, memory });
       return promise;
     });
-    this.batches.set(key, promises);
+    this.batches.set(key, { memory, samples });
   }
 
-  private settle(hand: Hand, id: number, sample: TrainingSample | undefined, error: { message: string } | undefined): void {
+  private settle(hand: Hand, id: number, caseId: string, error: { message: string } | undefined): void {
     if (error) {
       this.fail(hand, `failed: ${error.message}`);
       return;
     }
     hand.asked = hand.asked.filter((a) => a !== id);
     hand.since = performance.now();
-    this.pending.get(id)?.resolve(sample!);
+    this.pending.get(id)?.resolve(caseId);
     this.pending.delete(id);
   }
 
@@ -184,15 +184,4 @@ class WorkerFeed implements BatchSource {
     for (const pending of this.pending.values()) pending.reject(this.failure);
     this.pending.clear();
   }
-}
-
-function stack(samples: TrainingSample[]): Batch {
-  const [first] = samples;
-  const image = new Float32Array(first.image.length * samples.length);
-  const labels = first.labels.map((l) => new Int32Array(l.length * samples.length));
-  for (const [j, sample] of samples.entries()) {
-    image.set(sample.image, j * first.image.length);
-    for (const [k, l] of sample.labels.entries()) labels[k].set(l, j * l.length);
-  }
-  return { caseIds: samples.map((s) => s.caseId), image, channels: first.channels, labels };
 }

@@ -1,5 +1,6 @@
 // Worker thread of the feed: makes the samples it is asked for and says what it is at, so that a hang has a name.
 import { parentPort, workerData } from 'node:worker_threads';
+import { placeOf } from './batchMemory.js';
 import { type Phase, Sampler, type SampleSource } from './sample.js';
 
 const { source, now } = workerData as { source: SampleSource; now: SharedArrayBuffer };
@@ -14,16 +15,20 @@ function tell(stage: string, caseId: string): void {
 
 const sampler = new Sampler(source, tell);
 
-parentPort!.on(
-  'message',
-  async ({ id, phase, index, position }: { id: number; phase: Phase; index: number; position: number }) => {
-    try {
-      const sample = await sampler.sample(phase, index, position);
-      const buffers = [sample.image.buffer, ...new Set(sample.labels.map((l) => l.buffer))] as ArrayBuffer[];
-      parentPort!.postMessage({ id, sample }, buffers);
-    } catch (error) {
-      parentPort!.postMessage({ id, error: { message: (error as Error).message, stack: (error as Error).stack } });
-    }
-  },
-);
+/** A sample that is asked for, and the memory of its batch. */
+interface Asked {
+  id: number;
+  phase: Phase;
+  index: number;
+  position: number;
+  memory: SharedArrayBuffer;
+}
+
+parentPort!.on('message', ({ id, phase, index, position, memory }: Asked) => {
+  try {
+    parentPort!.postMessage({ id, caseId: sampler.sample(phase, index, position, placeOf(source, memory, position)) });
+  } catch (error) {
+    parentPort!.postMessage({ id, error: { message: (error as Error).message, stack: (error as Error).stack } });
+  }
+});
 parentPort!.postMessage({ ready: true });

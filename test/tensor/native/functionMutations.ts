@@ -1,16 +1,23 @@
 // Calls the functions on typed arrays with arguments that mostly do not fit, in a process of its own: a crash is a result.
 // Arguments: the seed, the number of calls. Prints `<returned> <refused>`; dies where a function dies.
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import zlib from 'node:zlib';
 import { type Functions, nativeFunctions } from '../../../src/base/native/load.js';
 import { Random } from '../../../src/base/random.js';
+import { encodeChunks, indexWidth } from '../../../src/preprocess/chunks.js';
 
 const [seed, count] = process.argv.slice(2).map(Number);
 const random = new Random(`functions/${seed}`);
 const functions = nativeFunctions();
 if (!functions) throw new Error('no compiled functions');
 
-/** Not in every Node. */
-const { zstdCompressSync: zstd } = zlib as typeof zlib & { zstdCompressSync?: (bytes: Uint8Array) => Buffer };
+/** Without a name: it goes with this process. */
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'functions-'));
+const file = fs.openSync(path.join(folder, 'chunks'), 'w+');
+fs.rmSync(folder, { recursive: true });
+
 const floats = (n: number) => Float32Array.from({ length: n }, () => random.normal());
 const doubles = (n: number) => Float64Array.from({ length: n }, () => random.uniform(0, 1));
 const shorts = (n: number) => Int16Array.from({ length: n }, () => random.int(-1, 4));
@@ -21,24 +28,37 @@ const side = () => random.int(1, 12);
 /** Arguments that fit, of random sizes. */
 const fitting: { [name in keyof Functions]-?: () => unknown[] } = {
   crc32: () => [new Uint8Array(floats(random.int(0, 300)).buffer).subarray(random.int(0, 1)), new Uint32Array(1)],
-  placeChunk() {
-    const [full, channels, width] = [[side(), side(), side()], random.int(1, 4), random.choice([1, 2, 4])];
-    const low = full.map((n) => random.int(0, n));
-    const size = full.map((n, k) => random.int(1, n - low[k] + 1));
-    const n = full.reduce((a, b) => a * b, 1);
-    const stored: number[] = [];
-    const parts: number[] = [];
-    for (let part = 0; part < channels * width; part++) {
-      const plane = Uint8Array.from({ length: random.chance(0.2) ? 1 : n }, () => random.int(0, 3));
-      const packed = zstd && random.chance(0.5) && plane.length > 1 ? zstd(plane) : plane;
-      stored.push(...packed);
-      parts.push(packed.length, packed === plane ? (plane.length === 1 ? 1 : 0) : 2, zlib.crc32(packed));
+  readChunks() {
+    const [shape, chunk, channels] = [[side(), side(), side()], [side(), side(), side()], random.int(1, 6)];
+    const n = shape.reduce((a, b) => a * b, channels);
+    const kinds = random.choice([2, 5, 70, 300, 2 ** 30]);
+    const values = random
+      .choice([Float32Array, Int16Array, Uint8Array])
+      .from(Array.from({ length: n }, () => (random.chance(0.1) ? random.normal() : random.int(0, kinds))));
+    const grid = { shape: shape as [number, number, number], channels, chunk: chunk as [number, number, number] };
+    const { bytes, index } = encodeChunks(values, grid);
+    const offsets = new Float64Array(index.length / indexWidth + 1);
+    for (let part = 0; part + 1 < offsets.length; part++) {
+      offsets[part + 1] = offsets[part] + index[indexWidth * part];
+      // Bytes nobody packed, under a checksum that fits: it is not the checksum that must notice them.
+      const own = bytes.subarray(offsets[part], offsets[part + 1]);
+      if (random.chance(0.8)) continue;
+      for (let k = random.int(1, 4); k > 0; k--)
+        own[random.int(0, Math.min(own.length, 16))] = random.choice([0, 1, 2, 3, 7, 255]);
+      if (random.chance(0.3)) index[indexWidth * part + 1] = random.int(0, 7);
+      index[indexWidth * part + 2] = zlib.crc32(own);
     }
-    const values = size.reduce((a, b) => a * b, channels);
-    const target = [0, size[2] * channels, size[1] * size[2] * channels];
-    const box = new Uint8Array(values * width);
-    return [Uint8Array.from(stored), Uint32Array.from(parts), full, low, size, box, target, channels, width, new Int32Array(1)];
+    fs.writeSync(file, bytes, 0, bytes.length, 0);
+    const size = [side(), side(), side()];
+    const start = shape.map((m, k) => random.int(-size[k], m + 1));
+    const width = values.BYTES_PER_ELEMENT;
+    const out = new Uint8Array(size.reduce((a, b) => a * b, channels * width));
+    const voxels = size.reduce((a, b) => a * b, 1);
+    const masked = Array.from({ length: channels }, (_, c) => c).filter(() => random.chance(0.5));
+    const mask = random.chance(0.5) ? [shorts(voxels), masked] : [null, []];
+    return [file, 0, index, offsets, shape, chunk, channels, width, start, size, out, 255, ...mask, new Int32Array(1)];
   },
+  inLargePages: () => [new Uint8Array(random.int(0, 1e5))],
   fillUniform: () => [words(), doubles(random.int(0, 5000)), -1, 2],
   fillKept: () => [words(), floats(random.int(0, 5000)), 0.3, 1.5],
   addNormal: () => [words(), floats(2 * random.int(0, 3000)), 0.5],
@@ -85,6 +105,15 @@ const fitting: { [name in keyof Functions]-?: () => unknown[] } = {
   maskOutside() {
     const n = random.int(0, 400);
     return [floats(n), shorts(n)];
+  },
+  cleanSample() {
+    const [n, channels] = [random.int(0, 400), random.int(1, 5)];
+    return [
+      floats(n * channels),
+      channels,
+      Array.from({ length: channels }, (_, c) => c).filter(() => random.chance(0.5)),
+      shorts(n),
+    ];
   },
   statistics: () => [floats(random.int(1, 400)), doubles(4)],
   scaleAbout: () => [floats(random.int(0, 400)), 0.5, 1.2, 0.4, -1, 1],

@@ -44,6 +44,7 @@ function source(): SampleSource {
     seed: 9,
     batchSize: 3,
     patch,
+    channels: 2,
     dimensions: 3,
     oversampleForeground: 0.33,
     augmentation: 'nnunetv2',
@@ -79,6 +80,45 @@ describe('train feed', () => {
     assert.ok(none.every((b) => b.labels.every((l) => l.every((v) => v >= 0))));
     assert.deepEqual(none.at(-1)!.caseIds, ['case_3', 'case_3', 'case_3']);
     assert.notDeepEqual(none[0].image, none[1].image);
+  });
+
+  it('a batch that is given back is written over by later ones, which hold the same bits', async () => {
+    const from = source();
+    const wanted = await batches(from, 0);
+    for (const workers of [0, 2]) {
+      const feed = startFeed(from, { workers, turn });
+      const memory = new Set<unknown>();
+      for (const [i, { caseIds, image, labels }] of wanted.slice(0, 6).entries()) {
+        const batch = await feed.next('train', i);
+        assert.deepEqual([batch.caseIds, batch.image, batch.labels], [caseIds, image, labels], `${workers} workers, batch ${i}`);
+        memory.add(batch.image.buffer);
+        batch.release?.();
+        batch.release?.(); // once more changes nothing
+      }
+      assert.ok(memory.size <= (workers === 0 ? 1 : 3), `${memory.size} batches of memory`);
+      await feed.close();
+    }
+  });
+
+  it('patches read from the disk, cut from whole cases, and read by plain code are the same, with and without masks', async () => {
+    const native = process.env.VOXELBOOK_NATIVE;
+    for (const useMaskForNorm of [
+      [false, false],
+      [true, false],
+      [true, true],
+    ]) {
+      const from = { ...source(), augmentation: 'none' as const, augmentationSettings: { useMaskForNorm } };
+      const whole = await batches({ ...from, cacheBytes: 1e9 }, 0);
+      const read = await batches({ ...from, cacheBytes: 0 }, 0);
+      process.env.VOXELBOOK_NATIVE = '0';
+      const plain = await batches({ ...from, cacheBytes: 0 }, 0);
+      if (native === undefined) delete process.env.VOXELBOOK_NATIVE;
+      else process.env.VOXELBOOK_NATIVE = native;
+      assert.deepEqual(read, whole);
+      assert.deepEqual(plain, whole);
+      const zeros = (c: number) => whole.flatMap(({ image }) => [...image]).filter((v, i) => i % 2 === c && v === 0).length;
+      assert.equal(zeros(0) > zeros(1) + 1000, useMaskForNorm[0] && !useMaskForNorm[1]);
+    }
   });
 
   it('every forced sample holds foreground', async () => {
@@ -162,6 +202,15 @@ describe('train feed', () => {
             for (let c = 0; c < 2; c++) assert.equal(cut.image[2 * i + c], inside ? data[2 * v + c] : 0);
           }
     }
+  });
+
+  it('a case of other channels than the network takes is refused', async () => {
+    const feed = startFeed({ ...source(), channels: 3, augmentation: 'none' }, { workers: 0, turn });
+    await assert.rejects(
+      feed.next('train', 0),
+      /this sample does not fit the network.*2 channels of 8×8×8 voxels, 1024 values; expected 1536/s,
+    );
+    await feed.close();
   });
 
   it('a case that cannot be read reaches the caller with case and stage', async () => {
