@@ -18,7 +18,7 @@ export function answerJobs<J extends Job>(work: (job: J, stage: (name: string) =
         stage = name;
         port.postMessage({ id, stage: name });
       });
-      port.postMessage({ id, result });
+      port.postMessage({ id, result }, buffersOf(result));
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
       const faults =
@@ -36,4 +36,14 @@ export function answerJobs<J extends Job>(work: (job: J, stage: (name: string) =
       port.postMessage({ id, faults });
     }
   });
+}
+
+/** Below this many bytes an array may share its memory with others, and a copy costs nothing. */
+const shared = 1 << 16;
+
+/** Memory of a result's large arrays, which is handed over instead of copied: those that are all there is in theirs. */
+function buffersOf(result: unknown): ArrayBuffer[] {
+  const arrays = Object.values(Object(result)).filter((value): value is Uint8Array => ArrayBuffer.isView(value));
+  const own = arrays.filter(({ buffer, byteLength }) => byteLength >= shared && byteLength === buffer.byteLength);
+  return [...new Set(own.map(({ buffer }) => buffer as ArrayBuffer))].filter((buffer) => buffer instanceof ArrayBuffer);
 }

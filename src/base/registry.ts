@@ -67,8 +67,20 @@ export function withBuiltInAlone<T>(work: () => T): T {
   }
 }
 
-const entriesOf = (kind: Kind): [string, Entry][] =>
-  [...(tables.get(kind) ?? [])].filter(([, { source }]) => !builtInAlone || source === undefined);
+/** Entries of each kind as they were at a number of changes: whoever asks for the name of every file of a data set asks thousands of times. */
+const listed = new Map<string, { at: number; entries: readonly [string, Entry][] }>();
+
+function entriesOf(kind: Kind): readonly [string, Entry][] {
+  const known = listed.get(kind);
+  if (known?.at === changes) return known.entries;
+  const entries = [...(tables.get(kind) ?? [])].filter(([, { source }]) => !builtInAlone || source === undefined);
+  listed.set(kind, { at: changes, entries });
+  return entries;
+}
+
+/** Whether something was brought by a call that stands in no module: other threads and processes do not have it. */
+export const isBroughtHere = (): boolean =>
+  [...tables.values()].some((table) => [...table.values()].some(({ source }) => source === calls));
 
 /** A number that changes with every registration, for what is derived from the tables. */
 export const registryVersion = () => changes;

@@ -193,6 +193,8 @@ export function initialise(network: Pick<Network, 'parameters'>, random: Random)
   return params;
 }
 
+const drawnAtOnce = 1 << 16;
+
 function fill({ shape, init }: ParamInfo, random: Random): Float32Array {
   if (init.kind === 'custom') return init.fill(random, shape);
   const values = new Float32Array(product(shape));
@@ -206,7 +208,9 @@ function fill({ shape, init }: ParamInfo, random: Random): Float32Array {
       values.fill(init.value);
       break;
     case 'uniform':
-      values.set(random.uniforms(values.length, -init.bound, init.bound));
+      // In parts: a draw has eight bytes, and twice the largest weights would lie beside them.
+      for (let at = 0; at < values.length; at += drawnAtOnce)
+        values.set(random.uniforms(Math.min(drawnAtOnce, values.length - at), -init.bound, init.bound), at);
       break;
     case 'normal':
       random.addNormal(values, init.sd);

@@ -89,10 +89,13 @@ export function ownPlan(folder: string, plansName: string): PlanFile | undefined
 export function storePlan(folder: string, plan: Plan, { overwrite = false } = {}): boolean {
   const { plans_name: name } = plan;
   if (!overwrite && ownPlan(folder, name)) return false;
+  const files = [plannedFile(folder, name), fileOf(folder, name)];
+  const text = JSON.stringify(plan);
+  // What stands there already is not written again: each file waits for the disk.
+  if (files.every((file) => fs.existsSync(file) && JSON.stringify(readJsonFile(file, 'this plan')) === text)) return true;
   fs.mkdirSync(folder, { recursive: true });
   // The copy first: a plan without one counts as a person's.
-  atomicWriteJson(plannedFile(folder, name), plan);
-  atomicWriteJson(fileOf(folder, name), plan);
+  for (const file of files) atomicWriteJson(file, plan);
   return true;
 }
 

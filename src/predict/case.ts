@@ -60,17 +60,15 @@ export async function predictOwned(
 ): Promise<Predicted> {
   const config = configuration(model.plan, model.configuration);
   const heads = labels(model.dataset);
-  if ('image' in source) checkPrevious(model.configuration, config, source.id, previous !== undefined);
-  const done = 'image' in source ? preprocessCase({ ...source, label: previous }, model.plan, model.configuration) : source;
-  const image = 'image' in source && previous ? withPreviousStage(done, done.seg, heads.foreground) : done;
+  const image = 'image' in source ? readyCase(model, source, previous) : source;
   const { average, postprocessing = [], ...settings } = model.settings;
   const patchSize = model.patchSize ?? config.patch_size;
   // nnU-Net's very numbers need its order of tiles; a network of slices holds one slice whatever the axis.
   const inOrder = model.precision === 'float16' || patchSize.length === 2;
-  const axis = inOrder ? 0 : rollingAxis(padToPatch(done.shape, patchSize).padded, patchSize).axis;
+  const axis = inOrder ? 0 : rollingAxis(padToPatch(image.shape, patchSize).padded, patchSize).axis;
   const how = { plan: model.plan, configuration: config, heads, kind: average, precision: model.precision, axis };
-  const restored = restorer(done.shape, done.properties, { ...how, keepProbabilities });
-  const next = nextStage && labelsForNextStage(done.shape, done.properties, nextStage, how);
+  const restored = restorer(image.shape, image.properties, { ...how, keepProbabilities });
+  const next = nextStage && labelsForNextStage(image.shape, image.properties, nextStage, how);
   await slide(
     model.networks,
     image,
@@ -92,9 +90,24 @@ export async function predictOwned(
     },
   );
   const found = restored.result();
-  const grid = { shape: found.shape, spacingMm: done.properties.spacing };
+  const grid = { shape: found.shape, spacingMm: image.properties.spacing };
   if (postprocessing.length > 0) found.labels = postprocess(found.labels, grid, postprocessing);
   return { ...found, ...(next ? { nextStage: next.result() } : {}) };
+}
+
+/**
+ * A case as the network takes it: preprocessed, in a cascade with a channel for each label of the previous stage.
+ * @param source may be changed
+ * @param previous labels of the previous stage in the original geometry
+ */
+export function readyCase(
+  { plan, configuration: name, dataset }: Pick<CaseModel, 'plan' | 'configuration' | 'dataset'>,
+  source: LoadedCase,
+  previous?: Volume<Int16Array>,
+): PreprocessedCase {
+  checkPrevious(name, configuration(plan, name), source.id, previous !== undefined);
+  const done = preprocessCase({ ...source, label: previous }, plan, name);
+  return previous ? withPreviousStage(done, done.seg, labels(dataset).foreground) : done;
 }
 
 /** A second stage takes images with labels, any other configuration takes images alone. */

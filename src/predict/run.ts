@@ -4,21 +4,22 @@ import path from 'node:path';
 import { atomicWrite } from '../base/atomicWrite.js';
 import { refuseIfDiskTooSmall } from '../base/disk.js';
 import { VoxelbookError } from '../base/errors.js';
+import { availableBytes } from '../base/memory.js';
 import { progressOf, type WorkOptions } from '../base/progress.js';
 import { tell, warningText } from '../dataset/check.js';
 import { Contents } from '../dataset/content.js';
 import type { CaseFiles } from '../dataset/dataset.js';
 import { datasetJsonText } from '../dataset/labelOrder.js';
 import { labels } from '../dataset/labels.js';
-import { type LoadedCase, loadCase } from '../dataset/loadCase.js';
-import { writeAs } from '../dataset/reader.js';
+import type { LoadedCase } from '../dataset/loadCase.js';
 import { configuration } from '../plan/configuration.js';
 import type { Fingerprint } from '../plan/plan.js';
 import type { PreprocessedCase } from '../preprocess/preprocessCase.js';
 import { readGrid, type Volume, voxelCount, writeVolume } from '../volume/index.js';
+import { Beside } from './beside.js';
 import { type CaseModel, checkPrevious, type PredictCaseOptions, type Predicted, predictOwned } from './case.js';
 import { checkImages } from './compare.js';
-import { probabilityFile, writeProbabilities } from './ensemble.js';
+import { probabilityFile } from './ensemble.js';
 import { anonymous, digest, imagesDigest, keptCases, readRecord, writeRecord } from './record.js';
 import type { Restored } from './restore.js';
 import { type Forward, networksOf } from './slidingWindow.js';
@@ -71,14 +72,24 @@ export interface RunOptions extends WorkOptions {
   onWarning?: (text: string) => void;
   /** Cascade: folder of the previous stage's label files. */
   previousFolder?: string;
+  /** Bytes for the next case, which is read, and the last one, which is written, beside the one that is computed; default half of what is free. */
+  besideBytes?: number;
+}
+
+/** A case without a result, and why. */
+interface Failure {
+  id: string;
+  error: unknown;
 }
 
 /**
  * Predicts cases into a folder: `<case><file ending>` for each, `dataset.json`, `plans.json` and a record of who made what beside them.
- * A case that this model predicted from these images is not computed again, so an interrupted call can be repeated.
+ * A case that this model predicted from these images is not computed again, so an interrupted call can be repeated. While one case is
+ * computed the next is read and the last is written, as far as memory allows; a case that fails does not stop the others.
  * @param output is created
  * @returns the label files, in the order of `cases`
- * @throws VoxelbookError with every fault of the images, and for files in the folder that are not this model's, before anything is computed
+ * @throws VoxelbookError with every fault of the images, and for files in the folder that are not this model's, before anything is computed;
+ *   with the faults of all cases that failed, after the others are done
  */
 export async function run(
   model: PredictionModel | ForeignModel,
@@ -139,35 +150,79 @@ export async function run(
   atomicWrite(path.join(output, 'dataset.json'), datasetJsonText(dataset));
   atomicWrite(path.join(output, 'plans.json'), plans);
   const report = progressOf(cases.length, { signal, onProgress });
-  const files: string[] = [];
+  const files = cases.map(({ id }) => path.join(output, id + ending));
   const written = new Contents(output);
-  for (const [i, files_] of withPrevious.entries()) {
-    const file = path.join(output, files_.id + ending);
-    files.push(file);
-    report(i, `predict ${files_.id}`);
-    if (kept.includes(files_.id)) continue;
-    const loaded = loadCase(files_);
-    const restored = await predictOwned(caseModel(model), loaded, {
+  const { besideBytes } = options;
+  const beside = new Beside(caseModel(model), keepProbabilities, () => besideBytes ?? availableBytes() / 2);
+  const failures: Failure[] = [];
+  const leave = new AbortController();
+  const left = signal ? AbortSignal.any([signal, leave.signal]) : leave.signal;
+  let ahead: { id: string; source: Promise<PreprocessedCase> } | undefined;
+  let writing: Promise<void> = Promise.resolve();
+  const compute = async (i: number, own: CaseFiles) => {
+    const { id } = own;
+    const source = await (ahead?.id === id ? ahead.source : beside.read(own));
+    ahead = undefined;
+    const { properties: geometry } = source;
+    const next = withPrevious.slice(i + 1).find((later) => !kept.includes(later.id));
+    const overlaps = next !== undefined && beside.fits(source, next);
+    if (overlaps) {
+      ahead = { id: next.id, source: beside.readAhead(next, left) };
+      ahead.source.catch(() => {}); // heard when it is this case's turn
+    }
+    const restored = await predictOwned(caseModel(model), source, {
       keepProbabilities,
-      previous: loaded.label,
       signal,
-      onProgress: ({ done, total }) => report(i + done / total, `predict ${files_.id}`),
+      onProgress: ({ done, total }) => report(i + done / total, `predict ${id}`),
     });
-    if (keepProbabilities)
-      writeProbabilities(output, files_.id, restored.probabilities!, [
-        ...restored.shape,
-        restored.probabilities!.length / restored.labels.length,
-      ]);
-    const { spacingMm, originMm, direction } = loaded.image;
-    const { labels: data, shape } = restored;
-    writeAs(file, { data, shape, channels: 1, spacingMm, originMm, direction }, files_);
-    const { id } = files_;
-    record[id] = { model: identity, images: images[id], labels: written.sha256(file), warnings: warnings[id] };
-    writeRecord(output, record);
-    written.save();
+    await writing;
+    const write = async () => {
+      await beside.write({ ...restored, id, files: own, output, ending, geometry }, overlaps);
+      record[id] = { model: identity, images: images[id], labels: written.sha256(files[i]), warnings: warnings[id] };
+      writeRecord(output, record);
+      written.save();
+    };
+    // What cannot be written ends the work: the next one could not either.
+    writing = write().catch((error) => void failures.push({ id, error: new NotWritten(error) }));
+    if (!overlaps) await writing;
+  };
+  try {
+    for (const [i, own] of withPrevious.entries()) {
+      report(i, `predict ${own.id}`);
+      if (kept.includes(own.id)) continue;
+      await compute(i, own).catch((error) => {
+        if (signal?.aborted || !(error instanceof VoxelbookError) || error.code === 'bad-output') throw error;
+        failures.push({ id: own.id, error });
+      });
+      throwIfNotWritten(failures);
+    }
+    await writing;
+    throwIfNotWritten(failures);
+    report(cases.length, 'predict');
+  } finally {
+    leave.abort();
+    await writing;
   }
-  report(cases.length, 'predict');
+  if (failures.length > 0) throw failed(failures, cases.length);
   return files;
+}
+
+/** The cause of a case that was computed and could not be written. */
+class NotWritten {
+  constructor(readonly cause: unknown) {}
+}
+
+function throwIfNotWritten(failures: readonly Failure[]): void {
+  for (const { error } of failures) if (error instanceof NotWritten) throw error.cause;
+}
+
+/** The faults of all cases that failed, each with its case. */
+function failed(failures: readonly Failure[], total: number): unknown {
+  if (total === 1) return failures[0].error;
+  const faults = failures.flatMap(({ id, error }) =>
+    (error as VoxelbookError).faults.map((f) => ({ ...f, path: f.path.includes(id) ? f.path : `${id} ${f.path}` })),
+  );
+  return new VoxelbookError(`predict failed for ${failures.length} of ${total} cases`, faults);
 }
 
 /** Labels packed by gzip or as a picture: long runs of the same. */

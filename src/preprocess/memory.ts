@@ -31,14 +31,17 @@ function voxelsOf({ images }: CaseFiles, plan: Plan, configurationName: string):
 export const caseBytes = (before: number, after: number, channels: number): number =>
   before * (8 * channels + 16) + after * (4 * channels + 16);
 
-/** Forecast of what the largest case of a data set needs, bytes. Pictures are small and counted as nothing but the thread. */
+/** Forecast of what one case needs, bytes. Pictures are small and counted as nothing. */
+export function forecastOf(files: CaseFiles, plan: Plan, configurationName: string, channels: number): number {
+  const { before, after } = voxelsOf(files, plan, configurationName) ?? { before: 0, after: 0 };
+  return caseBytes(before, after, channels);
+}
+
+/** Forecast of what the largest case of a data set needs with its thread, bytes. */
 export function forecastBytes(dataset: Dataset, plan: Plan, configurationName: string): number {
   const channels = Object.keys(dataset.json.channel_names).length;
   let most = 0;
-  for (const files of dataset.cases) {
-    const { before, after } = voxelsOf(files, plan, configurationName) ?? { before: 0, after: 0 };
-    most = Math.max(most, caseBytes(before, after, channels));
-  }
+  for (const files of dataset.cases) most = Math.max(most, forecastOf(files, plan, configurationName, channels));
   return most + threadBytes;
 }
 

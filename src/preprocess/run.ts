@@ -74,6 +74,16 @@ export async function run(
   options: PreprocessOptions = {},
 ): Promise<PreprocessResult> {
   await gate(dataset, options);
+  return runChecked(dataset, plan, configurationName, options);
+}
+
+/** The same for a data set that has been checked just now. */
+export async function runChecked(
+  dataset: Dataset,
+  plan: Plan,
+  configurationName: string,
+  options: PreprocessOptions = {},
+): Promise<PreprocessResult> {
   const base = options.folder ?? preprocessedFolder(dataset);
   const folder = casesFolder(base, configuration(plan, configurationName).data_identifier);
   fs.mkdirSync(folder, { recursive: true });
@@ -97,6 +107,8 @@ export async function run(
   });
   known.save();
   const jobs = all.filter((job) => storedHash(folder, job.id) !== contentHash(job));
+  const result = { folder, cases: ids, computed: jobs.map(({ id }) => id) };
+  if (jobs.length === 0) return result;
   const channels = Object.keys(dataset.json.channel_names).length;
   const waiting = new Set(jobs.map(({ id }) => id));
   const unmade = dataset.cases.filter(({ id }) => waiting.has(id));
@@ -107,7 +119,7 @@ export async function run(
   const workers = options.workers ?? workersThatFit(forecastBytes(dataset, plan, configurationName));
   const pool = { ...options, workers, what: 'preprocess' };
   await runJobs<PreprocessJob, void>(new URL('./worker.js', import.meta.url), jobs, pool);
-  return { folder, cases: ids, computed: jobs.map(({ id }) => id) };
+  return result;
 }
 
 /** Removes what was made of cases that left the data set; a caller that gave a part of the cases loses nothing of the others. */

@@ -2,7 +2,7 @@
 // gradient of an intermediate once it has been passed on. tfjs's own keeps both until the end, about twice the memory.
 import type * as TF from '@tensorflow/tfjs';
 import { product } from '../base/shape.js';
-import { tf } from './tf.js';
+import { tf, whenLoaded } from './tf.js';
 
 let asked: ReadonlySet<string> | undefined;
 
@@ -128,27 +128,29 @@ function release(node: TapeNode) {
 
 // tfjs multiplies the slope of a sum or mean by an array of ones that it fills in JavaScript: a quarter of a second for a
 // patch of 128³ with four classes. Repeating the slope is the same.
-for (const kernelName of ['Sum', 'Mean']) {
-  tf.unregisterGradient(kernelName);
-  tf.registerGradient({
-    kernelName,
-    inputsToSave: ['x'],
-    gradFunc: (dy, [x], attributes) => {
-      const axes = new Set(
-        tf.util.parseAxisParam((attributes as { axis?: number | number[] }).axis ?? [...x.shape.keys()], x.shape),
-      );
-      const repeats = x.shape.map((n, axis) => (axes.has(axis) ? n : 1));
-      const count = kernelName === 'Mean' ? product(repeats) : 1;
-      return {
-        x: () =>
-          tf.tidy(() => {
-            const slope = tf.reshape(
-              dy as tf.Tensor,
-              x.shape.map((n, axis) => (axes.has(axis) ? 1 : n)),
-            );
-            return tf.tile(count === 1 ? slope : tf.div(slope, count), repeats);
-          }),
-      };
-    },
-  });
-}
+whenLoaded(() => {
+  for (const kernelName of ['Sum', 'Mean']) {
+    tf.unregisterGradient(kernelName);
+    tf.registerGradient({
+      kernelName,
+      inputsToSave: ['x'],
+      gradFunc: (dy, [x], attributes) => {
+        const axes = new Set(
+          tf.util.parseAxisParam((attributes as { axis?: number | number[] }).axis ?? [...x.shape.keys()], x.shape),
+        );
+        const repeats = x.shape.map((n, axis) => (axes.has(axis) ? n : 1));
+        const count = kernelName === 'Mean' ? product(repeats) : 1;
+        return {
+          x: () =>
+            tf.tidy(() => {
+              const slope = tf.reshape(
+                dy as tf.Tensor,
+                x.shape.map((n, axis) => (axes.has(axis) ? 1 : n)),
+              );
+              return tf.tile(count === 1 ? slope : tf.div(slope, count), repeats);
+            }),
+        };
+      },
+    });
+  }
+});

@@ -1,5 +1,7 @@
 // TensorFlow start-up: the one place that loads the binding. Every other file says `import { tf } from '…/tensor/tf.js'`.
 //
+// The library is read when something of it is first used: a process that plans, prepares or watches a run never needs its half gigabyte.
+//
 // What TensorFlow reads while it is loaded (oneDNN, the level of its log) beforeTensorflow.c sets, as far as nobody did.
 // Node 23 removed util.isNullOrUndefined, which tfjs-node 4.22 still calls.
 
@@ -20,7 +22,34 @@ util.isNullOrUndefined ??= (v) => v == null;
 util.isArray ??= Array.isArray;
 
 /** The tfjs namespace, on TensorFlow's C library. Values here, types in the namespace of the same name below. */
-export const tf: typeof TF = load();
+export const tf: typeof TF = new Proxy({} as typeof TF, {
+  get: (_, name) => Reflect.get(loaded(), name),
+  has: (_, name) => Reflect.has(loaded(), name),
+  ownKeys: () => Reflect.ownKeys(loaded()),
+  getOwnPropertyDescriptor: (_, name) => {
+    const found = Reflect.getOwnPropertyDescriptor(loaded(), name);
+    return found && { ...found, configurable: true };
+  },
+});
+
+let namespace: typeof TF | undefined;
+const changes: (() => void)[] = [];
+
+function loaded(): typeof TF {
+  if (namespace) return namespace;
+  namespace = load();
+  for (const change of changes) change();
+  return namespace;
+}
+
+/** Loads TensorFlow where it is not there yet: before memory is measured. */
+export const loadTensorflow = (): void => void loaded();
+
+/** Does something to TensorFlow as soon as it is there. */
+export function whenLoaded(change: () => void): void {
+  if (namespace) change();
+  else changes.push(change);
+}
 
 function load(): typeof TF {
   const { binding, home } = places();

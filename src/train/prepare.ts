@@ -19,7 +19,8 @@ import {
   readPlan,
   storePlan,
 } from '../plan/index.js';
-import { run as preprocess, preprocessedFolder } from '../preprocess/index.js';
+import { preprocessedFolder } from '../preprocess/index.js';
+import { runChecked as preprocess } from '../preprocess/run.js';
 import type { Experiment, OwnFile } from './experiment.js';
 import { objectiveOf } from './objective.js';
 import { fittedPatch } from './patch.js';
@@ -33,10 +34,19 @@ import { splitOf } from './split.js';
  * @throws VoxelbookError with all faults
  */
 export async function admit(experiment: Experiment, fold: Fold, options: WorkOptions = {}): Promise<void> {
-  const excluded = recipeFaults(experiment.recipe, experiment.prediction);
-  if (excluded.length > 0) throw new VoxelbookError('this experiment cannot be run', excluded);
+  refuseRecipe(experiment);
   const dataset = open(experiment.dataset, options);
   await gate(dataset, options);
+  refuseFold(experiment, dataset, fold);
+}
+
+function refuseRecipe({ recipe, prediction }: Experiment): void {
+  const excluded = recipeFaults(recipe, prediction);
+  if (excluded.length > 0) throw new VoxelbookError('this experiment cannot be run', excluded);
+}
+
+/** @throws VoxelbookError where splits or labels do not allow the run */
+function refuseFold(experiment: Experiment, dataset: Dataset, fold: Fold): void {
   splitOf(experiment, dataset, fold);
   objectiveOf(experiment.recipe, labels(dataset.json));
 }
@@ -47,12 +57,14 @@ export const drawsOf = ({ scale }: Pick<Experiment, 'scale'>): number => (scale 
 /**
  * Prepares an experiment's data; everything is kept on disk and made once, also when several processes ask at the same time.
  * @param options.onStage told what is being done
+ * @param options.fold that is to be run: refused, as `admit` does, before anything is computed
  */
 export async function prepare(
   experiment: Experiment,
-  options: WorkOptions & { onStage?: (stage: string) => void } = {},
+  options: WorkOptions & { onStage?: (stage: string) => void; fold?: Fold } = {},
 ): Promise<Prepared> {
-  const { onStage = () => {} } = options;
+  const { onStage = () => {}, fold: wanted } = options;
+  if (wanted !== undefined) refuseRecipe(experiment);
   onStage('open data set');
   const dataset = open(experiment.dataset, options);
   const base = preprocessedFolder(dataset);
@@ -60,6 +72,7 @@ export async function prepare(
   return withLock(path.join(base, 'prepare.lock'), options, async () => {
     onStage('check');
     const warnings = await gate(dataset, options);
+    if (wanted !== undefined) refuseFold(experiment, dataset, wanted);
     onStage('fingerprint');
     const print = await knownFingerprint(dataset, base, { ...options, draws: drawsOf(experiment) });
     onStage('plan');

@@ -8,6 +8,7 @@ import type { WorkOptions } from '../base/progress.js';
 import { datasetJsonText, type Fold } from '../dataset/index.js';
 import { type Network, network as networkOf, type Params } from '../model/index.js';
 import { annotatedKey, listCases, StoredCase } from '../preprocess/index.js';
+import { loadTensorflow } from '../tensor/tf.js';
 import type { Position } from './checkpoint.js';
 import type { Experiment } from './experiment.js';
 import { type FeedOptions, startFeed } from './feed/feed.js';
@@ -20,7 +21,7 @@ import { type LoopOptions, loop } from './loop.js';
 import { endsOf, type Planned } from './model.js';
 import { objectiveOf } from './objective.js';
 import { groupFaults } from './optim/groups.js';
-import { admit, prepare } from './prepare.js';
+import { prepare } from './prepare.js';
 import type { Prepared } from './prepared.js';
 import { type PreviousStage, previousStageOf } from './previousStage.js';
 
@@ -67,8 +68,7 @@ export async function run(
 ): Promise<Trained> {
   const { onStage = () => {}, workers = 1, onNotice: notice = (text: string) => console.error(text) } = options;
   fs.mkdirSync(folder, { recursive: true });
-  await admit(experiment, fold, { signal: options.signal });
-  const prepared = await prepare(experiment, { signal: options.signal, onStage });
+  const prepared = await prepare(experiment, { signal: options.signal, onStage, fold });
   const { configuration, dataset } = prepared;
   const { recipe } = experiment;
   const previous = previousStageOf(experiment, prepared, fold, seed, options.folderOf ?? runFolderOf);
@@ -196,6 +196,8 @@ export function forecastInput(
 ): ForecastInput {
   const { configuration } = prepared;
   const shapes = shapesOf(prepared);
+  // As training will have it: with TensorFlow in memory.
+  loadTensorflow();
   const stageBytes = configuration.previous_stage ? shapes.reduce((sum, shape) => sum + voxels(shape), 0) : 0;
   const whole = wholeBytes(shapes, prepared);
   return forecastInputOf(experiment, prepared, {
@@ -228,8 +230,16 @@ const wholeBytes = (shapes: readonly (readonly number[])[], { dataset }: Pick<Pr
 
 const voxels = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
-/** Shapes of the preprocessed cases of the data set. */
-function shapesOf({ folder, dataset }: Pick<Prepared, 'folder' | 'dataset'>): number[][] {
+const shapes = new WeakMap<Prepared, number[][]>();
+
+/** Shapes of the preprocessed cases of the data set; read once. */
+function shapesOf(prepared: Prepared): number[][] {
+  const known = shapes.get(prepared) ?? storedShapes(prepared);
+  shapes.set(prepared, known);
+  return known;
+}
+
+function storedShapes({ folder, dataset }: Prepared): number[][] {
   const ids = new Set(dataset.cases.map(({ id }) => id));
   const made = listCases(folder).filter((id) => ids.has(id));
   return made.map((id) => new StoredCase(folder, id).shape);

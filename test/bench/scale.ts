@@ -2,8 +2,9 @@
 // nnunetv2 2.8.1 on the same files, the two in turn, each step in a process of its own; `convert` has no peer.
 //
 //   npx tsx test/bench/scale.ts --python <interpreter with nnunetv2> [--sets amos,brats,total] [--cases 2] [--batches 20]
-//     [--folder <where the sets are kept>] [--record]
+//     [--steps convert,check,fingerprint,preprocess,load,predict] [--folder <where the sets are kept>] [--record]
 //
+// Steps can be measured one by one in a folder that is kept, in this order; with none (`--steps make`) the sets are made and nothing else.
 // Sets come from seeds (`scaleSets.ts`). Both sides take as many threads or processes as there are cores. Seconds are those of the call
 // itself, peak memory what the process and its children hold for themselves (anonymous pages, looked at four times a second). A row is
 // extrapolated to the public set's cases in proportion, but for the fingerprint, whose draws are as many in all. `--record` writes results/scale.json and .md, rows of other sets kept.
@@ -235,6 +236,7 @@ const options = {
   sets: { type: 'string', default: 'amos,brats,total' },
   cases: { type: 'string' },
   batches: { type: 'string', default: '20' },
+  steps: { type: 'string', default: 'convert,check,fingerprint,preprocess,load,predict' },
   folder: { type: 'string' },
   record: { type: 'boolean', default: false },
 } as const;
@@ -252,7 +254,12 @@ async function main(): Promise<void> {
       await measure(
         set,
         root,
-        { python: values.python, cases: Math.min(set.cases, Number(values.cases ?? set.cases)), batches: Number(values.batches) },
+        {
+          python: values.python,
+          cases: Math.min(set.cases, Number(values.cases ?? set.cases)),
+          batches: Number(values.batches),
+          steps: values.steps!.split(','),
+        },
         rows,
       );
   } finally {
@@ -264,7 +271,7 @@ async function main(): Promise<void> {
 async function measure(
   set: ScaleSet,
   root: string,
-  { python, cases, batches }: { python: string; cases: number; batches: number },
+  { python, cases, batches, steps }: { python: string; cases: number; batches: number; steps: string[] },
   rows: Row[],
 ): Promise<void> {
   const raw = path.join(root, `raw-${cases}`);
@@ -276,7 +283,6 @@ async function measure(
     folder: set.folder,
     threads: os.availableParallelism(),
   };
-  for (const side of [s.ours, s.peer]) fs.rmSync(path.join(side, set.folder), { recursive: true, force: true });
   const masks = Object.entries(descriptor('TotalSegmentator').datasetJson.labels as Record<string, number>)
     .filter(([, label]) => label !== 0)
     .map(([name]) => name);
@@ -296,21 +302,29 @@ async function measure(
     rows.push(row);
     console.log(line(row));
   };
-  if (set.name === 'total') {
+  if (steps.includes('convert') && set.name === 'total') {
     fs.rmSync(path.join(raw, set.folder), { recursive: true, force: true });
     const ours = await side('ours', 'convert');
     add('convert', { ...ours, diskBytes: folderBytes(path.join(raw, set.folder)) });
   }
   // What was remembered of an earlier bench of the same files would make ours nothing but a look at the folder.
-  fs.rmSync(s.ours, { recursive: true, force: true });
-  add('check', await side('ours', 'check'), await side('peer', 'check'));
-  const [ours, peer] = [await side('ours', 'fingerprint'), await side('peer', 'fingerprint')];
-  add('fingerprint', ours, peer, differ(ours, peer));
-  const made = { ours: await side('ours', 'preprocess'), peer: await side('peer', 'preprocess') };
-  const { data_identifier } = readPlan(path.join(s.ours, s.folder)).configurations['3d_fullres'];
-  for (const who of ['ours', 'peer'] as const) made[who].diskBytes = folderBytes(path.join(s[who], s.folder, data_identifier));
-  add('preprocess', made.ours, made.peer);
-  for (const augment of [false, true])
+  if (steps.includes('check')) {
+    fs.rmSync(s.ours, { recursive: true, force: true });
+    add('check', await side('ours', 'check'), await side('peer', 'check'));
+  }
+  if (steps.includes('fingerprint')) {
+    const [ours, peer] = [await side('ours', 'fingerprint'), await side('peer', 'fingerprint')];
+    add('fingerprint', ours, peer, differ(ours, peer));
+  }
+  if (steps.includes('preprocess')) {
+    const folders = { ours: path.join(s.ours, s.folder), peer: path.join(s.peer, s.folder) };
+    const { data_identifier } = readPlan(folders.ours).configurations['3d_fullres'];
+    for (const folder of Object.values(folders)) fs.rmSync(path.join(folder, data_identifier), { recursive: true, force: true });
+    const made = { ours: await side('ours', 'preprocess'), peer: await side('peer', 'preprocess') };
+    for (const who of ['ours', 'peer'] as const) made[who].diskBytes = folderBytes(path.join(folders[who], data_identifier));
+    add('preprocess', made.ours, made.peer);
+  }
+  for (const augment of steps.includes('load') ? [false, true] : [])
     for (const cold of [true, false]) {
       const both: Measured[] = [];
       for (const who of ['ours', 'peer'] as const) {
@@ -319,7 +333,7 @@ async function measure(
       }
       add(`loader${augment ? ' with augmentation' : ''}, ${cold ? 'cold' : 'warm'}`, both[0], both[1]);
     }
-  if (set.name === 'total') await prediction(s, root, side, add);
+  if (steps.includes('predict') && set.name === 'total') await prediction(s, root, side, add);
 }
 
 /** The sliding window and the way back to labels around a 1×1×1 convolution with 105 classes, without mirroring. */

@@ -70,8 +70,9 @@ describe('the package', function () {
     run('npm', ['install', tarball], project);
     const installed = path.join(project, 'node_modules/voxelbook');
     assert.ok(!fs.existsSync(path.join(project, 'node_modules/@tensorflow/tfjs-node-gpu')));
-    // Before set-up the error says what to do.
-    const early = spawnSync(process.execPath, ['-e', "import('voxelbook')"], { cwd: project, encoding: 'utf8', env: clean() });
+    // Before set-up the error says what to do, as soon as something is to be computed.
+    const use = "import('voxelbook').then(({ tf }) => tf.add(1, 1))";
+    const early = spawnSync(process.execPath, ['-e', use], { cwd: project, encoding: 'utf8', env: clean() });
     assert.match(early.stderr, /TensorFlow is not set up.*npx voxelbook setup/s);
     const bin = path.join(project, 'node_modules/.bin/voxelbook');
     assert.match(run('npx', ['voxelbook', 'setup'], project), /set-up complete/);

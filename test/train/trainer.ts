@@ -5,7 +5,7 @@ import { Random } from '../../src/base/random.js';
 import { labels } from '../../src/dataset/index.js';
 import { initialise, type ModelSpec, network as networkOf } from '../../src/model/index.js';
 import { mednext } from '../../src/paper/recipes.js';
-import { tf } from '../../src/tensor/tf.js';
+import { loadTensorflow, tf } from '../../src/tensor/tf.js';
 import {
   batchTensors,
   deepSupervisionWeights,
@@ -29,6 +29,7 @@ const inputChannels = 2;
 const recipe = { ...mednext, deepSupervision: 'all' as const };
 const { network } = networkOf(model, undefined, { inputChannels, classes: 3, deepSupervision: true });
 const objective = objectiveOf(recipe, labels({ labels: { background: 0, a: 1, b: 2 } }));
+loadTensorflow();
 const found = forecast({ network, recipe, objective, patch, batchSize, inputChannels, processBytes: process.memoryUsage.rss() });
 const shapes = found.outputShapes.map((s) => (s.length === 2 ? [1, ...s] : s));
 const size = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
