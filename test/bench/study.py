@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from importlib.metadata import version
 
 SETTINGS = json.load(open(sys.argv[1]))
 os.environ["nnUNet_raw"] = SETTINGS["raw"]
@@ -101,7 +102,7 @@ def main():
             {
                 **{"begin": begin, "ends": ends, "losses": losses, "parameters": sum(p.numel() for p in parameters)},
                 **{"batch": shapes[0], "outputs": shapes[1], "waitingShare": waited / (ends[-1] - begin)},
-                "version": torch.__version__.split("+")[0],
+                "version": ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2", "batchgeneratorsv2", "blosc2")),
             }
         ),
         flush=True,
