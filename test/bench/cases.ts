@@ -38,7 +38,7 @@ const nnunet = (features: number[], decoder: number[]) => ({
   dropout_op_kwargs: null,
   nonlin: 'torch.nn.LeakyReLU',
 });
-const plainConvUnet: ModelSpec = {
+export const plainConvUnet: ModelSpec = {
   network: 'plain-conv-unet',
   architecture: { ...nnunet([32, 64, 128, 256, 320], [2, 2, 2, 2]), n_conv_per_stage: [2, 2, 2, 2, 2] },
 };

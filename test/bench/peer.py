@@ -18,6 +18,12 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 
+def outputs(heads, levels):
+    """Logits at every supervised resolution, finest first; those of a network without deep supervision alone."""
+    found = [head(level) for head, level in zip(heads, levels)]
+    return found if len(found) > 1 else found[0]
+
+
 # MedNeXt (Roy et al. 2023): depthwise k, norm per channel, expand, GELU, compress, sum.
 class Block(nn.Module):
     def __init__(self, c, out, ratio, k, kind="plain"):
@@ -40,18 +46,20 @@ class Block(nn.Module):
 class MedNeXt(nn.Module):
     ratios = {"S": [2] * 9, "B": [2, 3, 4, 4, 4, 4, 4, 3, 2]}
 
-    def __init__(self, size, k, channels, classes, width=32):
+    def __init__(self, size, k, channels, classes, width=32, blocks=2, deep=False):
         super().__init__()
         r = self.ratios[size]
         w = [width * 2**i for i in range(5)]
-        pair = lambda c, ratio: nn.Sequential(*[Block(c, c, ratio, k) for _ in range(2)])
+        pair = lambda c, ratio: nn.Sequential(*[Block(c, c, ratio, k) for _ in range(blocks)])
+        # Takes no part; the official code has it.
+        self.dummy_tensor = nn.Parameter(torch.ones(1))
         self.stem = nn.Conv3d(channels, width, 1)
         self.encoder = nn.ModuleList([pair(w[i], r[i]) for i in range(4)])
         self.down = nn.ModuleList([Block(w[i], w[i + 1], r[i + 1], k, "down") for i in range(4)])
         self.bottleneck = pair(w[4], r[4])
         self.up = nn.ModuleList([Block(w[i + 1], w[i], r[8 - i], k, "up") for i in range(4)])
         self.decoder = nn.ModuleList([pair(w[i], r[8 - i]) for i in range(4)])
-        self.head = nn.ConvTranspose3d(width, classes, 1)
+        self.heads = nn.ModuleList([nn.ConvTranspose3d(w[i], classes, 1) for i in range(5 if deep else 1)])
 
     def forward(self, x):
         x = self.stem(x)
@@ -61,9 +69,11 @@ class MedNeXt(nn.Module):
             skips.append(x)
             x = down(x)
         x = self.bottleneck(x)
+        levels = [x]
         for i in (3, 2, 1, 0):
             x = self.decoder[i](skips[i] + self.up[i](x))
-        return self.head(x)
+            levels.insert(0, x)
+        return outputs(self.heads, levels)
 
 
 # STU-Net-S (Huang et al. 2023).
@@ -105,22 +115,24 @@ def conv_norm(c, out, stride=1):
 
 
 class Plain(nn.Module):
-    def __init__(self, channels, classes, w=(32, 64, 128, 256, 320)):
+    def __init__(self, channels, classes, w=(32, 64, 128, 256, 320), deep=False):
         super().__init__()
         stage = lambda c, out, stride: nn.Sequential(conv_norm(c, out, stride), conv_norm(out, out))
         self.encoder = nn.ModuleList([stage(channels if i == 0 else w[i - 1], w[i], 1 if i == 0 else 2) for i in range(5)])
         self.up = nn.ModuleList([nn.ConvTranspose3d(w[i + 1], w[i], 2, 2) for i in range(4)])
         self.decoder = nn.ModuleList([stage(2 * w[i], w[i], 1) for i in range(4)])
-        self.head = nn.Conv3d(w[0], classes, 1)
+        self.heads = nn.ModuleList([nn.Conv3d(w[i], classes, 1) for i in range(4 if deep else 1)])
 
     def forward(self, x):
         skips = []
         for stage in self.encoder:
             x = stage(x)
             skips.append(x)
+        levels = []
         for i in (3, 2, 1, 0):
             x = self.decoder[i](torch.cat((self.up[i](x), skips[i]), 1))
-        return self.head(x)
+            levels.insert(0, x)
+        return outputs(self.heads, levels)
 
 
 # Swin-UMamba (Liu et al. 2024): VMamba's encoder with the sequential reference scan, residual CNN decoder.
@@ -398,4 +410,5 @@ def main():
     print(json.dumps(result | {"version": version}))
 
 
-main()
+if __name__ == "__main__":
+    main()

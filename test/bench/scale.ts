@@ -8,7 +8,6 @@
 // Sets come from seeds (`scaleSets.ts`). Both sides take as many threads or processes as there are cores. Seconds are those of the call
 // itself, peak memory what the process and its children hold for themselves (anonymous pages, looked at four times a second). A row is
 // extrapolated to the public set's cases in proportion, but for the fingerprint, whose draws are as many in all. `--record` writes results/scale.json and .md, rows of other sets kept.
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -19,6 +18,7 @@ import { nodeArguments } from '../../src/base/workers.js';
 import type { DatasetJson } from '../../src/dataset/dataset.js';
 import { convert, descriptor, labels, open } from '../../src/dataset/index.js';
 import type { Plan } from '../../src/plan/plan.js';
+import { measured } from './measured.js';
 import { makeCase, publishedFolder, type ScaleSet, scaleSets, writeDatasetJson } from './scaleSets.js';
 
 /** What both sides are told. */
@@ -175,55 +175,6 @@ const ourSteps: Record<string, (s: Settings) => Promise<object>> = {
 
 const readPlan = (folder: string): Plan => JSON.parse(fs.readFileSync(path.join(folder, 'nnUNetPlans.json'), 'utf8'));
 
-// ——— measuring a child and all that it starts
-
-/** Bytes that processes hold for themselves: pages without a file behind them, shared ones by their share. */
-function heldBytes(root: number): number {
-  const parents = new Map<number, number>();
-  for (const name of fs.readdirSync('/proc')) {
-    const stat = /^\d+$/.test(name) ? readQuietly(`/proc/${name}/stat`) : '';
-    if (stat) parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
-  }
-  const inTree = (pid: number | undefined): boolean => pid !== undefined && (pid === root || inTree(parents.get(pid)));
-  let sum = 0;
-  for (const pid of parents.keys())
-    if (inTree(pid))
-      for (const [, kb] of readQuietly(`/proc/${pid}/smaps_rollup`).matchAll(/^Pss_(?:Anon|Shmem):\s+(\d+) kB/gm))
-        sum += Number(kb) * 1024;
-  return sum;
-}
-
-function readQuietly(file: string): string {
-  try {
-    return fs.readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-function run(command: string, args: string[], env: Record<string, string>): Promise<Measured> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
-    let [out, err, peakBytes] = ['', '', 0];
-    const look = setInterval(() => {
-      peakBytes = Math.max(peakBytes, heldBytes(child.pid!));
-    }, 250);
-    child.stdout.on('data', (text) => {
-      out += text;
-    });
-    child.stderr.on('data', (text) => {
-      err = (err + text).slice(-3000);
-    });
-    child.on('exit', (code) => {
-      clearInterval(look);
-      const line = out.trim().split('\n').at(-1);
-      if (code !== 0 || !line)
-        return reject(new Error(`${path.basename(args.at(-3) ?? '')} ${args.slice(-2).join(' ')} ended with ${code}: ${err}`));
-      resolve({ ...JSON.parse(line), peakBytes });
-    });
-  });
-}
-
 function folderBytes(folder: string): number {
   const entries = fs.existsSync(folder) ? fs.readdirSync(folder, { recursive: true, withFileTypes: true }) : [];
   return entries.reduce((sum, e) => sum + (e.isFile() ? fs.statSync(path.join(e.parentPath, e.name)).size : 0), 0);
@@ -292,10 +243,14 @@ async function measure(
   const file = path.join(root, 'settings.json');
   const side = async (who: 'ours' | 'peer', step: string, changes: Partial<Settings> = {}) => {
     fs.writeFileSync(file, JSON.stringify({ ...s, ...changes }));
-    if (who === 'peer') return run(python, [path.join(here, 'scale.py'), step, file], {});
-    return run(process.execPath, [...nodeArguments(new URL('./scale.ts', import.meta.url)), '--child', step, file], {
-      VOXELBOOK_DATA: s.ours,
-    });
+    if (who === 'peer') return measured<Measured>(python, [path.join(here, 'scale.py'), step, file]);
+    return measured<Measured>(
+      process.execPath,
+      [...nodeArguments(new URL('./scale.ts', import.meta.url)), '--child', step, file],
+      {
+        VOXELBOOK_DATA: s.ours,
+      },
+    );
   };
   const add = (step: string, ours: Measured, peer?: Measured, note?: string) => {
     const row = rowOf(set, step, cases, ours, peer, note);
