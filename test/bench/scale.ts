@@ -2,7 +2,8 @@
 // nnunetv2 2.8.1 on the same files, the two in turn, each step in a process of its own; `convert` has no peer.
 //
 //   npx tsx test/bench/scale.ts --python <interpreter with nnunetv2> [--sets amos,brats,total] [--cases 2] [--batches 20]
-//     [--steps convert,check,fingerprint,preprocess,load,predict] [--folder <where the sets are kept>] [--record]
+//     [--steps convert,check,fingerprint,preprocess,load,predict] [--spacing <mm, all axes, that preprocessing resamples to>]
+//     [--folder <where the sets are kept>] [--record]
 //
 // Steps can be measured one by one in a folder that is kept, in this order; with none (`--steps make`) the sets are made and nothing else.
 // Sets come from seeds (`scaleSets.ts`). Both sides take as many threads or processes as there are cores. Seconds are those of the call
@@ -173,6 +174,13 @@ const ourSteps: Record<string, (s: Settings) => Promise<object>> = {
   },
 };
 
+/** Another spacing than the images', so that values are interpolated: no whole numbers are left, as in most public sets. */
+function respace(folder: string, spacing: number): void {
+  const plan = readPlan(folder);
+  plan.configurations['3d_fullres'].spacing = [spacing, spacing, spacing];
+  fs.writeFileSync(path.join(folder, 'nnUNetPlans.json'), JSON.stringify(plan));
+}
+
 const readPlan = (folder: string): Plan => JSON.parse(fs.readFileSync(path.join(folder, 'nnUNetPlans.json'), 'utf8'));
 
 function folderBytes(folder: string): number {
@@ -188,6 +196,7 @@ const options = {
   cases: { type: 'string' },
   batches: { type: 'string', default: '20' },
   steps: { type: 'string', default: 'convert,check,fingerprint,preprocess,load,predict' },
+  spacing: { type: 'string' },
   folder: { type: 'string' },
   record: { type: 'boolean', default: false },
 } as const;
@@ -203,13 +212,14 @@ async function main(): Promise<void> {
   try {
     for (const set of scaleSets.filter(({ name }) => values.sets!.split(',').includes(name)))
       await measure(
-        set,
+        values.spacing ? { ...set, title: `${set.title}, resampled to ${values.spacing} mm` } : set,
         root,
         {
           python: values.python,
           cases: Math.min(set.cases, Number(values.cases ?? set.cases)),
           batches: Number(values.batches),
           steps: values.steps!.split(','),
+          ...(values.spacing && { spacing: Number(values.spacing) }),
         },
         rows,
       );
@@ -222,7 +232,13 @@ async function main(): Promise<void> {
 async function measure(
   set: ScaleSet,
   root: string,
-  { python, cases, batches, steps }: { python: string; cases: number; batches: number; steps: string[] },
+  {
+    python,
+    cases,
+    batches,
+    steps,
+    spacing,
+  }: { python: string; cases: number; batches: number; steps: string[]; spacing?: number },
   rows: Row[],
 ): Promise<void> {
   const raw = path.join(root, `raw-${cases}`);
@@ -273,6 +289,7 @@ async function measure(
   }
   if (steps.includes('preprocess')) {
     const folders = { ours: path.join(s.ours, s.folder), peer: path.join(s.peer, s.folder) };
+    if (spacing) for (const folder of Object.values(folders)) respace(folder, spacing);
     const { data_identifier } = readPlan(folders.ours).configurations['3d_fullres'];
     for (const folder of Object.values(folders)) fs.rmSync(path.join(folder, data_identifier), { recursive: true, force: true });
     const made = { ours: await side('ours', 'preprocess'), peer: await side('peer', 'preprocess') };
