@@ -144,14 +144,21 @@ export async function runJobs<J extends Job, R>(url: URL, jobs: readonly J[], op
       take();
     });
 
+  let aborted: (() => void) | undefined;
   const abort =
-    signal && new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+    signal &&
+    new Promise<never>((_, reject) => {
+      aborted = () => reject(signal.reason);
+      signal.addEventListener('abort', aborted, { once: true });
+    });
   try {
     const count = Math.max(1, Math.min(options.workers ?? threads(), jobs.length));
     const all = Promise.all(Array.from({ length: count }, thread));
     await (abort ? Promise.race([all, abort]) : all);
   } finally {
     for (const watch of watches) clearInterval(watch);
+    // A signal outlives the jobs, and would keep their results.
+    if (aborted) signal!.removeEventListener('abort', aborted);
     await stop();
   }
   if (faults.length > 0)

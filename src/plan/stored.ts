@@ -92,11 +92,20 @@ export function storePlan(folder: string, plan: Plan, { overwrite = false } = {}
   const files = [plannedFile(folder, name), fileOf(folder, name)];
   const text = JSON.stringify(plan);
   // What stands there already is not written again: each file waits for the disk.
-  if (files.every((file) => fs.existsSync(file) && JSON.stringify(readJsonFile(file, 'this plan')) === text)) return true;
+  if (files.every((file) => says(file, text))) return true;
   fs.mkdirSync(folder, { recursive: true });
   // The copy first: a plan without one counts as a person's.
   for (const file of files) atomicWriteJson(file, plan);
   return true;
+}
+
+/** Whether a file's JSON is `text`, however it is laid out; a damaged one is not. */
+function says(file: string, text: string): boolean {
+  try {
+    return fs.existsSync(file) && JSON.stringify(readJsonFile(file, 'this plan')) === text;
+  } catch {
+    return false;
+  }
 }
 
 /** What a person's plan in a folder says otherwise than what was planned there; empty where that is not known. */

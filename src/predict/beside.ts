@@ -1,6 +1,7 @@
 // What a case needs besides its network, in a thread of its own: it is read and preprocessed while the case before it is computed, and
 // written while the next one is.
 import path from 'node:path';
+import { VoxelbookError } from '../base/errors.js';
 import { runJobs } from '../base/pool.js';
 import { isBroughtHere } from '../base/registry.js';
 import { product } from '../base/shape.js';
@@ -80,8 +81,10 @@ export class Beside {
     if (isBroughtHere()) return false;
     const voxels = voxelsIn(next);
     if (voxels < worthwhile) return false;
-    const { plan, configuration } = this.model;
-    const reading = forecastOf(next, plan, configuration, this.channels) + threadBytes;
+    const { plan, configuration: name } = this.model;
+    // The previous stage's labels, a channel for each, are in no forecast.
+    if (configuration(plan, name).previous_stage) return false;
+    const reading = forecastOf(next, plan, name, this.channels) + threadBytes;
     return reading + this.writing(source) + threadBytes + this.computing(source) <= this.bytes();
   }
 
@@ -121,10 +124,17 @@ export class Beside {
   async write(job: Omit<WriteJob, 'kind'>, beside: boolean): Promise<void> {
     const whole: WriteJob = { kind: 'write', ...job };
     // No signal: a case that is computed is written to its end, whatever is stopped meanwhile.
-    if (beside) await runJobs<BesideJob, undefined>(worker, [whole], { what: 'write', workers: 1 });
-    else besideJob(whole);
+    if (!beside) return void besideJob(whole);
+    await runJobs<BesideJob, undefined>(worker, [whole], { what: 'write', workers: 1 }).catch((error) => {
+      if (!threadDied(error)) throw error;
+      besideJob(whole);
+    });
   }
 }
+
+/** Whether a job failed because its thread did: of too little memory, which says nothing about the case. */
+export const threadDied = (error: unknown): boolean =>
+  error instanceof VoxelbookError && error.faults.every(({ code }) => code === 'worker-died');
 
 const worker = new URL('./besideWorker.js', import.meta.url);
 

@@ -16,7 +16,7 @@ import { configuration } from '../plan/configuration.js';
 import type { Fingerprint } from '../plan/plan.js';
 import type { PreprocessedCase } from '../preprocess/preprocessCase.js';
 import { readGrid, type Volume, voxelCount, writeVolume } from '../volume/index.js';
-import { Beside } from './beside.js';
+import { Beside, threadDied } from './beside.js';
 import { type CaseModel, checkPrevious, type PredictCaseOptions, type Predicted, predictOwned } from './case.js';
 import { checkImages } from './compare.js';
 import { probabilityFile } from './ensemble.js';
@@ -161,8 +161,14 @@ export async function run(
   let writing: Promise<void> = Promise.resolve();
   const compute = async (i: number, own: CaseFiles) => {
     const { id } = own;
-    const source = await (ahead?.id === id ? ahead.source : beside.read(own));
+    const early = ahead?.id === id ? ahead.source : undefined;
     ahead = undefined;
+    const source = early
+      ? await early.catch((error) => {
+          if (!threadDied(error)) throw error;
+          return beside.read(own);
+        })
+      : beside.read(own);
     const { properties: geometry } = source;
     const next = withPrevious.slice(i + 1).find((later) => !kept.includes(later.id));
     const overlaps = next !== undefined && beside.fits(source, next);

@@ -38,6 +38,7 @@ const worthwhile = 0.97;
 const worthwhileOfPacked = 0.9;
 /** Voxels of a chunk at most. */
 const mostVoxels = 2 ** 21;
+const mostChannels = 2 ** 16;
 
 const z = zlib as typeof zlib & {
   zstdCompressSync?: (bytes: Uint8Array, options: object) => Buffer;
@@ -379,9 +380,15 @@ export class ChunkedArray<A extends ChunkedValues = ChunkedValues> {
     if (
       !sides.every((n) => Number.isSafeInteger(n) && n >= 0) ||
       chunk.includes(0) ||
+      channels < 1 ||
+      channels > mostChannels ||
       chunk[0] * chunk[1] * chunk[2] > mostVoxels
     )
-      throw damaged(what, `chunks of ${chunk.join('×')} of ${shape.join('×')} voxels`, `chunks of 1 to ${mostVoxels} voxels`);
+      throw damaged(
+        what,
+        `chunks of ${chunk.join('×')} of ${shape.join('×')} voxels × ${channels}`,
+        `chunks of 1 to ${mostVoxels} voxels, 1 to ${mostChannels} channels`,
+      );
     const counts = countsOf(grid);
     const parts = counts[0] * counts[1] * counts[2] * channels;
     if (index.length !== parts * indexWidth)

@@ -24,6 +24,7 @@ util.isArray ??= Array.isArray;
 /** The tfjs namespace, on TensorFlow's C library. Values here, types in the namespace of the same name below. */
 export const tf: typeof TF = new Proxy({} as typeof TF, {
   get: (_, name) => Reflect.get(loaded(), name),
+  set: () => false,
   has: (_, name) => Reflect.has(loaded(), name),
   ownKeys: () => Reflect.ownKeys(loaded()),
   getOwnPropertyDescriptor: (_, name) => {

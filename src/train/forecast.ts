@@ -26,7 +26,7 @@ export interface Forecast {
     optimiser: number;
     /** Activations, gradients and the step's other intermediate results, at their largest. */
     activations: number;
-    /** Batches made ahead, as arrays and as tensors. */
+    /** Batches made ahead, with room for a copy of each: where tensors cannot lie in a batch's own memory. */
     batches: number;
     /** Preprocessed cases that the augmentation workers keep. */
     cases: number;

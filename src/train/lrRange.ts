@@ -12,7 +12,7 @@ import { runFolderOf } from './identity.js';
 import { startingParams } from './initial.js';
 import { lrRangePicture } from './lrRangePicture.js';
 import { initialState, isFrozen, type TrainState } from './optim/optimiser.js';
-import { admit, prepare } from './prepare.js';
+import { prepare } from './prepare.js';
 import { previousStageOf } from './previousStage.js';
 import { assembled, forecastInput } from './run.js';
 import { type Accumulated, accumulate, batchTensors, settingsOf, trainStep } from './step.js';
@@ -61,8 +61,7 @@ export async function lrRange(experiment: Experiment, options: LrRangeOptions = 
   const { from = 1e-6, to = 10, steps = 100, workers = 1, onStage = () => {} } = options;
   const { fold = foldsOf(experiment)[0], seed = experiment.seeds[0], signal } = options;
   const { recipe } = experiment;
-  await admit(experiment, fold, { signal });
-  const prepared = await prepare(experiment, { signal, onStage });
+  const prepared = await prepare(experiment, { signal, onStage, fold });
   const previous = previousStageOf(experiment, prepared, fold, seed, runFolderOf);
   const input = forecastInput(experiment, prepared, workers);
   const { network, objective } = input;

@@ -1,6 +1,7 @@
 // W1: threads that throw, reject, exit, run out of memory or loop.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -97,6 +98,13 @@ describe('jobs in worker threads', function () {
     await assert.rejects(runJobs(url, jobs('loop', 'loop', 'ok'), { what: 'test', workers: 2, signal: stop.signal }), {
       name: 'AbortError',
     });
+  });
+
+  it('a signal that outlives the jobs keeps nothing of them', async () => {
+    const { signal } = new AbortController();
+    await runJobs(url, jobs('ok', 'ok'), { what: 'test', signal });
+    await assert.rejects(runJobs(url, jobs('throw'), { what: 'test', signal }));
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
   });
 
   it('no job, no thread', async () => assert.deepEqual(await runJobs(url, [], { what: 'test' }), []));

@@ -271,7 +271,7 @@ function table({ sides }: Bench, rows: Row[], rates: Rates): string {
   ];
   return [
     `${os.cpus()[0].model.trim()}, ${options.threads} threads. ${versions.join('; ')}; all in float32. Least (median) of the repetitions, sides in turn; load: cores that other programs took before a measurement, at most. ` +
-      `This machine's fastest dense arithmetic (matrix product or 3³ convolution, TensorFlow's or PyTorch's): ${((2 * rates.macsPerSecond) / 1e9).toFixed(0)} GFLOP/s; it copies at ${(rates.bytesPerSecond / 1e9).toFixed(1)} GB/s. ` +
+      `This machine's fastest dense arithmetic (matrix product or 3³ convolution, TensorFlow's or PyTorch's): ${((2 * rates.macsPerSecond) / 1e9).toFixed(0)} GFLOP/s (a row's share is of the rate known on its day); it copies at ${(rates.bytesPerSecond / 1e9).toFixed(1)} GB/s. ` +
       `A convolution in Winograd's form needs less arithmetic than its definition, which is what the share counts.`,
     '',
     `| ${header.join(' | ')} |`,

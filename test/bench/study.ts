@@ -300,7 +300,7 @@ function table(all: Measurement[]): string {
   const versions = [...new Set(all.map((m) => (m.side === 'ours' ? `voxelbook: ${m.version}` : `peer: ${m.version}`)))];
   return [
     `${os.cpus()[0].model.trim()}, ${os.availableParallelism()} threads. ${versions.join('; ')}. Whole loops with loading and`,
-    'augmentation; sides in turn, each in a process of its own on a machine that was idle before and after. Steps a minute: from the first step’s batch to the last step’s end; seconds a step: mean of the',
+    'augmentation; sides in turn, each in a process of its own on a machine that was idle before it. Steps a minute: from the first step’s batch to the last step’s end; seconds a step: mean of the',
     'three steps after the first. Peak: what the process and its children hold for themselves. Loss: mean of the first and the last quarter of the steps. The',
     'peer’s loader makes three batches ahead (its trainer: six), which takes less memory. The quickstart’s study has no peer: it also predicts and scores.',
     '',

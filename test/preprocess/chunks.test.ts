@@ -211,6 +211,7 @@ describe('chunks of voxels', () => {
       [/parts of 4 bytes; expected 5/, () => open(grid, [4, 1, 0], 5)],
       [/an index of 2 parts; expected 1/, () => open(grid, [4, 1, 0, 4, 1, 0], 8)],
       [/chunks of 0×2×2/, () => open({ ...grid, chunk: [0, 2, 2] }, [4, 1, 0], 4)],
+      [/voxels × 0/, () => open({ ...grid, channels: 0 }, [], 0)],
       [/chunks of 9000×9000×9000/, () => open({ ...grid, chunk: [9000, 9000, 9000] }, [4, 1, 0], 4)],
       [/of 2×-2×2 voxels/, () => open({ ...grid, shape: [2, -2, 2] }, [4, 1, 0], 4)],
     ] as const)

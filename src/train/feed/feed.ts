@@ -98,8 +98,9 @@ class WorkerFeed implements BatchSource {
     }
     const key = `${phase} ${index}`;
     const { memory, samples } = this.batches.get(key)!;
-    const caseIds = await Promise.all(samples);
+    // Asked for once more, it is made once more: nobody else is given this memory.
     this.batches.delete(key);
+    const caseIds = await Promise.all(samples);
     return this.memory.batch(memory, caseIds);
   }
 
