@@ -80,7 +80,7 @@ function entriesOf(kind: Kind): readonly [string, Entry][] {
 
 /** Whether something was brought by a call that stands in no module: other threads and processes do not have it. */
 export const isBroughtHere = (): boolean =>
-  [...tables.values()].some((table) => [...table.values()].some(({ source }) => source === calls));
+  !builtInAlone && [...tables.values()].some((table) => [...table.values()].some(({ source }) => source === calls));
 
 /** A number that changes with every registration, for what is derived from the tables. */
 export const registryVersion = () => changes;

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Random } from '../../src/base/random.js';
+import { withBuiltInAlone } from '../../src/base/registry.js';
 import { casesIn, type DatasetJson } from '../../src/dataset/index.js';
 import type { Plan } from '../../src/plan/index.js';
 import { Beside } from '../../src/predict/beside.js';
@@ -79,7 +80,8 @@ describe('predicting cases beside one another', () => {
       const beside = new Beside({ ...model, networks: networksOf(model.forwards) }, keep, () => bytes);
       return beside.fits(beside.read(first), next);
     };
-    assert.deepEqual([fits(false, 1e9), fits(false, 3e8), fits(true, 5e8), fits(true, 1e9)], [true, false, false, true]);
+    const found = withBuiltInAlone(() => [fits(false, 1e9), fits(false, 3e8), fits(true, 5e8), fits(true, 1e9)]);
+    assert.deepEqual(found, [true, false, false, true]);
   });
 
   it('a case that cannot be prepared does not stop the others', async () => {
