@@ -8,7 +8,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Random } from '../../src/base/random.js';
-import { identityDirection, writeVolume } from '../../src/volume/index.js';
+import { writeVolume } from '../../src/volume/index.js';
+import { cubeOf } from '../run/tiny.js';
 import { idle } from './idle.js';
 
 const { values } = parseArgs({
@@ -34,13 +35,7 @@ const experiment = {
 function writeSet(cases: number): void {
   for (const part of ['imagesTr', 'labelsTr']) fs.mkdirSync(path.join(set, part), { recursive: true });
   const n = 12;
-  const geometry = {
-    shape: [n, n, n] as [number, number, number],
-    channels: 1,
-    spacingMm: [1, 1, 1] as [number, number, number],
-    originMm: [0, 0, 0] as [number, number, number],
-    direction: identityDirection,
-  };
+  const geometry = cubeOf(n);
   for (let c = 0; c < cases; c++) {
     const random = new Random(c).split('brain');
     const id = `BraTS2021_${String(c).padStart(5, '0')}`;

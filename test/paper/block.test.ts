@@ -7,6 +7,17 @@ import { tf } from '../../src/tensor/tf.js';
 
 const maxDifference = (a: tf.Tensor, b: tf.Tensor) => tf.tidy(() => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]);
 
+/** A small network with attention on two stages, for patches of one size. */
+const attending = (volume: number[]) =>
+  build(
+    {
+      ...{ network: 'kaist-unet', width: 8, maxWidth: 32, strides: Array(3).fill([2, 2, 2]), inputChannels: 1, classes: 2 },
+      attention: { where: 'decoder', heads: 2, headWidth: 4, without: [2], volume },
+    } as never,
+    undefined,
+    { seed: 1 },
+  );
+
 describe('blocks taken apart', () => {
   it('three axes one after another are the axial attention; every row of weights sums to 1', () => {
     const spec = {
@@ -38,16 +49,7 @@ describe('blocks taken apart', () => {
   });
 
   it('attention of a whole network: what the module is given inside it asks, rows sum to 1, nothing is left behind', () => {
-    const attention = { where: 'decoder', heads: 2, headWidth: 4, without: [2], volume: [16, 16, 16] };
-    const spec = {
-      network: 'kaist-unet',
-      width: 8,
-      maxWidth: 32,
-      strides: Array(3).fill([2, 2, 2]),
-      inputChannels: 1,
-      classes: 2,
-    };
-    const { network, params } = build({ ...spec, attention } as never, undefined, { seed: 1 });
+    const { network, params } = attending([16, 16, 16]);
     const [x, y] = [1, 2].map((seed) => tf.randomNormal([1, 16, 16, 16, 1], 0, 1, 'float32', seed));
     const before = tf.memory().numTensors;
     const of = (patch: tf.Tensor) => kaistBrats21.attentionMaps(network, params, 1, patch, { heads: 4, title: '' }).maps;
@@ -68,16 +70,7 @@ describe('blocks taken apart', () => {
   });
 
   it('a patch for which the position embedding was not made is refused by name', () => {
-    const attention = { where: 'decoder', heads: 2, headWidth: 4, without: [2], volume: [32, 32, 32] };
-    const spec = {
-      network: 'kaist-unet',
-      width: 8,
-      maxWidth: 32,
-      strides: Array(3).fill([2, 2, 2]),
-      inputChannels: 1,
-      classes: 2,
-    };
-    const { params, forward } = build({ ...spec, attention } as never, undefined, { seed: 1 });
+    const { params, forward } = attending([32, 32, 32]);
     const x = tf.zeros([1, 24, 24, 24, 1]);
     assert.throws(
       () => forward({ params, training: false, updates: {} }, x),

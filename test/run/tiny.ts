@@ -29,16 +29,19 @@ export function workplace(): string {
   return root;
 }
 
+/** Geometry of a cube of `n` voxels a side, 1 mm, one channel. */
+export const cubeOf = (n: number) => ({
+  shape: [n, n, n] as [number, number, number],
+  channels: 1,
+  spacingMm: [1, 1, 1] as [number, number, number],
+  originMm: [0, 0, 0] as [number, number, number],
+  direction: identityDirection,
+});
+
 /** Noisy balls in balls, six cases of `n` voxels a side, one channel. */
 export function writeTinySet(folder: string, n = 20): void {
   for (const part of ['imagesTr', 'labelsTr']) fs.mkdirSync(path.join(folder, part), { recursive: true });
-  const geometry = {
-    shape: [n, n, n] as [number, number, number],
-    channels: 1,
-    spacingMm: [1, 1, 1] as [number, number, number],
-    originMm: [0, 0, 0] as [number, number, number],
-    direction: identityDirection,
-  };
+  const geometry = cubeOf(n);
   for (let c = 0; c < 6; c++) {
     const random = new Random(c).split('ball');
     const centre = [0, 1, 2].map(() => random.uniform(6, n - 6));

@@ -1,6 +1,6 @@
 // MedNeXt's residual resampling blocks against plain strided convolutions (Table 1 right) at desk scale: a study of its own, with its own
 // analysis, which was written down before it was run. Sizes, folds and seeds are those of the study of UpKern.
-import { atRate, type DeskPlan, type DeskStudy, trialOf } from '../shared/desk.js';
+import { atChosenRates, type DeskPlan, type DeskStudy, trialOf } from '../shared/desk.js';
 import rates from './deskResamplingRates.json' with { type: 'json' };
 import { ablation, type MedNextExperiment } from './experiments.js';
 
@@ -45,6 +45,6 @@ const plan: DeskPlan = {
 export const deskResampling: DeskStudy = {
   study: 'mednext-resampling',
   plan,
-  experiments: systems(deskBudget).map((e) => atRate(e, rates.chosen[e.name as keyof typeof rates.chosen])),
+  experiments: atChosenRates(systems(deskBudget), rates.chosen),
   trial: systems(deskTrial).flatMap((system) => trialOf(system, trialRates)),
 };

@@ -1,6 +1,7 @@
 // Memory of batches: shared with the workers, which write every sample to its place in it, and used again once a batch is given back.
 // Fresh memory costs more than reading a patch: a fault every 4 kB.
 import { nativeFunctions } from '../../base/native/load.js';
+import { product } from '../../base/shape.js';
 
 /** A batch of samples, as arrays. */
 export interface Batch {
@@ -29,8 +30,6 @@ interface Sizes {
   channels: number;
   outputShapes: readonly (readonly number[])[];
 }
-
-const product = (sides: readonly number[]) => sides.reduce((a, b) => a * b, 1);
 
 /** Numbers of a sample: of its image, and of its labels at each resolution. */
 const lengthsOf = ({ patch, channels, outputShapes }: Sizes) => [product(patch) * channels, ...outputShapes.map(product)];
